@@ -1,0 +1,57 @@
+"""pipepita: PEPITA (Dellaferrera & Kreiman, ICML 2022) as a pipeline, with update locking relaxed for real.
+
+    >>> import pipepita as pp
+    >>> pp.Pepita().form
+    'difference'
+
+Names load when they are used; importing the package starts nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from pipepita.data import Data, load
+    from pipepita.engines.local import LocalEngine
+    from pipepita.engines.ray import RayEngine
+    from pipepita.errors import Diverged, PipepitaError, RunError, StageDied, UserError
+    from pipepita.network.spec import build, initialise, normalized
+    from pipepita.result import Result
+    from pipepita.rules import Pepita
+    from pipepita.training import evaluate, train
+
+_HOMES = {
+    "Data": "data",
+    "Diverged": "errors",
+    "LocalEngine": "engines.local",
+    "Pepita": "rules",
+    "PipepitaError": "errors",
+    "RayEngine": "engines.ray",
+    "Result": "result",
+    "RunError": "errors",
+    "StageDied": "errors",
+    "UserError": "errors",
+    "build": "network.spec",
+    "evaluate": "training",
+    "initialise": "network.spec",
+    "load": "data",
+    "normalized": "network.spec",
+    "train": "training",
+}
+__all__ = [*sorted(_HOMES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pipepita' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"pipepita.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOMES]

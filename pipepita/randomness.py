@@ -1,0 +1,21 @@
+"""Randomness drawn from (seed, purpose, where), never from a global generator.
+
+So a dropout mask is the same whichever process draws it, and no draw depends on another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+
+
+def generator(seed: int, purpose: str, *where: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A fresh generator for one purpose ("weights", "feedback", "dropout", "shuffle") at one place (layer, step)."""
+    digest = hashlib.blake2b(repr((seed, purpose, *where)).encode(), digest_size=8).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
+
+
+def uniform(shape: tuple[int, ...], bound: float, source: torch.Generator) -> torch.Tensor:
+    """A float32 tensor of `shape`, uniform in [-bound, bound]."""
+    return torch.empty(shape).uniform_(-bound, bound, generator=source)
