@@ -1,0 +1,148 @@
+"""One trainable block, and the pieces of its forward pass that a rule puts together.
+
+    x --incoming--> x --synapse--> a --activity--> h --outgoing--> what the next layer gets
+      (flatten)       (W x + b)      (activation,    (pooling and
+                                      norm, dropout)  what follows it)
+
+The post-activation, pre-pooling activity h is the one that a rule's update looks at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipepita.errors import UserError
+from pipepita.layers.synapse import SYNAPSES, Shape, Synapse
+from pipepita.randomness import generator
+
+Masks = Sequence[Tensor]
+
+
+Named = tuple[str, nn.Module]
+
+
+class Layer:
+    """A linear or convolutional map with the modules that follow it. Everything runs without autograd.
+
+    number: its place in the network, from 1. trainable, activity, outgoing: modules with their state_dict prefixes,
+    as in the picture above. seed: what dropout masks are drawn from, together with the layer's number and the step.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        trainable: Named,
+        activity: Sequence[Named] = (),
+        outgoing: Sequence[Named] = (),
+        incoming: Sequence[nn.Module] = (),
+        seed: int = 0,
+    ) -> None:
+        self.number, self.seed = number, seed
+        self.name, module = trainable
+        self.synapse: Synapse = SYNAPSES[type(module)](module)  # type: ignore[arg-type, assignment]
+        self._incoming, self._activity, self._outgoing = list(incoming), list(activity), list(outgoing)
+        self._mask_shapes: list[tuple[Shape, float]] = []
+        self._activity_masks = sum(_drops(module) for _, module in activity)
+        self.in_shape: Shape = ()
+        self.out_shape: Shape = ()
+        self.cost = 0
+
+    def fit(self, shape: Shape) -> Shape:
+        """Checks that items of `shape` pass through; learns the shapes on the way; returns the outgoing shape."""
+        with torch.inference_mode():
+            x = self.arrive(torch.zeros(1, *shape))
+            self.in_shape = tuple(x.shape[1:])
+            if wrong := self.synapse.check(self.in_shape):
+                raise UserError(f"module {self.name} ({type(self.synapse.module).__name__}) {wrong}")
+            name = self.name
+            self._mask_shapes = []
+            try:
+                x = self.synapse.forward(x)
+                self.cost = self.synapse.multiplications(tuple(x.shape[1:]))
+                for name, module in (*self._activity, *self._outgoing):  # noqa: B007 (read in the error)
+                    if _drops(module):
+                        self._mask_shapes.append((_mask_shape(module, x), float(module.p)))  # type: ignore[arg-type]
+                    else:
+                        x = module(x)
+            except RuntimeError as error:
+                reason = str(error).splitlines()[0]
+                raise UserError(f"module {name} does not fit items of shape {tuple(x.shape[1:])}: {reason}") from None
+            self.out_shape = tuple(x.shape[1:])
+        return self.out_shape
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """[weight] or [weight, bias], as the optimizer updates them."""
+        module = self.synapse.module
+        return [module.weight] if module.bias is None else [module.weight, module.bias]
+
+    @property
+    def state(self) -> dict[str, Tensor]:
+        """The parameters under the model's state_dict keys."""
+        return {f"{self.name}.{key}": value for key, value in zip(("weight", "bias"), self.parameters, strict=False)}
+
+    @property
+    def pools(self) -> bool:
+        """Whether what goes out differs from the activity."""
+        return bool(self._outgoing)
+
+    def to(self, device: torch.device) -> None:
+        """Moves the parameters to `device`."""
+        self.synapse.module.to(device)
+
+    def masks(self, batch: int, step: int) -> list[Tensor]:
+        """The dropout masks of one sample, already divided by the share kept; the same for every pass of `step`."""
+        device = self.parameters[0].device
+        source = generator(self.seed, "dropout", self.number, step, device=device) if self._mask_shapes else None
+        return [
+            torch.empty(batch, *shape, device=device).bernoulli_(1 - p, generator=source).div_(1 - p)
+            for shape, p in self._mask_shapes
+        ]
+
+    def arrive(self, x: Tensor) -> Tensor:
+        """`x` in the shape that the synapse takes."""
+        for module in self._incoming:
+            x = module(x)
+        return x
+
+    def activity(self, preactivation: Tensor, masks: Masks = ()) -> Tensor:
+        """The post-activation, pre-pooling activity; without masks there is no dropout (evaluation)."""
+        return _run(self._activity, preactivation, masks[: self._activity_masks])
+
+    def outgoing(self, activity: Tensor, masks: Masks = ()) -> Tensor:
+        """What the next layer gets: `activity` after pooling and whatever follows it."""
+        return _run(self._outgoing, activity, masks[self._activity_masks :])
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """The layer's forward pass without dropout."""
+        return self.outgoing(self.activity(self.synapse.forward(self.arrive(x))))
+
+    @property
+    def width(self) -> int:
+        """Floats of one incoming item."""
+        return math.prod(self.in_shape)
+
+
+def _drops(module: nn.Module) -> bool:
+    return isinstance(module, nn.Dropout | nn.Dropout2d)
+
+
+def _mask_shape(module: nn.Module, x: Tensor) -> Shape:
+    shape = tuple(x.shape[1:])
+    # Dropout2d drops whole channels of an image
+    return (shape[0], *(1 for _ in shape[1:])) if isinstance(module, nn.Dropout2d) else shape
+
+
+def _run(modules: Sequence[Named], x: Tensor, masks: Masks) -> Tensor:
+    left = iter(masks)
+    for _, module in modules:
+        if _drops(module):
+            mask = next(left, None)
+            x = x if mask is None else x * mask
+        else:
+            x = module(x)
+    return x

@@ -1,0 +1,155 @@
+"""The trainable linear maps: what a layer multiplies with, and the local product that updates it.
+
+A new kind of trainable map is one class here and one entry in `SYNAPSES`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.grad import conv2d_weight
+
+Shape = tuple[int, ...]
+
+
+class Synapse(Protocol):
+    """A linear map with weights (and maybe a bias) that learns from a product of post- and presynaptic activity."""
+
+    module: nn.Linear | nn.Conv2d
+
+    def forward(self, x: Tensor) -> Tensor:
+        """W x + bias: the pre-activation of presynaptic activity `x`, (B, *in_shape) -> (B, *out_shape)."""
+
+    def drive(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        """W x without bias, added to `onto` (a new tensor) where given."""
+
+    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:
+        """into <- decay * into + sign * (post pre^T, averaged over the batch), for [weight] or [weight, bias].
+
+        With decay 0 whatever `into` held is ignored, so it may be uninitialised.
+        """
+
+    def check(self, shape: Shape) -> str | None:
+        """Why items of `shape` do not fit, or None."""
+
+    def multiplications(self, out_shape: Shape) -> int:
+        """Multiplications of one item's forward pass."""
+
+
+class LinearSynapse:
+    """`nn.Linear`: dW = post^T pre / B (PEPITA, eq. for fully connected layers)."""
+
+    def __init__(self, module: nn.Linear) -> None:
+        self.module = module
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.module.weight, self.module.bias)
+
+    def drive(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        weight = self.module.weight
+        if onto is not None:
+            return torch.addmm(onto, x, weight.t())
+        # W x^T reads W in its own order: twice as fast as x W^T for the few rows that this is called with.
+        return torch.mm(weight, x.t()).t()
+
+    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:
+        scale = sign / len(post)
+        into[0].addmm_(post.t(), pre, beta=decay, alpha=scale)
+        for bias in into[1:]:
+            _mix(bias, post.sum(0), decay, scale)
+
+    def check(self, shape: Shape) -> str | None:
+        if len(shape) != 1:
+            return f"takes flat items but gets {shape}: put nn.Flatten() before it"
+        takes = self.module.in_features
+        return None if shape[0] == takes else f"takes {takes} features but gets {shape[0]}"
+
+    def multiplications(self, out_shape: Shape) -> int:
+        return self.module.weight.numel()
+
+
+class ConvSynapse:
+    """`nn.Conv2d` with any stride, padding, dilation, groups and padding mode.
+
+    The product is the paper's section 3.3: post x input patches, summed over positions, divided by their number,
+    averaged over the batch; one convolution call.
+    """
+
+    def __init__(self, module: nn.Conv2d) -> None:
+        self.module = module
+        sides = _sides(module)
+        symmetric = all(before == after for before, after in sides)
+        if module.padding_mode == "zeros" and symmetric:
+            self._padding, self._border = tuple(before for before, _ in sides), None
+        else:  # what conv2d cannot pad itself is padded before it; F.pad counts from the last dimension
+            self._padding, self._border = (0, 0), [side for pair in reversed(sides) for side in pair]
+
+    def _padded(self, x: Tensor) -> Tensor:
+        if self._border is None:
+            return x
+        mode = self.module.padding_mode
+        return F.pad(x, self._border, mode="constant" if mode == "zeros" else mode)
+
+    def _convolve(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        conv = self.module
+        return F.conv2d(
+            self._padded(x),
+            conv.weight,
+            bias,
+            conv.stride,
+            self._padding,
+            conv.dilation,
+            conv.groups,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self._convolve(x, self.module.bias)
+
+    def drive(self, x: Tensor, onto: Tensor | None = None) -> Tensor:
+        driven = self._convolve(x, None)
+        return driven if onto is None else driven.add_(onto)
+
+    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:
+        conv, scale = self.module, sign / (len(post) * math.prod(post.shape[2:]))
+        product = conv2d_weight(
+            self._padded(pre), conv.weight.shape, post, conv.stride, self._padding, conv.dilation, conv.groups
+        )
+        _mix(into[0], product, decay, scale)
+        for bias in into[1:]:
+            _mix(bias, post.sum((0, 2, 3)), decay, scale)
+
+    def check(self, shape: Shape) -> str | None:
+        if len(shape) != 3:
+            return f"takes items of shape (channels, height, width) but gets {shape}"
+        takes = self.module.in_channels
+        return None if shape[0] == takes else f"takes {takes} channels but gets {shape[0]}"
+
+    def multiplications(self, out_shape: Shape) -> int:
+        return self.module.weight.numel() * math.prod(out_shape[1:])
+
+
+def _mix(into: Tensor, product: Tensor, decay: float, scale: float) -> None:
+    if decay == 0:
+        torch.mul(product, scale, out=into)
+    else:
+        into.mul_(decay).add_(product, alpha=scale)
+
+
+def _sides(conv: nn.Conv2d) -> list[tuple[int, int]]:
+    """How much `conv` pads before and after each spatial dimension."""
+    if isinstance(conv.padding, str):
+        totals = [
+            d * (k - 1) if conv.padding == "same" else 0 for d, k in zip(conv.dilation, conv.kernel_size, strict=True)
+        ]
+        return [(total // 2, total - total // 2) for total in totals]
+    return [(side, side) for side in conv.padding]
+
+
+SYNAPSES: dict[type[nn.Module], type[LinearSynapse] | type[ConvSynapse]] = {
+    nn.Linear: LinearSynapse,
+    nn.Conv2d: ConvSynapse,
+}

@@ -1,0 +1,113 @@
+"""Cuts an `nn.Sequential` into layers, and refuses one that no rule here can train.
+
+Flatten | Linear ReLU Dropout | Conv2d ReLU MaxPool2d Flatten | Linear
+incoming  synapse activity ...   synapse activity outgoing       synapse (output layer)
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+from pipepita.errors import UserError
+from pipepita.layers.layer import Layer, Named, Shape
+from pipepita.network.modules import ACTIVATION, DROPOUT, NORM, POOL, SHAPE, SOFTMAX, SYNAPSE, leaves, role
+
+
+def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) -> list[Layer]:
+    """The layers of `model`, numbered from 1, holding copies of its modules and weights.
+
+    item_shape: the shape of one input item, without the batch. seed: what the dropout masks are drawn from.
+    Raises `UserError` for a module that cannot be trained, an order that has no meaning here, or shapes that do not
+    fit; the message names the module by its state_dict prefix.
+    """
+    if not isinstance(model, nn.Sequential):
+        raise UserError(f"the model is {type(model).__name__}: pipepita trains an nn.Sequential")
+    incoming, groups = _group(model)
+    layers = []
+    for number, (trainable, *followers) in enumerate(groups, 1):
+        pooled = next((i for i, (name, module) in enumerate(followers) if role(module, name) in (POOL, SHAPE)), None)
+        activity, outgoing = (followers, []) if pooled is None else (followers[:pooled], followers[pooled:])
+        layers.append(Layer(number, trainable, activity, outgoing, incoming if number == 1 else [], seed))
+    shape = item_shape
+    for layer in layers:
+        shape = layer.fit(shape)
+    last = layers[-1].synapse.module
+    if not isinstance(last, nn.Linear):
+        raise UserError(f"the last trainable module ({layers[-1].name}) is Conv2d: the output layer must be Linear")
+    if last.out_features != classes:
+        raise UserError(
+            f"the output layer ({layers[-1].name}) has {last.out_features} units but the data {classes} classes"
+        )
+    return layers
+
+
+def _group(model: nn.Sequential) -> tuple[list[nn.Module], list[list[Named]]]:
+    incoming: list[nn.Module] = []
+    groups: list[list[Named]] = []
+    seen: set[int] = set()
+    for name, module in leaves(model):
+        part = role(module, name)
+        _check(name, module, part)
+        if part == SYNAPSE:
+            if id(module) in seen:
+                raise UserError(f"module {name} stands in the model twice: layers cannot share weights")
+            seen.add(id(module))
+            groups.append([])
+        if groups:
+            groups[-1].append((name, _own(module)))
+        elif part == SHAPE:
+            incoming.append(module)
+        else:
+            raise UserError(
+                f"module {name} ({type(module).__name__}) comes before the first Linear or Conv2d: only Flatten may"
+            )
+    if not groups:
+        raise UserError("the model has nothing to train: it needs at least one Linear")
+    for group in groups[:-1]:
+        _check_order(group)
+    if groups[-1][1:] and role(groups[-1][1][1], "") == SOFTMAX:
+        groups[-1].pop(1)  # the rule applies it
+    if groups[-1][1:]:
+        name, module = groups[-1][1]
+        raise UserError(f"module {name} ({type(module).__name__}) follows the output layer: only Softmax(dim=1) may")
+    return incoming, groups
+
+
+def _check(name: str, module: nn.Module, part: str) -> None:
+    if part == NORM and any(True for _ in module.parameters()):
+        raise UserError(f"module {name} is an RMSNorm with weights: pass elementwise_affine=False")
+    if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
+        raise UserError(
+            f"module {name} is Flatten({module.start_dim}, {module.end_dim}): only Flatten() keeps items apart"
+        )
+    if part == SOFTMAX and module.dim not in (1, -1):
+        raise UserError(f"module {name} is Softmax(dim={module.dim}): classes are on dim=1")
+    if part == DROPOUT and not 0 <= float(module.p) < 1:  # type: ignore[arg-type]
+        raise UserError(f"module {name} is {type(module).__name__}(p={module.p}): 0 <= p < 1")
+    if getattr(module, "return_indices", False):
+        raise UserError(f"module {name} returns indices: pass return_indices=False")
+
+
+def _check_order(group: list[Named]) -> None:
+    pooled = None
+    for name, module in group[1:]:
+        part = role(module, name)
+        if part == SOFTMAX:
+            raise UserError(f"module {name} is a Softmax inside the network: only the output layer has one")
+        if part == POOL:
+            pooled = type(module).__name__
+        if part == ACTIVATION and pooled:
+            raise UserError(f"module {name} follows {pooled}: put {type(module).__name__}() before {pooled}")
+
+
+def _own(module: nn.Module) -> nn.Module:
+    """A copy for the pipeline: its weights can be updated without touching the model, and nothing works in place."""
+    own = copy.deepcopy(module).requires_grad_(False)
+    if getattr(own, "inplace", False):
+        own.inplace = False  # type: ignore[assignment]
+    for parameter in own.parameters():
+        parameter.data = parameter.data.to(torch.float32)
+    return own

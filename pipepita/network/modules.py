@@ -1,0 +1,125 @@
+"""The torch modules that a network may hold: what part each plays, and how to write it down as data.
+
+One entry a module type. The entry's arguments are both the constructor's and the module's attributes, so a network
+can be stored as JSON and rebuilt without pickle.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from pipepita.errors import UserError, unknown
+
+SYNAPSE, ACTIVATION, NORM, DROPOUT, POOL, SHAPE, SOFTMAX = (
+    "synapse",  # the trainable linear map that begins a layer
+    "activation",
+    "norm",
+    "dropout",
+    "pool",
+    "shape",
+    "softmax",  # only behind the output layer, where the rule applies it anyway
+)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The part that a module type plays in a layer, and the arguments that rebuild it."""
+
+    role: str
+    arguments: tuple[str, ...] = ()
+
+
+_CONV = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias")
+
+KINDS: dict[type[nn.Module], Kind] = {
+    nn.Linear: Kind(SYNAPSE, ("in_features", "out_features", "bias")),
+    nn.Conv2d: Kind(SYNAPSE, (*_CONV, "padding_mode")),
+    nn.Identity: Kind(ACTIVATION),
+    nn.ReLU: Kind(ACTIVATION),
+    nn.ReLU6: Kind(ACTIVATION),
+    nn.LeakyReLU: Kind(ACTIVATION, ("negative_slope",)),
+    nn.ELU: Kind(ACTIVATION, ("alpha",)),
+    nn.CELU: Kind(ACTIVATION, ("alpha",)),
+    nn.SELU: Kind(ACTIVATION),
+    nn.GELU: Kind(ACTIVATION, ("approximate",)),
+    nn.SiLU: Kind(ACTIVATION),
+    nn.Mish: Kind(ACTIVATION),
+    nn.Hardswish: Kind(ACTIVATION),
+    nn.Hardsigmoid: Kind(ACTIVATION),
+    nn.Hardtanh: Kind(ACTIVATION, ("min_val", "max_val")),
+    nn.Sigmoid: Kind(ACTIVATION),
+    nn.LogSigmoid: Kind(ACTIVATION),
+    nn.Tanh: Kind(ACTIVATION),
+    nn.Softplus: Kind(ACTIVATION, ("beta", "threshold")),
+    nn.Softsign: Kind(ACTIVATION),
+    nn.RMSNorm: Kind(NORM, ("normalized_shape", "eps", "elementwise_affine")),
+    nn.Dropout: Kind(DROPOUT, ("p",)),
+    nn.Dropout2d: Kind(DROPOUT, ("p",)),
+    nn.MaxPool2d: Kind(POOL, ("kernel_size", "stride", "padding", "dilation", "ceil_mode")),
+    nn.AvgPool2d: Kind(POOL, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")),
+    nn.AdaptiveMaxPool2d: Kind(POOL, ("output_size",)),
+    nn.AdaptiveAvgPool2d: Kind(POOL, ("output_size",)),
+    nn.Flatten: Kind(SHAPE, ("start_dim", "end_dim")),
+    nn.Softmax: Kind(SOFTMAX, ("dim",)),
+}
+_NAMES = {kind.__name__: kind for kind in KINDS}
+# What the command line's `--activation` may name: the activations that need no argument.
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    t.__name__.lower(): t for t, kind in KINDS.items() if kind.role == ACTIVATION
+}
+
+
+def role(module: nn.Module, name: str) -> str:
+    """The part that `module` plays; `UserError` if the rules cannot train a network that holds it."""
+    kind = KINDS.get(type(module))
+    if kind is None:
+        raise UserError(
+            f"module {name} is {type(module).__name__}, which pipepita cannot train: "
+            f"it takes {', '.join(sorted(_NAMES))}"
+        )
+    return kind.role
+
+
+def leaves(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]]:
+    """The modules of `model` in order with their state_dict prefixes; an `nn.Sequential` inside is opened."""
+    found: list[tuple[str, nn.Module]] = []
+    for name, module in model.named_children():
+        if isinstance(module, nn.Sequential):
+            found += leaves(module, f"{prefix}{name}.")
+        else:
+            found.append((f"{prefix}{name}", module))
+    return found
+
+
+def describe(model: nn.Sequential) -> list[dict[str, Any]]:
+    """`model` as JSON-able data: one dict a child, `{"type": name, **arguments}`; `{"children": [...]}` if nested."""
+    return [{"name": name, **_describe(module, name)} for name, module in model.named_children()]
+
+
+def _describe(module: nn.Module, name: str) -> dict[str, Any]:
+    if isinstance(module, nn.Sequential):
+        return {"children": describe(module)}
+    role(module, name)
+    arguments = {key: getattr(module, key) for key in KINDS[type(module)].arguments}
+    if "bias" in arguments:
+        arguments["bias"] = arguments["bias"] is not None
+    return {"type": type(module).__name__, **arguments}
+
+
+def rebuild(description: list[dict[str, Any]]) -> nn.Sequential:
+    """The inverse of `describe`; `UserError` for a type that is not in the table."""
+    model = nn.Sequential()
+    for entry in description:
+        arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+        name = str(arguments.pop("name"))
+        if "children" in arguments:
+            model.add_module(name, rebuild(entry["children"]))
+            continue
+        kind = arguments.pop("type")
+        if kind not in _NAMES:
+            raise unknown("module type", kind, _NAMES)
+        model.add_module(name, _NAMES[kind](**arguments))
+    return model

@@ -1,0 +1,164 @@
+"""Spec strings: `fc:256x8`, `conv:32,5/pool:2/fc:256`, shorthand for an `nn.Sequential`.
+
+    fc:N            a hidden layer of N units
+    conv:N,K[,S[,P]]  N filters of K x K, stride S, padding P
+    pool:K[,S]      max pooling over K x K (avgpool: average)
+    ...xR           R of them, one after the other
+
+The output layer comes from the data. There are no biases, as in the paper.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from pipepita.errors import UserError, unknown
+from pipepita.network.modules import ACTIVATION, ACTIVATIONS, NORM, leaves, role
+from pipepita.randomness import generator, uniform
+
+Shape = tuple[int, ...]
+_PART = re.compile(r"([a-z]+):(\d+(?:,\d+)*)(?:x(\d+))?")
+
+
+def build(
+    spec: str, item_shape: Shape, classes: int, *, activation: str = "relu", dropout: float = 0.0, normal: bool = False
+) -> nn.Sequential:
+    """An untrained `nn.Sequential` for items of `item_shape` and `classes` classes.
+
+    Each hidden layer is its linear or convolution, then `activation`, then (with `normal`) an `nn.RMSNorm` without
+    parameters, then dropout with probability `dropout`, then pooling. `UserError` for a spec that cannot be read or
+    does not fit the items.
+    """
+    if activation not in ACTIVATIONS:
+        raise unknown("activation", activation, ACTIVATIONS)
+    if not 0 <= dropout < 1:
+        raise UserError(f"dropout {dropout} is not a probability: 0 <= dropout < 1")
+    blocks: list[nn.Module] = []
+    shape = item_shape
+    for kind, numbers in _parts(spec):
+        new, shape = _BUILDERS[kind](numbers, shape)
+        if kind in ("fc", "conv"):
+            new.append(ACTIVATIONS[activation]())
+            new += [nn.RMSNorm(shape, elementwise_affine=False)] if normal else []
+            new += [nn.Dropout(dropout)] if dropout else []
+        elif not blocks:
+            raise UserError(f"network {spec!r} begins with {kind}: begin with fc or conv")
+        blocks += new
+    return nn.Sequential(*blocks, *_flatten(shape), nn.Linear(math.prod(shape), classes, bias=False))
+
+
+def _parts(spec: str) -> list[tuple[str, list[int]]]:
+    parts: list[tuple[str, list[int]]] = []
+    for text in spec.split("/"):
+        match = _PART.fullmatch(text.strip())
+        if not match:
+            raise UserError(
+                f"network {spec!r}: cannot read {text!r}; write it like fc:1024, fc:256x8 or conv:32,5/pool:2"
+            )
+        kind, numbers, repeat = match[1], [int(n) for n in match[2].split(",")], int(match[3] or 1)
+        if kind not in _BUILDERS:
+            raise unknown(f"part of network {spec!r}:", kind, _BUILDERS)
+        if repeat < 1 or min(numbers[:3]) < 1:
+            raise UserError(f"network {spec!r}: {text!r} has a number below 1")
+        parts += [(kind, numbers)] * repeat
+    return parts
+
+
+def _flatten(shape: Shape) -> list[nn.Module]:
+    return [nn.Flatten()] if len(shape) > 1 else []
+
+
+def _fc(numbers: list[int], shape: Shape) -> tuple[list[nn.Module], Shape]:
+    if len(numbers) != 1:
+        raise UserError(f"fc takes one number, its units, not {numbers}: fc:1024")
+    return [*_flatten(shape), nn.Linear(math.prod(shape), numbers[0], bias=False)], (numbers[0],)
+
+
+def _conv(numbers: list[int], shape: Shape) -> tuple[list[nn.Module], Shape]:
+    if not 2 <= len(numbers) <= 4:
+        raise UserError(f"conv takes filters,kernel[,stride[,padding]], not {numbers}: conv:32,5")
+    _needs_image("conv", shape)
+    filters, *geometry = numbers  # kernel, stride, padding
+    module = nn.Conv2d(shape[0], filters, *geometry, bias=False)  # type: ignore[misc, arg-type]
+    return [module], _after(module, "conv", numbers, shape)
+
+
+def _pool(kind: type[nn.Module]) -> Callable[[list[int], Shape], tuple[list[nn.Module], Shape]]:
+    def pool(numbers: list[int], shape: Shape) -> tuple[list[nn.Module], Shape]:
+        if not 1 <= len(numbers) <= 2:
+            raise UserError(f"pool takes size[,stride], not {numbers}: pool:2")
+        _needs_image("pool", shape)
+        module = kind(*numbers)
+        return [module], _after(module, "pool", numbers, shape)
+
+    return pool
+
+
+def _needs_image(kind: str, shape: Shape) -> None:
+    if len(shape) != 3:
+        raise UserError(f"{kind} needs items of shape (channels, height, width), but there they have shape {shape}")
+
+
+def _after(module: nn.Module, kind: str, numbers: list[int], shape: Shape) -> Shape:
+    try:
+        with torch.inference_mode():
+            return tuple(module(torch.zeros(1, *shape)).shape[1:])
+    except RuntimeError:
+        raise UserError(f"{kind}:{','.join(map(str, numbers))} does not fit items of shape {shape}") from None
+
+
+_BUILDERS: dict[str, Callable[[list[int], Shape], tuple[list[nn.Module], Shape]]] = {
+    "fc": _fc,
+    "conv": _conv,
+    "pool": _pool(nn.MaxPool2d),
+    "avgpool": _pool(nn.AvgPool2d),
+}
+
+
+def initialise(model: nn.Sequential, seed: int) -> None:
+    """He-uniform weights, U(-b, b) with b = sqrt(6 / fan_in) (He et al. 2015; PEPITA's Appendix A), zero biases.
+
+    In place. Layer l draws from (seed, "weights", l), so its weights do not depend on the layers around it.
+    """
+    number = 0
+    for _, module in leaves(model):
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            number += 1
+            fan_in = module.weight[0].numel()
+            with torch.no_grad():
+                module.weight.copy_(
+                    uniform(tuple(module.weight.shape), (6 / fan_in) ** 0.5, generator(seed, "weights", number))
+                )
+                if module.bias is not None:
+                    module.bias.zero_()
+
+
+def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
+    """`model` with an `nn.RMSNorm` without parameters behind each hidden activation that has none yet, in place.
+
+    The names of the children stay as they are: a norm behind child "1" is called "1_norm".
+    """
+    children = list(model.named_children())
+    rebuilt: list[tuple[str, nn.Module]] = []
+    x = torch.zeros(1, *item_shape)
+    was_training = model.training
+    model.eval()
+    for position, (name, module) in enumerate(children):
+        with torch.inference_mode():
+            x = module(x)
+        rebuilt.append((name, module))
+        if isinstance(module, nn.Sequential):
+            raise UserError(f"normalize: open the nn.Sequential inside ({name}), or put its nn.RMSNorm in yourself")
+        follower = children[position + 1][1] if position + 1 < len(children) else None
+        if role(module, name) == ACTIVATION and follower is not None and role(follower, "") != NORM:
+            rebuilt.append((f"{name}_norm", nn.RMSNorm(x.shape[1:], elementwise_affine=False)))
+    for name, _ in children:
+        delattr(model, name)
+    for name, module in rebuilt:
+        model.add_module(name, module)
+    return model.train(was_training)
