@@ -1,0 +1,51 @@
+"""When the textbook modulated pass cannot stand samples in flight.
+
+With weights that move between a sample's two passes, h_l - m_l contains (W_old - W_now) h_{l-1}, which feeds back
+positively. It stays bounded only while
+
+    lr * lambda_max(E[x x^T]) * staleness / (1 - momentum) < 1        staleness = window - 1
+
+for the layer's inputs x (patches, for a convolution).
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from pipepita.layers.synapse import SYNAPSES, ConvSynapse, LinearSynapse
+from pipepita.randomness import generator
+
+_ITEMS, _ROUNDS = 1024, 30
+
+
+def largest_eigenvalue(module: nn.Linear | nn.Conv2d, x: Tensor) -> float:
+    """lambda_max of E[x x^T] over what `module` multiplies its weights with; x: (N, *in_shape). Power iteration."""
+    probe = _one_unit(module)
+    weight = probe.module.weight
+    weight.copy_(torch.randn(weight.shape, generator=generator(0, "power iteration")))
+    value, product = 0.0, torch.empty_like(weight)
+    for _ in range(_ROUNDS):
+        weight.div_(weight.norm().clamp_min(torch.finfo(torch.float32).tiny))
+        probe.accumulate(probe.drive(x), x, [product], 0.0, 1.0)
+        value = float(product.norm())
+        weight.copy_(product)
+    return value
+
+
+def _one_unit(module: nn.Linear | nn.Conv2d) -> LinearSynapse | ConvSynapse:
+    """A synapse like `module`'s with a single unit (one a group, for a grouped convolution)."""
+    one = copy.deepcopy(module).requires_grad_(False)
+    one.weight = nn.Parameter(torch.zeros_like(module.weight[: getattr(module, "groups", 1)]), requires_grad=False)
+    one.bias = None
+    return SYNAPSES[type(one)](one)  # type: ignore[arg-type]
+
+
+def stability_index(module: nn.Linear | nn.Conv2d, x: Tensor, lr: float, momentum: float, window: int) -> float:
+    """The left side of the condition above for a network's first layer and its inputs x: (N, *in_shape)."""
+    if window <= 1:
+        return 0.0
+    with torch.inference_mode():
+        return lr * largest_eigenvalue(module, x[:_ITEMS]) * (window - 1) / (1 - momentum)
