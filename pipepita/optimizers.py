@@ -1,0 +1,131 @@
+"""Optimizers, one a layer: what turns a local product into new weights.
+
+`sgd` (with momentum) is our own because the product can be summed straight into the velocity: one pass over the
+weights less than `.grad` and `torch.optim.SGD`, to which it is equal up to rounding. Every other `torch.optim`
+optimizer works through `.grad`.
+
+    sgd | sgd:momentum=0.5 | adam | adamw:weight_decay=0.01 | sgd:momentum=0.9,nesterov=true
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from pipepita.errors import UserError, unknown
+from pipepita.layers.layer import Layer
+from pipepita.rules.rule import Product
+
+
+class Optimizer(Protocol):
+    """Updates one layer in place."""
+
+    lr: float
+
+    def step(self, product: Product) -> None:
+        """Applies one update from `product`, averaged over its batch."""
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimizer's own tensors by name ("weight.velocity"), for checkpoints and comparisons."""
+
+
+class MomentumSGD:
+    """SGD as in torch: v <- momentum v + dW, W <- W - lr v."""
+
+    def __init__(self, layer: Layer, lr: float, momentum: float = 0.9) -> None:
+        self.lr, self._momentum, self._layer = lr, momentum, layer
+        self._velocities = [torch.zeros_like(parameter) for parameter in layer.parameters]
+
+    def step(self, product: Product) -> None:
+        post, pre, sign = product
+        self._layer.synapse.accumulate(post, pre, self._velocities, self._momentum, sign)
+        for parameter, velocity in zip(self._layer.parameters, self._velocities, strict=True):
+            parameter.add_(velocity, alpha=-self.lr)
+
+    def state(self) -> dict[str, Tensor]:
+        return {f"{key}.velocity": v for key, v in zip(("weight", "bias"), self._velocities, strict=False)}
+
+
+class TorchOptimizer:
+    """Any `torch.optim` optimizer, through `.grad`."""
+
+    def __init__(self, layer: Layer, lr: float, kind: type[torch.optim.Optimizer], options: dict[str, Any]) -> None:
+        self._layer = layer
+        for parameter in layer.parameters:
+            parameter.grad = torch.zeros_like(parameter)
+        self._grads = [parameter.grad for parameter in layer.parameters if parameter.grad is not None]
+        self._inner = kind(layer.parameters, lr=lr, **options)  # type: ignore[call-arg]
+
+    @property
+    def lr(self) -> float:
+        return self._inner.param_groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        for group in self._inner.param_groups:
+            group["lr"] = value
+
+    def step(self, product: Product) -> None:
+        post, pre, sign = product
+        self._layer.synapse.accumulate(post, pre, self._grads, 0.0, sign)
+        self._inner.step()
+
+    def state(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for key, parameter in zip(("weight", "bias"), self._layer.parameters, strict=False):
+            for name, value in self._inner.state[parameter].items():
+                if value is not None:
+                    found[f"{key}.{name}"] = value if isinstance(value, Tensor) else torch.tensor(value)
+        return found
+
+
+def _known() -> dict[str, type[torch.optim.Optimizer]]:
+    # LBFGS wants a closure that evaluates the loss again; SparseAdam wants sparse gradients: neither exists here
+    return {
+        name.lower(): kind
+        for name, kind in vars(torch.optim).items()
+        if isinstance(kind, type)
+        and issubclass(kind, torch.optim.Optimizer)
+        and name not in ("Optimizer", "LBFGS", "SparseAdam")
+    }
+
+
+def parse(spec: str) -> tuple[str, dict[str, Any]]:
+    """`"adam:weight_decay=0.1"` -> `("adam", {"weight_decay": 0.1})`; `UserError` for what cannot be read.
+
+    SGD's momentum is 0.9 unless it is given (the paper's, and the default).
+    """
+    name, _, rest = spec.partition(":")
+    name, options = name.strip().lower(), {}
+    if name not in _known():
+        raise unknown("optimizer", name, _known())
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        try:
+            options[key.strip()] = json.loads(value)
+        except json.JSONDecodeError:
+            equals = ""
+        if not equals or key.strip() == "lr":
+            raise UserError(
+                f"optimizer {spec!r}: cannot use {part!r}; write it like sgd:momentum=0.9 (the rate is --lr)"
+            )
+    if name == "sgd":
+        options.setdefault("momentum", 0.9)
+    return name, options
+
+
+def make(spec: str, layer: Layer, lr: float) -> Optimizer:
+    """The optimizer `spec` for `layer`; `UserError` for options that the torch optimizer does not take."""
+    name, options = parse(spec)
+    if name == "sgd" and set(options) == {"momentum"}:
+        momentum = options["momentum"]
+        if not isinstance(momentum, int | float) or not 0 <= momentum < 1:
+            raise UserError(f"optimizer {spec!r}: momentum {momentum} is not in [0, 1)")
+        return MomentumSGD(layer, lr, momentum)
+    try:
+        return TorchOptimizer(layer, lr, _known()[name], options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer {spec!r}: {error}") from None
