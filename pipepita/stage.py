@@ -1,0 +1,118 @@
+"""A stage: contiguous layers under one rule, each with its optimizer. Knows neither Ray nor channels.
+
+Both engines drive the same `Stage`, which is what makes them equal to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pipepita import optimizers
+from pipepita.layers.layer import Layer
+from pipepita.rules import Reads, Rule
+
+
+@dataclass
+class StageSpec:
+    """Everything that a stage is built from; plain enough to be sent to an actor.
+
+    layers: contiguous, with their network-wide numbers. total: layers of the whole network. threads: intra-op threads
+    of torch, which decide the bits as much as the seed does.
+    """
+
+    index: int
+    layers: list[Layer]
+    total: int
+    classes: int
+    rule: Rule
+    optimizer: str
+    lr: float
+    seed: int
+    device: str = "cpu"
+    threads: int = 1
+
+
+class Stage:
+    """Runs passes and updates of its layers. Call it inside `compute_mode`."""
+
+    def __init__(self, spec: StageSpec) -> None:
+        self.spec = spec
+        self.device = torch.device(spec.device)
+        for layer in spec.layers:
+            layer.to(self.device)
+        self._learners = [spec.rule.learner(layer, spec.total, spec.classes, spec.seed) for layer in spec.layers]
+        self._optimizers = [optimizers.make(spec.optimizer, layer, spec.lr) for layer in spec.layers]
+
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of every layer from now on."""
+        for optimizer in self._optimizers:
+            optimizer.lr = lr
+
+    def reads(self, name: str) -> Reads:
+        """What must arrive from outside before pass `name` can run here."""
+        wants = [self.spec.rule.reads(name, layer.number, self.spec.total) for layer in self.spec.layers]
+        return Reads(upstream=wants[0].upstream, error=any(want.error for want in wants))
+
+    def standard(self, step: int, x: Tensor) -> Tensor:
+        """The first pass through all layers: (B, *in_shape) -> (B, *out_shape)."""
+        x = x.to(self.device)
+        for learner in self._learners:
+            x = learner.standard(step, x)
+        return x
+
+    def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
+        """The second pass through all layers, without the updates; what the next stage needs, or None."""
+        arriving = None if arriving is None else arriving.to(self.device)
+        error = None if error is None else error.to(self.device)
+        for learner in self._learners:
+            arriving = learner.second(step, arriving, error)
+        return arriving
+
+    def update(self, step: int) -> None:
+        """Applies sample `step`'s update to every layer and forgets the sample."""
+        for learner, optimizer in zip(self._learners, self._optimizers, strict=True):
+            optimizer.step(learner.product(step))
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """The forward pass without dropout; keeps nothing."""
+        x = x.to(self.device)
+        for learner in self._learners:
+            x = learner.evaluate(x)
+        return x
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(weights, optimizer state), under state_dict keys; copies on the CPU."""
+        weights: dict[str, Tensor] = {}
+        moments: dict[str, Tensor] = {}
+        for layer, optimizer in zip(self.spec.layers, self._optimizers, strict=True):
+            weights |= layer.state
+            moments |= {f"{layer.name}.{key}": value for key, value in optimizer.state().items()}
+        return _copies(weights), _copies(moments)
+
+    def non_finite(self) -> str | None:
+        """The first layer here that holds a weight which is NaN or infinite, or None."""
+        for layer in self.spec.layers:
+            if not all(bool(torch.isfinite(parameter).all()) for parameter in layer.parameters):
+                return f"layer {layer.number} (module {layer.name})"
+        return None
+
+
+def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().clone() for key, value in tensors.items()}
+
+
+@contextmanager
+def compute_mode(threads: int) -> Iterator[None]:
+    """No autograd, and `threads` intra-op threads in this thread of this process; restored afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
