@@ -1,0 +1,67 @@
+"""What every channel promises.
+
+FIFO; bounded (`capacity` messages, preallocated); tensors arrive contiguous and 64-byte aligned, since a BLAS may pick
+another kernel for another alignment; a peer that is gone is `ChannelClosed`, at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from pipepita.schedule import MODULATED, STANDARD
+
+EVALUATE, END, DONE = "evaluate", "end", "done"
+KINDS = (STANDARD, MODULATED, EVALUATE, END, DONE)  # on the wire a kind is its place here: only append
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass
+class Message:
+    """One message. `tensor` may be a view of the channel's own memory: valid until `release` is called."""
+
+    kind: str
+    step: int
+    tensor: Tensor | None = None
+    release: Callable[[], None] = _nothing
+
+
+class Outlet(Protocol):
+    """The sending end."""
+
+    def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
+        """Copies `tensor` (float32) out; blocks while `capacity` messages are unreleased. `ChannelClosed`."""
+
+    def close(self) -> None:
+        """Lets the peer know that nothing more comes; what was sent still arrives."""
+
+
+class Inlet(Protocol):
+    """The receiving end."""
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """The next message. `TimeoutError` after `timeout` seconds; `ChannelClosed` when the peer is gone."""
+
+    def close(self) -> None:
+        """Frees the channel's memory and lets the peer know."""
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A channel to be: its name, its ends (stage numbers; -1 is the coordinator), and its size.
+
+    capacity: messages; slot_bytes: the largest tensor. 2 x window messages are enough for no ring of channels to
+    deadlock: the outlet to the coordinator never fills up, so the last stage never blocks, so the one before it...
+    """
+
+    name: str
+    source: int
+    target: int
+    capacity: int
+    slot_bytes: int

@@ -1,0 +1,146 @@
+"""The channel between two processes of one host: tensors in shared memory, headers as doorbell.
+
+    sender                 anonymous memory (memfd)            receiver
+      copy tensor  ----->  | slot 0 | slot 1 | ... |  ----->   a view, no copy
+      header       ----->  Unix socket (SEQPACKET)    ----->   wakes up
+      free slots   <-----  the same socket            <-----   slots released, in any order
+
+The memory has no name: its descriptor goes over the authenticated socket, and the socket's name is abstract. So the
+kernel frees both when the processes end, however they end, and a dead peer is an end of file at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import secrets
+import socket
+import struct
+
+import torch
+from torch import Tensor
+
+from pipepita.channels import header
+from pipepita.channels.channel import Message, Wire
+from pipepita.errors import ChannelClosed
+
+_PAGE = 4096  # slots begin on pages: more than the 64-byte alignment that channels promise
+_SLOT = struct.Struct("<H")
+_CREDITS = 4096
+
+
+def open_socket(address: str) -> tuple[socket.socket, str]:
+    """A listening socket under an abstract name of its own; (socket, name). `address` is not used."""
+    name = f"pipepita-{secrets.token_hex(12)}"
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listening.bind(f"\0{name}")
+    return listening, name
+
+
+def connect_socket(name: str, timeout: float) -> socket.socket:
+    """A socket connected to the listener called `name`."""
+    connecting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    connecting.settimeout(timeout)
+    connecting.connect(f"\0{name}")
+    return connecting
+
+
+class SharedMemoryInlet:
+    """The receiving end: owns the memory and hands it to the sender."""
+
+    def __init__(self, peer: socket.socket, wire: Wire) -> None:
+        self._peer, self._wire = peer, wire
+        self._released: list[int] = []
+        stride = _stride(wire)
+        memory = os.memfd_create(f"pipepita-{wire.name}", os.MFD_CLOEXEC)
+        try:
+            os.ftruncate(memory, stride * wire.capacity)
+            self._slots = _slots(memory, wire)
+            socket.send_fds(peer, [b"memory"], [memory])
+        finally:
+            os.close(memory)
+        peer.settimeout(None)
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """The next message; its tensor is a view of the shared slot until released."""
+        if self._peer.gettimeout() != timeout:
+            self._peer.settimeout(timeout)
+        try:
+            data = self._peer.recv(header.SIZE)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
+        if not data:
+            raise ChannelClosed(f"channel {self._wire.name}: the sender is gone")
+        kind, step, shape, slot = header.unpack(data, self._wire.capacity, self._wire.slot_bytes)
+        if shape is None:
+            return Message(kind, step)
+        count = 1
+        for size in shape:
+            count *= size
+        return Message(kind, step, self._slots[slot][:count].view(shape), lambda: self._release(slot))
+
+    def _release(self, slot: int) -> None:
+        self._released.append(slot)
+        # Never block here: what the sender's buffer does not take now goes with the next release.
+        with contextlib.suppress(OSError):
+            self._peer.send(b"".join(map(_SLOT.pack, self._released)), socket.MSG_DONTWAIT)
+            self._released.clear()
+
+    def close(self) -> None:
+        """Hangs up; the memory goes when the last view of it does."""
+        self._peer.close()
+        self._slots = []
+
+
+class SharedMemoryOutlet:
+    """The sending end."""
+
+    def __init__(self, peer: socket.socket, wire: Wire) -> None:
+        self._peer, self._wire = peer, wire
+        _, (memory, *_), _, _ = socket.recv_fds(peer, 16, 1)
+        try:
+            self._slots = _slots(memory, wire)
+        finally:
+            os.close(memory)
+        self._free = list(range(wire.capacity))
+        peer.settimeout(None)
+
+    def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
+        """Copies `tensor` into a free slot and rings."""
+        try:
+            if tensor is None:
+                self._peer.send(header.pack(kind, step, None))
+                return
+            slot, shape = self._acquire(), tuple(tensor.shape)
+            self._slots[slot][: tensor.numel()].view(shape).copy_(tensor)
+            self._peer.send(header.pack(kind, step, shape, slot))
+        except OSError as error:
+            raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
+
+    def _acquire(self) -> int:
+        if not self._free:
+            credits = self._peer.recv(_CREDITS)
+            if not credits:
+                raise ChannelClosed(f"channel {self._wire.name}: the receiver is gone")
+            self._free = [slot for (slot,) in _SLOT.iter_unpack(credits)]
+        return self._free.pop()
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._peer.close()
+        self._slots = []
+
+
+def _stride(wire: Wire) -> int:
+    return max(_PAGE, -(-wire.slot_bytes // _PAGE) * _PAGE)
+
+
+def _slots(memory: int, wire: Wire) -> list[Tensor]:
+    """The slots as flat float32 tensors over the mapped memory."""
+    stride = _stride(wire)
+    mapped = mmap.mmap(memory, stride * wire.capacity, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0))
+    everything = torch.frombuffer(mapped, dtype=torch.float32)
+    return list(everything.split(stride // header.FLOAT_BYTES))

@@ -1,0 +1,143 @@
+"""The channel between two hosts: header and tensor over TCP, into buffers allocated once.
+
+A thread drains the socket into `capacity` buffers, so that a ring of channels cannot deadlock on full socket buffers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import threading
+
+import torch
+from torch import Tensor
+
+from pipepita.channels import header
+from pipepita.channels.channel import Message, Wire
+from pipepita.errors import ChannelClosed
+
+# A host that vanishes without a word is noticed after about this long.
+_SILENCE_SECONDS = 2
+
+
+def open_socket(address: str) -> tuple[socket.socket, str]:
+    """A listening socket on `address` (this node's own, never all interfaces); (socket, "host:port")."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.bind((address, 0))
+    host, port = listening.getsockname()
+    return listening, f"{host}:{port}"
+
+
+def connect_socket(name: str, timeout: float) -> socket.socket:
+    """A socket connected to the listener at `name` ("host:port")."""
+    host, _, port = name.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=timeout)
+
+
+def _prepare(peer: socket.socket) -> None:
+    peer.settimeout(None)
+    options = {
+        (socket.IPPROTO_TCP, "TCP_NODELAY"): 1,
+        (socket.SOL_SOCKET, "SO_KEEPALIVE"): 1,
+        (socket.IPPROTO_TCP, "TCP_KEEPIDLE"): 1,
+        (socket.IPPROTO_TCP, "TCP_KEEPINTVL"): 1,
+        (socket.IPPROTO_TCP, "TCP_KEEPCNT"): _SILENCE_SECONDS,
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT"): _SILENCE_SECONDS * 1000,
+    }
+    for (level, option), value in options.items():
+        if hasattr(socket, option):  # TCP_USER_TIMEOUT is Linux's
+            peer.setsockopt(level, getattr(socket, option), value)
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    return memoryview(tensor.numpy()).cast("B")  # type: ignore[arg-type]
+
+
+class TcpInlet:
+    """The receiving end."""
+
+    def __init__(self, peer: socket.socket, wire: Wire) -> None:
+        _prepare(peer)
+        self._peer, self._wire = peer, wire
+        floats = max(1, wire.slot_bytes // header.FLOAT_BYTES)
+        self._buffers = [torch.empty(floats) for _ in range(wire.capacity)]
+        self._free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(wire.capacity):
+            self._free.put(slot)
+        self._arrived: queue.SimpleQueue[Message | ChannelClosed] = queue.SimpleQueue()
+        self._closed = False
+        self._reader = threading.Thread(target=self._read, name=f"read {wire.name}", daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        try:
+            while True:
+                self._arrived.put(self._next())
+        except (ChannelClosed, OSError) as error:
+            self._arrived.put(ChannelClosed(f"channel {self._wire.name}: {error}"))
+
+    def _next(self) -> Message:
+        head = bytearray(header.SIZE)
+        self._fill(memoryview(head))
+        kind, step, shape, _ = header.unpack(head, self._wire.capacity, self._wire.slot_bytes)
+        if shape is None:
+            return Message(kind, step)
+        slot = self._free.get()
+        if self._closed:
+            raise ChannelClosed("closed here")
+        view = self._buffers[slot][: torch.Size(shape).numel()].view(shape)
+        if view.numel():
+            self._fill(_bytes(view))
+        return Message(kind, step, view, lambda: self._free.put(slot))
+
+    def _fill(self, buffer: memoryview) -> None:
+        while buffer:
+            count = self._peer.recv_into(buffer)
+            if not count:
+                raise ChannelClosed("the sender is gone")
+            buffer = buffer[count:]
+
+    def receive(self, timeout: float | None = None) -> Message:
+        """The next message; its tensor is a buffer of the channel until released."""
+        try:
+            message = self._arrived.get(timeout=timeout)
+        except queue.Empty:
+            raise TimeoutError from None
+        if isinstance(message, ChannelClosed):
+            self._arrived.put(message)
+            raise message
+        return message
+
+    def close(self) -> None:
+        """Hangs up and ends the reader."""
+        self._closed = True
+        with contextlib.suppress(OSError):
+            self._peer.shutdown(socket.SHUT_RDWR)
+        self._free.put(0)  # the reader may be waiting for a buffer
+        self._reader.join()
+        self._peer.close()
+
+
+class TcpOutlet:
+    """The sending end."""
+
+    def __init__(self, peer: socket.socket, wire: Wire) -> None:
+        _prepare(peer)
+        self._peer, self._wire = peer, wire
+
+    def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
+        """Writes header and tensor; blocks while the receiver has no buffer free."""
+        try:
+            if tensor is None or not tensor.numel():
+                self._peer.sendall(header.pack(kind, step, None if tensor is None else tuple(tensor.shape)))
+                return
+            more = getattr(socket, "MSG_MORE", 0)  # one packet for header and tensor where both are small
+            self._peer.sendall(header.pack(kind, step, tuple(tensor.shape)), more)
+            self._peer.sendall(_bytes(tensor.cpu().contiguous()))
+        except OSError as error:
+            raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._peer.close()

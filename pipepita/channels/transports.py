@@ -1,0 +1,127 @@
+"""Which transport a wire takes, and how its two ends find and trust each other.
+
+listener = Listener("tcp", wire, secret, node_address)   # at the receiving end
+outlet   = connect(listener.address, wire, secret)       # at the sending end, given the address
+inlet    = listener.inlet()                              # once the sender has proved that it knows the secret
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipepita.channels import handshake, shared_memory, tcp
+from pipepita.channels.channel import Inlet, Outlet, Wire
+from pipepita.errors import ChannelClosed, UserError
+
+log = logging.getLogger(__name__)
+TIMEOUT = 20.0  # seconds to set up a channel; generous, since a loaded machine may be slow to schedule both ends
+
+
+@dataclass(frozen=True)
+class Transport:
+    """One way to move messages: how to listen, how to connect, and the two ends."""
+
+    open_socket: Callable[[str], tuple[socket.socket, str]]
+    connect_socket: Callable[[str, float], socket.socket]
+    inlet: Callable[[socket.socket, Wire], Inlet]
+    outlet: Callable[[socket.socket, Wire], Outlet]
+
+
+TRANSPORTS = {
+    "shared_memory": Transport(
+        shared_memory.open_socket,
+        shared_memory.connect_socket,
+        shared_memory.SharedMemoryInlet,
+        shared_memory.SharedMemoryOutlet,
+    ),
+    "tcp": Transport(tcp.open_socket, tcp.connect_socket, tcp.TcpInlet, tcp.TcpOutlet),
+}
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a listener waits."""
+
+    transport: str
+    name: str
+
+
+@functools.cache
+def host() -> str:
+    """What two processes have in common exactly if they can share memory: one kernel and one network namespace."""
+    if sys.platform != "linux":
+        return f"{socket.gethostname()}-{os.getpid()}"  # no memfd: every process is its own host, so TCP
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return f"{boot}-{os.stat('/proc/self/ns/net').st_ino}"  # noqa: PTH116 (a link that leads nowhere)
+
+
+def choose(source_host: str, target_host: str) -> str:
+    """The transport between two ends that report these hosts."""
+    return "shared_memory" if source_host == target_host and sys.platform == "linux" else "tcp"
+
+
+class Listener:
+    """Waits for the one peer of a wire that knows the secret; whoever does not is turned away and changes nothing."""
+
+    def __init__(self, transport: str, wire: Wire, secret: bytes, node_address: str) -> None:
+        self._transport, self._wire, self._secret = TRANSPORTS[transport], wire, secret
+        self._socket, name = self._transport.open_socket(node_address)
+        self._socket.listen()
+        self.address = Address(transport, name)
+        self._inlet: Inlet | None = None
+        self._thread = threading.Thread(target=self._wait, name=f"listen {wire.name}", daemon=True)
+        self._thread.start()
+
+    def _wait(self) -> None:
+        while self._inlet is None:
+            try:
+                peer, _ = self._socket.accept()
+            except OSError:  # closed here
+                return
+            try:
+                peer.settimeout(TIMEOUT)
+                handshake.listen_side(peer, self._secret, self._wire.name)
+                self._inlet = self._transport.inlet(peer, self._wire)
+            except (handshake.Refused, OSError) as error:
+                log.warning("channel %s turned a peer away: %s", self._wire.name, error)
+                peer.close()
+
+    def inlet(self) -> Inlet:
+        """The receiving end, once the peer is there; `ChannelClosed` if it does not come in time."""
+        self._thread.join(TIMEOUT)
+        self.close()
+        if self._inlet is None:
+            raise ChannelClosed(f"channel {self._wire.name}: no sender came within {TIMEOUT:.0f} s")
+        return self._inlet
+
+    def close(self) -> None:
+        """Stops listening."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+
+def connect(address: Address, wire: Wire, secret: bytes) -> Outlet:
+    """The sending end of `wire`, authenticated; `ChannelClosed` if the listener is not ours or not there."""
+    if address.transport not in TRANSPORTS:
+        raise UserError(f"unknown transport {address.transport!r}: one of {', '.join(TRANSPORTS)}")
+    transport = TRANSPORTS[address.transport]
+    try:
+        peer = transport.connect_socket(address.name, TIMEOUT)
+    except OSError as error:
+        raise ChannelClosed(f"channel {wire.name}: nobody listens ({error.strerror or error})") from None
+    try:
+        handshake.connect_side(peer, secret, wire.name)
+        return transport.outlet(peer, wire)
+    except (handshake.Refused, OSError) as error:
+        peer.close()
+        raise ChannelClosed(f"channel {wire.name}: {error}") from None
