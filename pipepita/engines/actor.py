@@ -1,0 +1,103 @@
+"""The Ray actor that holds one stage. Ray places, watches and addresses it; the data goes over our channels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import ray
+from torch import Tensor
+
+from pipepita import loop
+from pipepita.channels.channel import Inlet, Message, Outlet, Wire
+from pipepita.channels.transports import Address, Listener, connect, host
+from pipepita.schedule import Schedule
+from pipepita.stage import Stage, StageSpec, compute_mode
+
+
+class StageActor:
+    """One stage, one loop. Methods run one at a time, but for `pulse`, which answers while the loop runs."""
+
+    def __init__(self) -> None:
+        self._stage: Stage | None = None
+        self._schedule: Schedule | None = None
+        self._ports: loop.Ports | None = None
+        self._listeners: dict[str, Listener] = {}
+        self._outlets: dict[str, Outlet] = {}
+
+    def where(self) -> tuple[str, str]:
+        """(identity of the host, address of the node), for choosing transports."""
+        return host(), ray.util.get_node_ip_address()
+
+    def build(self, spec: StageSpec, schedule: Schedule) -> None:
+        """A new stage; whatever the actor held before is gone."""
+        self.disconnect()
+        self._stage, self._schedule = Stage(spec), schedule
+
+    def listen(self, inlets: dict[str, tuple[Wire, str]], secret: bytes) -> dict[str, Address]:
+        """Begins to listen for the wire and transport of each port; where to connect to."""
+        address = ray.util.get_node_ip_address()
+        for port, (wire, transport) in inlets.items():
+            self._listeners[port] = Listener(transport, wire, secret, address)
+        return {port: listener.address for port, listener in self._listeners.items()}
+
+    def connect(self, outlets: dict[str, tuple[Wire, Address]], secret: bytes) -> None:
+        """Connects the outgoing wire of each port."""
+        self._outlets = {port: connect(address, wire, secret) for port, (wire, address) in outlets.items()}
+
+    def ready(self) -> None:
+        """Waits for the peers of all incoming wires."""
+        inlets: dict[str, Inlet] = {port: listener.inlet() for port, listener in self._listeners.items()}
+        self._listeners = {}
+        ports: dict[str, Any] = {**inlets, **self._outlets}
+        self._ports, self._outlets = loop.Ports(**ports), {}
+
+    def train(self, first: int, lr: float) -> None:
+        """Runs the training loop until the coordinator ends it."""
+        assert self._stage is not None and self._ports is not None and self._schedule is not None
+        self._stage.set_lr(lr)
+        self._drive(loop.train(self._stage, self._ports, self._schedule, first))
+
+    def evaluate(self) -> None:
+        """Runs the evaluation loop until the coordinator ends it."""
+        assert self._stage is not None and self._ports is not None
+        self._drive(loop.evaluate(self._stage, self._ports))
+
+    def _drive(self, running: Generator[Inlet, Message, None]) -> None:
+        assert self._stage is not None
+        with compute_mode(self._stage.spec.threads):
+            try:
+                inlet = next(running)
+                while True:
+                    inlet = running.send(inlet.receive())
+            except StopIteration:
+                return
+            except BaseException:
+                self.disconnect()  # the neighbours must hear of it
+                raise
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(weights, optimizer state) of this stage."""
+        assert self._stage is not None
+        return self._stage.state()
+
+    def non_finite(self) -> str | None:
+        """The first layer here with a weight that is not finite, or None."""
+        assert self._stage is not None
+        return self._stage.non_finite()
+
+    def disconnect(self) -> None:
+        """Closes every channel end."""
+        for listener in self._listeners.values():
+            listener.close()
+        for outlet in self._outlets.values():
+            outlet.close()
+        if self._ports is not None:
+            self._ports.close()
+        self._listeners, self._outlets, self._ports = {}, {}, None
+
+    @ray.method(concurrency_group="control")
+    def pulse(self) -> int:
+        """This process's id; answers while the loop runs."""
+        return os.getpid()

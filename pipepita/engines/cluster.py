@@ -1,0 +1,91 @@
+"""The Ray cluster under the ray engine: an existing one, or an embedded one that leaves nothing behind."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import socket
+import tempfile
+from types import ModuleType
+
+from pipepita.errors import RunError, UserError
+
+_CONNECT_SECONDS = 5.0
+_OBJECT_STORE_BYTES = 256 * 2**20  # weights on their way in and out; larger ones spill to the temporary folder
+
+
+def load_ray() -> ModuleType:
+    """Ray, imported when used and without its usage reports and banners."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its new default; silences the warning about it
+    import ray
+
+    return ray
+
+
+class Cluster:
+    """A connection to Ray, and the embedded cluster behind it where we started one.
+
+    address: an existing cluster ("host:port", "auto", or "ray://host:port"); None starts an embedded one with `cpus`
+    and `gpus`, unless this process is connected to Ray already, which is then used and left alone.
+    Raises `UserError` where `address` cannot be reached.
+    """
+
+    def __init__(self, address: str | None, cpus: int, gpus: int) -> None:
+        self._ray = load_ray()
+        self._folder: str | None = None
+        self._owned = not self._ray.is_initialized()
+        if not self._owned:
+            return
+        quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+        if address is not None:
+            _reach(address)
+            try:
+                self._ray.init(address=address, **quiet)
+            except Exception as error:  # ray raises many kinds here
+                raise UserError(f"cannot join the Ray cluster at {address!r}: {_line(error)}") from None
+            return
+        self._folder = tempfile.mkdtemp(prefix="pipepita-")  # short: Ray puts Unix sockets in it
+        try:
+            self._ray.init(
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                object_store_memory=_OBJECT_STORE_BYTES,
+                _temp_dir=self._folder,
+                **quiet,
+            )
+        except Exception as error:
+            self.close()
+            raise RunError(f"cannot start an embedded Ray cluster: {_line(error)}") from None
+
+    def close(self) -> None:
+        """Leaves the cluster; ends it and removes its files where we started it."""
+        if self._owned:
+            self._ray.shutdown()
+            self._owned = False
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+
+
+def _reach(address: str) -> None:
+    """Fails fast where nobody listens at `address`: Ray itself would try for a minute."""
+    if address in ("auto", "local"):
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        raise UserError(f"address {address!r} is not host:port, auto or ray://host:port")
+    try:
+        with contextlib.closing(socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS)):
+            return
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"no Ray cluster answers at {address!r} ({reason}): start one with ray start --head") from None
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__

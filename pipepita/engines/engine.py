@@ -1,0 +1,69 @@
+"""What the coordinator may ask of an engine and of the pipeline that it builds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from pipepita.channels.channel import Inlet, Outlet
+from pipepita.engines.wiring import Plan
+
+ENGINES = ("local", "ray")
+
+
+class Pipeline(Protocol):
+    """Stages wired to each other and to the coordinator.
+
+    Between `train` or `evaluate` and `join` the stages run and messages flow; otherwise they are drained and idle.
+    """
+
+    @property
+    def samples(self) -> Outlet:
+        """To the first stage."""
+
+    @property
+    def outputs(self) -> Inlet:
+        """From the last stage."""
+
+    @property
+    def errors(self) -> Sequence[Outlet]:
+        """To every stage that needs the error."""
+
+    @property
+    def done(self) -> Sequence[Inlet]:
+        """From every stage, where the schedule waits for updates."""
+
+    def train(self, first: int, lr: float) -> None:
+        """Every stage begins to train, the next sample being `first`."""
+
+    def evaluate(self) -> None:
+        """Every stage begins to evaluate."""
+
+    def join(self) -> None:
+        """Waits until every stage has finished what `train` or `evaluate` began."""
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(weights, optimizer state) of all layers, by state_dict key, on the CPU."""
+
+    def non_finite(self) -> str | None:
+        """The first layer with a weight that is NaN or infinite, in words, or None."""
+
+    def close(self) -> None:
+        """Frees channels and stages, whatever state they are in."""
+
+
+class Engine(Protocol):
+    """Builds pipelines. May be kept open and used for many."""
+
+    name: str
+
+    def devices(self, stages: int) -> list[str]:
+        """The torch device of each of `stages` stages."""
+
+    def open(self, plan: Plan) -> Pipeline:
+        """A pipeline for `plan`."""
+
+    def close(self) -> None:
+        """Gives back whatever the engine took (actors, a cluster of its own)."""

@@ -1,0 +1,60 @@
+"""Which channels a pipeline needs, as data.
+
+coordinator --samples--> stage 0 --forward--> stage 1 ... stage n-1 --outputs--> coordinator
+coordinator --error----> every stage that holds a layer which reads the error
+every stage --done-----> coordinator, where the schedule waits for updates
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from pipepita.channels.channel import Wire
+from pipepita.schedule import Schedule
+from pipepita.stage import StageSpec
+
+COORDINATOR = -1
+UPSTREAM, DOWNSTREAM, ERROR, DONE = "upstream", "downstream", "error", "done"  # the ports of `loop.Ports`
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A pipeline to be: its stages, its schedule, and the items of its largest sample."""
+
+    stages: list[StageSpec]
+    schedule: Schedule
+    batch_size: int
+
+
+def wires(plan: Plan) -> list[Wire]:
+    """Every channel of `plan`; named after its kind and its target or source stage."""
+    stages, schedule = plan.stages, plan.schedule
+    last = len(stages) - 1
+
+    def wire(name: str, source: int, target: int, floats: int) -> Wire:
+        return Wire(name, source, target, 2 * schedule.window, floats * plan.batch_size * _FLOAT_BYTES)
+
+    classes = stages[0].classes
+    found = [wire("samples", COORDINATOR, 0, stages[0].layers[0].width)]
+    found += [
+        wire(f"forward-{index}", index, index + 1, math.prod(stage.layers[-1].out_shape))
+        for index, stage in enumerate(stages[:-1])
+    ]
+    found.append(wire("outputs", last, COORDINATOR, classes))
+    for index, stage in enumerate(stages):
+        rule = stage.rule
+        if any(rule.reads(name, layer.number, stage.total).error for name in rule.passes for layer in stage.layers):
+            found.append(wire(f"error-{index}", COORDINATOR, index, classes))
+        if schedule.waits:
+            found.append(wire(f"done-{index}", index, COORDINATOR, 0))
+    return found
+
+
+def port(wire: Wire, end: int) -> str:
+    """Which of its ports stage `end` puts this wire on."""
+    kind = wire.name.partition("-")[0]
+    if kind in (ERROR, DONE):
+        return kind
+    return UPSTREAM if wire.target == end else DOWNSTREAM
