@@ -1,0 +1,96 @@
+"""The data sets that have a name."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipepita.data.dataset import Data
+from pipepita.errors import RunError, UserError, unknown
+
+DATA_DIR_VARIABLE = "PIPEPITA_DATA"
+
+
+def load(name: str, *, data_dir: str | Path | None = None, download: bool = False) -> Data:
+    """The data set called `name`: digits, mnist, fashion-mnist, cifar10, cifar100, or npz:FILE.
+
+    data_dir: where torchvision's folders are; by default $PIPEPITA_DATA, else ./data. download: whether a set that is
+    not there may be fetched. Inputs are scaled to [0, 1]; images are (channels, height, width).
+    Raises `UserError` for an unknown name, or a file that is missing or damaged.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "npz" and rest:
+        return _npz(Path(rest))
+    if name not in SETS:
+        raise unknown("dataset", name, [*SETS, "npz:FILE"])
+    folder = Path(data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE) or "data").expanduser()
+    return SETS[name](name, folder, download)
+
+
+def _digits(name: str, folder: Path, download: bool) -> Data:
+    """scikit-learn's 1,797 images of 8 x 8; every fifth of each class (in their order) is for the test."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    place = np.empty(len(y), dtype=int)
+    for label in range(10):
+        place[y == label] = np.arange((y == label).sum())
+    test = place % 5 == 4
+    images = (x / 16).astype(np.float32).reshape(-1, 1, 8, 8)
+    return Data(images[~test], y[~test], images[test], y[test], 10, name)
+
+
+def _torchvision(kind: str, classes: int) -> Callable[[str, Path, bool], Data]:
+    def read(name: str, folder: Path, download: bool) -> Data:
+        import torchvision.datasets
+
+        x, y = {}, {}
+        for train in (True, False):
+            try:
+                part = getattr(torchvision.datasets, kind)(folder, train=train, download=download)
+            except (OSError, RuntimeError, ValueError, AssertionError, EOFError, pickle.UnpicklingError) as error:
+                raise _explain(name, folder, download, error) from None
+            images = torch.as_tensor(part.data)
+            x[train] = (images.unsqueeze(1) if images.ndim == 3 else images.permute(0, 3, 1, 2)).contiguous()
+            y[train] = torch.as_tensor(part.targets)
+        return Data(x[True], y[True], x[False], y[False], classes, name)
+
+    return read
+
+
+def _explain(name: str, folder: Path, download: bool, error: Exception) -> UserError | RunError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if download:
+        return RunError(f"{name} could not be downloaded to {folder}: {reason}")
+    if "not found" in reason.lower() and "corrupted" not in reason.lower():
+        return UserError(f"{name} is not in {folder}: name its folder with --data-dir, or allow --download")
+    return UserError(f"{name} in {folder} is missing, damaged or truncated ({reason}): name its folder with --data-dir")
+
+
+def _npz(path: Path) -> Data:
+    keys = ("x_train", "y_train", "x_test", "y_test")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            missing = [key for key in keys if key not in arrays]
+            if missing:
+                raise UserError(f"{path} lacks {', '.join(missing)}: it must hold {', '.join(keys)}")
+            return Data(**{key: arrays[key] for key in keys}, name=f"npz:{path}")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        raise UserError(f"{path} is not a readable .npz file: {str(error).splitlines()[0]}") from None
+
+
+SETS: dict[str, Callable[[str, Path, bool], Data]] = {
+    "digits": _digits,
+    "mnist": _torchvision("MNIST", 10),
+    "fashion-mnist": _torchvision("FashionMNIST", 10),
+    "cifar10": _torchvision("CIFAR10", 10),
+    "cifar100": _torchvision("CIFAR100", 100),
+}
