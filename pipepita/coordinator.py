@@ -1,0 +1,175 @@
+"""The coordinator: samples in, errors out. The same for every engine.
+
+It keeps the window by emitting passes in the schedule's order, turns each output into an error (output - one-hot), and
+sends that back. It never stands between two layers.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from pipepita.channels.channel import END, EVALUATE
+from pipepita.engines.engine import Pipeline
+from pipepita.errors import Diverged, RunError
+from pipepita.randomness import generator
+from pipepita.schedule import Schedule
+
+_TINY = torch.finfo(torch.float32).tiny
+
+
+@dataclass
+class Tally:
+    """What a run over some items adds up to. loss: mean cross-entropy in nats; accuracy: percent."""
+
+    items: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    completed: list[float] = field(default_factory=list)  # when each sample's error was known, seconds
+    loss_sum: float = 0.0
+    correct: int = 0
+
+    def add(self, output: Tensor, labels: Tensor) -> None:
+        """Counts one sample: output (B, classes), labels (B,)."""
+        self.steps += 1
+        self.items += len(labels)
+        chosen = output.gather(1, labels[:, None])
+        self.loss_sum -= float(chosen.clamp_min(_TINY).log_().sum())
+        self.correct += int((output.argmax(1) == labels).sum())
+
+    @property
+    def loss(self) -> float:
+        return self.loss_sum / self.items if self.items else math.nan
+
+    @property
+    def accuracy(self) -> float:
+        return 100 * self.correct / self.items if self.items else math.nan
+
+    @property
+    def step_ms(self) -> list[float]:
+        """Milliseconds from one sample's error to the next one's."""
+        return [1000 * (b - a) for a, b in zip(self.completed, self.completed[1:], strict=False)]
+
+
+class Coordinator:
+    """Streams mini-batches through a pipeline.
+
+    passes: of the rule. stop: asked before each sample; true ends the epoch there, drained. on_sample: called with the
+    running tally after each sample. step: the number of the next sample.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        schedule: Schedule,
+        passes: tuple[str, ...],
+        *,
+        batch_size: int,
+        seed: int = 0,
+        stop: Callable[[], bool] = lambda: False,
+        on_sample: Callable[[Tally], None] = lambda tally: None,
+    ) -> None:
+        self._pipeline, self._schedule, self._passes = pipeline, schedule, passes
+        self._batch_size, self._seed = batch_size, seed
+        self._stop, self._on_sample = stop, on_sample
+        self.step = 0
+
+    def train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
+        """One pass over the items, shuffled by (seed, epoch); all updates are applied when it returns.
+
+        x: (N, *item_shape) float32. y: (N,) int64. Raises `Diverged` with the step and layer when an output or a
+        weight stops being finite, and whatever the pipeline raises.
+        """
+        tally, began = Tally(), time.perf_counter()
+        order = torch.randperm(len(x), generator=generator(self._seed, "shuffle", epoch))
+        samples = self._samples(x, y, order)
+        upcoming: tuple[Tensor, Tensor] | None = next(samples)
+        labels: dict[int, Tensor] = {}
+        bad_step = None
+        self._pipeline.train(self.step, lr)
+        actions = self._schedule.actions(self.step, self._passes)
+        for name, step in actions:
+            if name == self._passes[0]:
+                if upcoming is None or bad_step is not None or self._stop():
+                    actions.end(step)
+                    self._pipeline.samples.send(END, step)
+                    continue
+                items, labels[step] = upcoming
+                self._pipeline.samples.send(name, step, items)
+                upcoming = next(samples, None)  # gathered while the pipeline works
+                self.step = step + 1
+            else:
+                target = labels.pop(step)
+                finite = self._answer(name, step, target, tally)
+                bad_step = step if not finite and bad_step is None else bad_step
+                self._on_sample(tally)
+        self._pipeline.join()
+        tally.seconds = time.perf_counter() - began
+        self._check(bad_step)
+        return tally
+
+    def _answer(self, name: str, step: int, labels: Tensor, tally: Tally) -> bool:
+        """Receives `step`'s output and sends its error back; whether the output was finite."""
+        message = self._pipeline.outputs.receive()
+        if message.step != step or message.tensor is None:
+            raise RunError(f"the output of sample {message.step} arrived when sample {step}'s was due")
+        output = message.tensor
+        error = output.clone()
+        error[torch.arange(len(labels)), labels] -= 1
+        finite = math.isfinite(float(error.sum()))
+        if not finite:
+            error.zero_()  # the pipeline drains without spreading NaN to layers that are still sound
+        for outlet in self._pipeline.errors:
+            outlet.send(name, step, error)
+        tally.completed.append(time.perf_counter())
+        tally.add(output, labels)
+        message.release()
+        for inlet in self._pipeline.done:
+            inlet.receive()
+        return finite
+
+    def _check(self, bad_step: int | None) -> None:
+        layer = self._pipeline.non_finite()
+        if layer is not None:
+            when = f"step {bad_step}" if bad_step is not None else f"step {self.step - 1} or before"
+            raise Diverged(f"diverged at {when}: {layer} holds a weight that is not finite; try a lower learning rate")
+        if bad_step is not None:
+            raise Diverged(f"diverged at step {bad_step}: the output is not finite, though all weights are")
+
+    def evaluate(self, x: Tensor, y: Tensor) -> Tally:
+        """Outputs for all items through the same pipeline, without dropout or learning."""
+        tally, began = Tally(), time.perf_counter()
+        waiting: list[Tensor] = []
+        self._pipeline.evaluate()
+        for number, (items, labels) in enumerate(self._samples(x, y, None)):
+            if len(waiting) == 2 * self._schedule.window:  # the capacity of each channel, so no send blocks
+                self._count(waiting.pop(0), tally)
+            self._pipeline.samples.send(EVALUATE, number, items)
+            waiting.append(labels)
+        while waiting:
+            self._count(waiting.pop(0), tally)
+        self._pipeline.samples.send(END, 0)
+        self._pipeline.join()
+        tally.seconds = time.perf_counter() - began
+        return tally
+
+    def _count(self, labels: Tensor, tally: Tally) -> None:
+        message = self._pipeline.outputs.receive()
+        assert message.tensor is not None
+        tally.add(message.tensor, labels)
+        message.release()
+
+    def _samples(self, x: Tensor, y: Tensor, order: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Mini-batches in `order` (as they lie, without); the last may be short."""
+        for start in range(0, len(x), self._batch_size):
+            stop = start + self._batch_size
+            if order is None:
+                yield x[start:stop], y[start:stop]
+            else:
+                chosen = order[start:stop]
+                yield x.index_select(0, chosen), y[chosen]

@@ -1,0 +1,153 @@
+"""What people see while a run goes on: a live line on a terminal, plain lines elsewhere. All of it on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from typing import Any
+
+from pipepita.coordinator import Tally
+
+_PLAIN_SECONDS = 10.0
+
+
+class Observer:
+    """Is told how a run goes. This one keeps silent, but for warnings."""
+
+    def warn(self, text: str) -> None:
+        """Something that the caller should know before it happens."""
+        warnings.warn(text, stacklevel=4)
+
+    def status(self, text: str) -> None:
+        """What is going on before the first sample."""
+
+    def begin(self, epochs: int, samples: int, summary: dict[str, Any]) -> None:
+        """A run of `epochs` epochs of `samples` samples begins."""
+
+    def epoch_begins(self, epoch: int) -> None:
+        """Epoch `epoch` (from 1) begins."""
+
+    def sample(self, tally: Tally) -> None:
+        """One more sample of this epoch is done."""
+
+    def epoch_ends(self, line: dict[str, Any]) -> None:
+        """An epoch is over; `line` is what metrics.jsonl gets."""
+
+    def end(self) -> None:
+        """The run is over, one way or another."""
+
+
+class _Console(Observer):
+    """What both displays share: the clock."""
+
+    def warn(self, text: str) -> None:
+        print(f"warning: {text}", file=sys.stderr)
+
+    def begin(self, epochs: int, samples: int, summary: dict[str, Any]) -> None:
+        self._epochs, self._samples, self._epoch = epochs, samples, 0
+        self._began = time.monotonic()
+
+    def epoch_begins(self, epoch: int) -> None:
+        self._epoch, self._epoch_began = epoch, time.monotonic()
+
+    def _eta(self, done: int) -> str:
+        total, past = self._epochs * self._samples, (self._epoch - 1) * self._samples + done
+        left = (time.monotonic() - self._began) * (total - past) / max(past, 1)
+        minutes, seconds = divmod(round(left), 60)
+        return f"{minutes}:{seconds:02d}"
+
+
+class PlainDisplay(_Console):
+    """A line every ten seconds and at each epoch's end, for logs and pipes."""
+
+    def status(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+    def begin(self, epochs: int, samples: int, summary: dict[str, Any]) -> None:
+        super().begin(epochs, samples, summary)
+        self._last = time.monotonic()
+
+    def sample(self, tally: Tally) -> None:
+        now = time.monotonic()
+        if now - self._last >= _PLAIN_SECONDS:
+            self._last = now
+            rate = tally.steps / max(now - self._epoch_began, 1e-9)
+            print(
+                f"epoch {self._epoch}/{self._epochs}  sample {tally.steps}/{self._samples}  {rate:.0f} samples/s  "
+                f"loss {tally.loss:.4f}  accuracy {tally.accuracy:.2f} %  ETA {self._eta(tally.steps)}",
+                file=sys.stderr,
+            )
+
+    def epoch_ends(self, line: dict[str, Any]) -> None:
+        if line["train_loss"] is None:
+            return
+        print(
+            f"epoch {line['epoch']}/{self._epochs}  {line['items_per_second']:.0f} items/s  "
+            f"loss {line['train_loss']:.4f}  train {line['train_accuracy']:.2f} %  "
+            f"test {line['test_accuracy']:.2f} %  ETA {self._eta(self._samples)}",
+            file=sys.stderr,
+        )
+
+
+class RichDisplay(_Console):
+    """A progress bar with samples/s, loss, accuracy and the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn(
+                "{task.fields[speed]}  loss {task.fields[loss]}  train {task.fields[train]}  test {task.fields[test]}"
+            ),
+            TimeElapsedColumn(),
+            TextColumn("ETA {task.fields[eta]}"),
+            console=Console(stderr=True),
+        )
+        self._task: Any = None
+
+    def warn(self, text: str) -> None:
+        self._bar.console.print(f"[yellow]warning:[/] {text}")
+
+    def status(self, text: str) -> None:
+        self._status = self._bar.console.status(text)
+        self._status.start()
+
+    def begin(self, epochs: int, samples: int, summary: dict[str, Any]) -> None:
+        super().begin(epochs, samples, summary)
+        self._status.stop()
+        self._shown = 0.0
+        self._bar.start()
+        self._task = self._bar.add_task("", total=epochs * samples, speed="", loss="-", train="-", test="-", eta="-")
+
+    def epoch_begins(self, epoch: int) -> None:
+        super().epoch_begins(epoch)
+        self._bar.update(self._task, description=f"epoch {epoch}/{self._epochs}")
+
+    def sample(self, tally: Tally) -> None:
+        now = time.monotonic()
+        if now - self._shown < 0.1:
+            return
+        self._shown = now
+        self._bar.update(
+            self._task,
+            completed=(self._epoch - 1) * self._samples + tally.steps,
+            speed=f"{tally.steps / max(now - self._epoch_began, 1e-9):.0f} samples/s",
+            loss=f"{tally.loss:.4f}",
+            train=f"{tally.accuracy:.2f} %",
+            eta=self._eta(tally.steps),
+        )
+
+    def epoch_ends(self, line: dict[str, Any]) -> None:
+        self._bar.update(self._task, completed=self._epoch * self._samples, test=f"{line['test_accuracy']:.2f} %")
+
+    def end(self) -> None:
+        self._bar.stop()
+
+
+def display() -> Observer:
+    """The display that fits where stderr goes."""
+    return RichDisplay() if sys.stderr.isatty() else PlainDisplay()

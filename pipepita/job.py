@@ -1,0 +1,135 @@
+"""What a training job is made of: options with their defaults, bounds and meanings. TOML in, checked by pydantic."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipepita import optimizers
+from pipepita.errors import UserError, unknown
+from pipepita.network.modules import ACTIVATIONS
+from pipepita.rules import RULES, Pepita, Rule
+from pipepita.schedule import SCHEDULES
+
+
+class Options(BaseModel):
+    """How to train: everything that is neither the network, the data nor the rule.
+
+    Raises `UserError` (through `checked`) for an unknown name or a value out of bounds.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    schedule: str = Field("relaxed", description="locked, relaxed or streaming")
+    window: int | None = Field(None, ge=1, description="samples in flight (streaming; default: fills the pipeline)")
+    stages: int | None = Field(None, ge=1, description="contiguous groups of layers (ray: one a layer; local: one)")
+    optimizer: str = Field("sgd", description="sgd (momentum 0.9), or any of torch.optim, as name:option=value,...")
+    lr: float = Field(0.1, ge=0, description="learning rate")
+    lr_decay: str | None = Field(None, description="FACTOR@EPOCH[,EPOCH...]: 0.1@60,90 multiplies by 0.1 at both")
+    batch_size: int = Field(64, ge=1, description="items a sample")
+    epochs: int = Field(30, ge=1, description="passes over the training items")
+    seed: int = Field(0, ge=0, description="of weights, feedback, dropout and order")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU a stage where there are enough")
+    address: str | None = Field(None, description="an existing Ray cluster (host:port or auto)")
+    threads: int = Field(1, ge=1, description="intra-op threads of each stage; part of what decides the bits")
+    run_dir: Path | None = Field(None, description="where metrics and checkpoints go; must not exist")
+
+    @model_validator(mode="after")
+    def _names(self) -> Self:
+        if self.schedule not in SCHEDULES:
+            raise unknown("schedule", self.schedule, SCHEDULES)
+        optimizers.parse(self.optimizer)
+        self.rate(1)
+        return self
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of `epoch` (from 1): decayed once for each named epoch that is over."""
+        if self.lr_decay is None:
+            return self.lr
+        factor, at, epochs = self.lr_decay.partition("@")
+        try:
+            steps, by = [int(e) for e in epochs.split(",")], float(factor)
+            if not at or not 0 < by < float("inf") or min(steps) < 1:
+                raise ValueError
+        except ValueError:
+            raise UserError(f"lr_decay {self.lr_decay!r} cannot be read: write it like 0.1@60 or 0.5@20,40") from None
+        return self.lr * by ** sum(epoch > e for e in steps)
+
+
+class Job(Options):
+    """A whole job, as on the command line or in a TOML file."""
+
+    dataset: str = Field("digits", description="digits, mnist, fashion-mnist, cifar10, cifar100 or npz:FILE")
+    data_dir: Path | None = Field(None, description="where the data sets are (default: $PIPEPITA_DATA, else ./data)")
+    download: bool = Field(False, description="fetch a data set that is not there")
+    network: str = Field("fc:1024", description="hidden layers, like fc:256x8 or conv:32,5/pool:2/fc:256")
+    activation: str = Field("relu", description="of every hidden layer")
+    rule: str = Field("pepita", description="learning rule")
+    form: str = Field("difference", description="of the modulated pass: difference or textbook")
+    modulate: str = Field("input", description="where the error enters: input, or all layers")
+    presynaptic: str = Field("modulated", description="the update's presynaptic pass: modulated or standard")
+    f_scale: float = Field(0.05, ge=0, description="scale of the feedback matrices")
+    normalize: bool = Field(False, description="divide each item's hidden activity by its root mean square")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden activity dropped")
+    engine: Literal["local", "ray"] = Field("ray", description="one process, or one Ray actor a stage")
+
+    @model_validator(mode="after")
+    def _rule(self) -> Self:
+        if self.activation not in ACTIVATIONS:
+            raise unknown("activation", self.activation, ACTIVATIONS)
+        self.make_rule()
+        return self
+
+    def make_rule(self) -> Rule:
+        """The rule with its options."""
+        if self.rule not in RULES:
+            raise unknown("rule", self.rule, RULES)
+        return Pepita(form=self.form, modulate=self.modulate, presynaptic=self.presynaptic, f_scale=self.f_scale)
+
+    def options(self) -> Options:
+        """The part that `train` takes beside model, data and rule."""
+        return Options(**{name: getattr(self, name) for name in Options.model_fields})
+
+
+def checked(kind: type[Options], values: dict[str, Any]) -> Any:
+    """`kind` from `values`; `UserError` in one line, naming the first option that is wrong, its value and why."""
+    for name in values:
+        if name not in kind.model_fields:
+            raise unknown("option", name, kind.model_fields)
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{where} {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def read_job(path: Path | None, given: dict[str, Any], assignments: list[str]) -> Job:
+    """The job of a TOML file, overridden by options given by name, overridden by `key=value` assignments."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = tomllib.loads(path.read_text())
+        except FileNotFoundError:
+            raise UserError(f"job file {path} does not exist") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise UserError(f"job file {path} cannot be read: {error}") from None
+    values = {key.replace("-", "_"): value for key, value in values.items()} | given
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment!r} is not key=value")
+        values[key.strip().replace("-", "_")] = _value(text.strip())
+    job: Job = checked(Job, values)
+    return job
+
+
+def _value(text: str) -> Any:
+    """A TOML value, or the text itself: `lr=0.05` is a number, `network=fc:256` a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

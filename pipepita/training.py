@@ -1,0 +1,315 @@
+"""`train` and `evaluate`: the whole path from a model and data to a result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import pipepita
+from pipepita import checkpoint, optimizers
+from pipepita import schedule as schedules
+from pipepita.coordinator import Coordinator, Tally
+from pipepita.data import Data, load
+from pipepita.display import Observer
+from pipepita.engines.engine import ENGINES, Engine, Pipeline
+from pipepita.engines.local import LocalEngine
+from pipepita.engines.wiring import Plan
+from pipepita.errors import Diverged, UserError, unknown
+from pipepita.job import Options, checked
+from pipepita.layers.layer import Layer
+from pipepita.network import spec
+from pipepita.network.cut import cut
+from pipepita.network.modules import describe, rebuild
+from pipepita.partition import balance
+from pipepita.result import Result, quantiles
+from pipepita.rules import Pepita, Rule
+from pipepita.schedule import Schedule
+from pipepita.stability import stability_index
+from pipepita.stage import StageSpec
+
+
+def train(
+    model: nn.Sequential,
+    data: Data | str,
+    *,
+    rule: Rule | None = None,
+    engine: str | Engine = "ray",
+    normalize: bool = False,
+    init: str = "he",
+    costs: list[float] | None = None,
+    observer: Observer | None = None,
+    stop: Callable[[], bool] = lambda: False,
+    about: dict[str, Any] | None = None,
+    **options: Any,
+) -> Result:
+    """Trains `model` in place and returns it with what happened.
+
+    model: an `nn.Sequential` whose last module is the output `nn.Linear`. data: a `Data`, or a name that `load` knows.
+    rule: `Pepita()` by default. engine: "ray", "local", or an open engine, which is then kept open.
+    normalize: put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model` too.
+    init: "he" draws He-uniform weights from the seed, as the paper does; "keep" goes on from the model's own weights.
+    costs: seconds (or any unit) a layer, for balancing stages; by default multiplications are counted.
+    observer: told of progress. stop: asked before each sample; true ends the run there, with a checkpoint.
+    about: more entries for the summary. options: the fields of `Options`: schedule, window, stages, optimizer, lr,
+    lr_decay, batch_size, epochs, seed, device, address, threads, run_dir. Without run_dir nothing is written.
+
+    Raises `UserError` for what cannot be trained so, `Diverged` when a weight or an output stops being finite,
+    `StageDied` when an actor does. The model is changed only by a run that ends well or is stopped.
+    """
+    began = time.perf_counter()
+    settings: Options = checked(Options, options)
+    rule, observer = rule or Pepita(), observer or Observer()
+    data = load(data) if isinstance(data, str) else data
+    if init not in ("he", "keep"):
+        raise unknown("init", init, ("he", "keep"))
+    folder = checkpoint.RunFolder(settings.run_dir) if settings.run_dir is not None else None
+    # A rebuilt copy first: bad input must not touch the model, and neither must a run that fails.
+    work = rebuild(describe(model)) if isinstance(model, nn.Sequential) else model
+    if init == "keep" and isinstance(model, nn.Sequential):
+        work.load_state_dict(model.state_dict())
+    if normalize:
+        cut(work, data.item_shape, data.classes)
+        spec.normalized(work, data.item_shape)
+    if init == "he":
+        spec.initialise(work, settings.seed)
+    layers = cut(work, data.item_shape, data.classes, settings.seed)
+    schedule = schedules.make(settings.schedule, len(layers), settings.window)
+    _warn_if_unstable(rule, layers, data, settings, schedule, observer)
+
+    with ExitStack() as cleanup:
+        count = settings.stages or (1 if engine == "local" else len(layers))
+        ranges = balance(costs or [layer.cost for layer in layers], count)
+        if isinstance(engine, str):
+            observer.status("starting the engine")
+            engine = _engine(engine, count, settings)
+            cleanup.callback(engine.close)
+        stages = [
+            StageSpec(
+                index, [layers[i] for i in part], len(layers), data.classes, rule, settings.optimizer, settings.lr,
+                settings.seed, device, settings.threads,
+            )
+            for index, (part, device) in enumerate(zip(ranges, engine.devices(count), strict=True))
+        ]  # fmt: skip
+        batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
+        pipeline = engine.open(Plan(stages, schedule, batch))
+        cleanup.callback(pipeline.close)
+        summary = {
+            "rule": rule.name,
+            **{key: getattr(rule, key, None) for key in ("form", "modulate")},
+            "normalize": any(isinstance(module, nn.RMSNorm) for module in work.modules()),
+            "network": _in_words(layers),
+            "dataset": data.name,
+            "engine": engine.name,
+            "schedule": schedule.name,
+            "window": schedule.window,
+            "stages": count,
+            "seed": settings.seed,
+            **(about or {}),
+        }
+        run = _Run(work, data, rule, settings, schedule, pipeline, folder, observer, stop, summary)
+        result = run.all_epochs(began)
+    _give_back(model, work, normalize)
+    result.model = model
+    return result
+
+
+def _engine(name: str, stages: int, settings: Options) -> Engine:
+    if name not in ENGINES:
+        raise unknown("engine", name, ENGINES)
+    if name == "local":
+        return LocalEngine(settings.device)
+    from pipepita.engines.ray import RayEngine
+
+    return RayEngine(stages, address=settings.address, device=settings.device)
+
+
+class _Run:
+    """The epochs of one run: train, evaluate, record."""
+
+    def __init__(
+        self,
+        model: nn.Sequential,
+        data: Data,
+        rule: Rule,
+        settings: Options,
+        schedule: Schedule,
+        pipeline: Pipeline,
+        folder: checkpoint.RunFolder | None,
+        observer: Observer,
+        stop: Callable[[], bool],
+        summary: dict[str, Any],
+    ) -> None:
+        self.model, self.data, self.settings, self.pipeline = model, data, settings, pipeline
+        self.folder, self.observer, self.stop, self.summary = folder, observer, stop, summary
+        self.coordinator = Coordinator(
+            pipeline, schedule, rule.passes,
+            batch_size=settings.batch_size, seed=settings.seed, stop=stop, on_sample=observer.sample,
+        )  # fmt: skip
+        self.history: list[dict[str, Any]] = []
+        self.step_ms: list[float] = []
+        self.items, self.seconds = 0, 0.0
+        self.last_checkpoint: Path | None = None
+        if folder is not None:
+            folder.create(
+                {
+                    **summary,
+                    "version": pipepita.__version__,
+                    "model": describe(model),
+                    "item_shape": list(data.item_shape),
+                    "classes": data.classes,
+                    "options": settings.model_dump(mode="json"),
+                    "rule_options": {key: value for key, value in vars(rule).items() if key not in ("name", "passes")},
+                }
+            )
+
+    def all_epochs(self, began: float) -> Result:
+        samples = -(-len(self.data.x_train) // self.settings.batch_size)
+        self.observer.begin(self.settings.epochs, samples, self.summary)
+        try:
+            for epoch in range(1, self.settings.epochs + 1):
+                self._epoch(epoch)
+                if self.stop():
+                    break
+        finally:
+            self.observer.end()
+        weights, _ = self.pipeline.state()
+        self.model.load_state_dict(weights)
+        last = self.history[-1]
+        self.summary |= {
+            "epochs": len(self.history),
+            "steps": self.coordinator.step,
+            "items": self.items,
+            "test_accuracy": last["test_accuracy"],
+            "train_loss": last["train_loss"],
+            "wall_seconds": round(time.perf_counter() - began, 3),
+            "items_per_second": round(self.items / self.seconds, 1) if self.seconds else None,
+            "step_ms": quantiles(self.step_ms),
+            "weights_sha256": checkpoint.weights_sha256(self.model.state_dict()),
+            "run_dir": str(self.folder.path) if self.folder else None,
+        }
+        if self.folder is not None:
+            self.folder.result(self.summary)
+        return Result(self.model, self.summary, self.history, interrupted=self.stop())
+
+    def _epoch(self, epoch: int) -> None:
+        data, rate = self.data, self.settings.rate(epoch)
+        self.observer.epoch_begins(epoch)
+        try:
+            trained = self.coordinator.train_epoch(data.x_train, data.y_train, epoch, rate)
+        except Diverged as error:
+            kept = (
+                f"the last good checkpoint is {self.last_checkpoint}"
+                if self.last_checkpoint
+                else "no checkpoint was kept"
+            )
+            raise Diverged(f"{error} (epoch {epoch}; {kept})") from None
+        tested = self.coordinator.evaluate(data.x_test, data.y_test)
+        self.items, self.seconds = self.items + trained.items, self.seconds + trained.seconds
+        self.step_ms += trained.step_ms
+        line = _line(epoch, self.coordinator.step, rate, trained, tested)
+        self.history.append(line)
+        if self.folder is not None:
+            weights, optimizer = self.pipeline.state()
+            about = {"epoch": epoch, "weights_sha256": checkpoint.weights_sha256(_ordered(self.model, weights)), **line}
+            self.last_checkpoint = self.folder.checkpoint(self.coordinator.step, weights, optimizer, about)
+            self.folder.metrics(line)
+        self.observer.epoch_ends(line)
+
+
+def _line(epoch: int, step: int, rate: float, trained: Tally, tested: Tally) -> dict[str, Any]:
+    return {
+        "epoch": epoch,
+        "step": step,
+        "lr": rate,
+        "train_loss": round(trained.loss, 6) if trained.items else None,
+        "train_accuracy": round(trained.accuracy, 4) if trained.items else None,
+        "test_loss": round(tested.loss, 6),
+        "test_accuracy": round(tested.accuracy, 4),
+        "seconds": round(trained.seconds, 4),
+        "items_per_second": round(trained.items / trained.seconds, 1) if trained.items else None,
+        "step_ms": quantiles(trained.step_ms),
+    }
+
+
+def _ordered(model: nn.Sequential, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: weights[key] for key in model.state_dict()}
+
+
+def _in_words(layers: list[Layer]) -> str:
+    """The network as `in-hidden-...-out` widths: "784-1024-10"."""
+    sizes = [layers[0].width, *(torch.Size(layer.out_shape).numel() for layer in layers)]
+    return "-".join(map(str, sizes))
+
+
+def _give_back(model: nn.Sequential, work: nn.Sequential, normalize: bool) -> None:
+    """Puts what was trained into the caller's model."""
+    if normalize:
+        children = list(work.named_children())
+        own = dict(model.named_children())
+        for name in own:
+            delattr(model, name)
+        for name, module in children:
+            model.add_module(name, own.get(name, module))
+    model.load_state_dict(work.state_dict())
+
+
+def _warn_if_unstable(
+    rule: Rule, layers: list[Layer], data: Data, settings: Options, schedule: Schedule, observer: Observer
+) -> None:
+    if getattr(rule, "form", None) != "textbook" or schedule.window == 1:
+        return
+    name, options = optimizers.parse(settings.optimizer)
+    momentum = float(options.get("momentum", 0.0)) if name == "sgd" else 0.0
+    with torch.inference_mode():
+        x = layers[0].arrive(data.x_train[:1024])
+    index = stability_index(layers[0].synapse.module, x, settings.lr, momentum, schedule.window)
+    if index > 1:
+        observer.warn(
+            f"textbook form with {schedule.window} samples in flight: stability index {index:.3g} is above 1, so the "
+            "run will probably diverge; use form difference, a lower lr, or a smaller window"
+        )
+
+
+def evaluate(run_dir: str | Path, data: Data | None = None, *, data_dir: str | Path | None = None) -> dict[str, Any]:
+    """The accuracy of a run folder's last checkpoint on its test items, by the same code that reported it.
+
+    data: for runs on data of your own; otherwise the run's data set is loaded by name, from `data_dir` or where the run
+    found it. Returns {"run_dir", "checkpoint", "dataset", "items", "test_accuracy" (percent), "test_loss",
+    "reported_test_accuracy", "weights_sha256"}. `UserError` for what is missing or does not fit.
+    """
+    path = Path(run_dir)
+    about = checkpoint.read_run(path)
+    found = checkpoint.latest_checkpoint(path)
+    try:
+        model, options = rebuild(about["model"]), checked(Options, about["options"])
+        if data is None:
+            data = load(about["dataset"], data_dir=data_dir or about.get("data_dir"))
+        weights = checkpoint.read_weights(found)
+        model.load_state_dict(weights)
+        rule = Pepita(**about["rule_options"])
+        reported = checkpoint.read_json(found / "checkpoint.json").get("test_accuracy")
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise UserError(f"{path} does not fit together: {str(error).splitlines()[0]}") from None
+    layers = cut(model, data.item_shape, data.classes)
+    stage = StageSpec(0, layers, len(layers), data.classes, rule, "sgd", 0.0, 0, threads=options.threads)
+    schedule = schedules.relaxed()
+    pipeline = LocalEngine("cpu").open(Plan([stage], schedule, options.batch_size))
+    tally = Coordinator(pipeline, schedule, rule.passes, batch_size=options.batch_size).evaluate(
+        data.x_test, data.y_test
+    )
+    return {
+        "run_dir": str(path),
+        "checkpoint": str(found),
+        "dataset": data.name,
+        "items": tally.items,
+        "test_accuracy": round(tally.accuracy, 4),
+        "test_loss": round(tally.loss, 6),
+        "reported_test_accuracy": reported,
+        "weights_sha256": checkpoint.weights_sha256(model.state_dict()),
+    }
