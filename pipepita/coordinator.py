@@ -146,7 +146,7 @@ class Coordinator:
         tally, began = Tally(), time.perf_counter()
         waiting: list[Tensor] = []
         self._pipeline.evaluate()
-        for number, (items, labels) in enumerate(self._samples(x, y, None)):
+        for number, (items, labels) in enumerate(self._samples(x, y, torch.arange(len(x)))):
             if len(waiting) == 2 * self._schedule.window:  # the capacity of each channel, so no send blocks
                 self._count(waiting.pop(0), tally)
             self._pipeline.samples.send(EVALUATE, number, items)
@@ -164,12 +164,8 @@ class Coordinator:
         tally.add(message.tensor, labels)
         message.release()
 
-    def _samples(self, x: Tensor, y: Tensor, order: Tensor | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Mini-batches in `order` (as they lie, without); the last may be short."""
+    def _samples(self, x: Tensor, y: Tensor, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Mini-batches in `order`; the last may be short."""
         for start in range(0, len(x), self._batch_size):
-            stop = start + self._batch_size
-            if order is None:
-                yield x[start:stop], y[start:stop]
-            else:
-                chosen = order[start:stop]
-                yield x.index_select(0, chosen), y[chosen]
+            chosen = order[start : start + self._batch_size]
+            yield x.index_select(0, chosen), y[chosen]  # copies: their alignment does not depend on where they lay

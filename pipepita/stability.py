@@ -29,7 +29,7 @@ def largest_eigenvalue(module: nn.Linear | nn.Conv2d, x: Tensor) -> float:
     value, product = 0.0, torch.empty_like(weight)
     for _ in range(_ROUNDS):
         weight.div_(weight.norm().clamp_min(torch.finfo(torch.float32).tiny))
-        probe.accumulate(probe.drive(x), x, [product], 0.0, 1.0)
+        probe.accumulate(probe.forward(x), x, [product], 0.0, 1.0)
         value = float(product.norm())
         weight.copy_(product)
     return value

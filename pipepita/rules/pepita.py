@@ -86,7 +86,7 @@ class _Flight:
     """What one layer keeps of one sample between its two passes: (B, ...) tensors."""
 
     inputs: Tensor  # h_{l-1}
-    preactivation: Tensor  # a_l
+    preactivation: Tensor  # a_l; the modulated pass works in it
     activity: Tensor  # h_l, before pooling; the output layer's softmax
     sent: Tensor  # h_l, after pooling
     masks: Masks = ()
@@ -109,6 +109,8 @@ class _Learner:
         preactivation = layer.synapse.forward(x)
         activity = layer.activity(preactivation, masks)
         sent = layer.outgoing(activity, masks)
+        if activity is preactivation:  # a linear layer: the modulated pass overwrites one of them
+            preactivation = preactivation.clone()
         self._flights[step] = _Flight(x, preactivation, activity, sent, masks)
         return sent
 
@@ -159,11 +161,12 @@ class _Difference(_Learner):
             preactivation = layer.synapse.drive(arriving, onto=flight.preactivation)
             inputs = arriving + flight.inputs if self.rule.presynaptic == "modulated" else flight.inputs
         modulated = layer.activity(preactivation, flight.masks)
-        change = modulated - flight.activity
+        going = None
+        if self._sends and layer.pools:
+            going = layer.outgoing(modulated, flight.masks) - flight.sent
+        change = modulated.sub_(flight.activity)
         flight.product = Product(change, inputs, -1.0)
-        if not self._sends:
-            return None
-        return layer.outgoing(modulated, flight.masks) - flight.sent if layer.pools else change
+        return change if self._sends and going is None else going
 
     def _projected(self, flight: _Flight, error: Tensor) -> tuple[Tensor, Tensor]:
         """a_l + W_l F_l e, and the presynaptic term.
@@ -172,15 +175,14 @@ class _Difference(_Learner):
         items than that.
         """
         assert self._feedback is not None
-        synapse, a = self.layer.synapse, flight.preactivation
+        synapse, basis = self.layer.synapse, self._feedback.view(-1, *self.layer.in_shape)
         modulated = None
         if self.rule.presynaptic == "modulated":
             modulated = self._plus_projected(flight.inputs, error)
         if len(error) > len(self._feedback):
-            through = synapse.drive(self._feedback.view(-1, *self.layer.in_shape)).flatten(1)
-            driven = torch.addmm(a.flatten(1), error, through).view_as(a)
+            driven = synapse.drive_mixture(error, basis, onto=flight.preactivation)
         else:
-            driven = synapse.drive((error @ self._feedback).view_as(flight.inputs), onto=a)
+            driven = synapse.drive((error @ self._feedback).view_as(flight.inputs), onto=flight.preactivation)
         return driven, flight.inputs if modulated is None else modulated
 
 
