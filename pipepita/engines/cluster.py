@@ -6,8 +6,11 @@ import contextlib
 import logging
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import threading
+from collections.abc import Iterator
 from types import ModuleType
 
 from pipepita.errors import RunError, UserError
@@ -39,36 +42,61 @@ class Cluster:
         self._owned = not self._ray.is_initialized()
         if not self._owned:
             return
+        self._mute()
         quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
         if address is not None:
             _reach(address)
             try:
-                self._ray.init(address=address, **quiet)
+                with _signals_kept():
+                    self._ray.init(address=address, **quiet)
             except Exception as error:  # ray raises many kinds here
                 raise UserError(f"cannot join the Ray cluster at {address!r}: {_line(error)}") from None
             return
         self._folder = tempfile.mkdtemp(prefix="pipepita-")  # short: Ray puts Unix sockets in it
         try:
-            self._ray.init(
-                num_cpus=cpus,
-                num_gpus=gpus,
-                include_dashboard=False,
-                object_store_memory=_OBJECT_STORE_BYTES,
-                _temp_dir=self._folder,
-                **quiet,
-            )
-        except Exception as error:
+            with _signals_kept():
+                self._ray.init(
+                    num_cpus=cpus,
+                    num_gpus=gpus,
+                    include_dashboard=False,
+                    object_store_memory=_OBJECT_STORE_BYTES,
+                    _temp_dir=self._folder,
+                    **quiet,
+                )
+        except BaseException as error:
             self.close()
+            if not isinstance(error, Exception):
+                raise
             raise RunError(f"cannot start an embedded Ray cluster: {_line(error)}") from None
+
+    def _mute(self) -> None:
+        """Ray prints a paragraph for each dead worker, whatever its logging level; pipepita says it in one line."""
+        worker = self._ray._private.worker
+        self._print = getattr(worker, "print_to_stdstream", None)
+        if self._print is not None:
+            worker.print_to_stdstream = lambda *arguments, **options: None
 
     def close(self) -> None:
         """Leaves the cluster; ends it and removes its files where we started it."""
         if self._owned:
             self._ray.shutdown()
+            if self._print is not None:
+                self._ray._private.worker.print_to_stdstream = self._print
             self._owned = False
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Ray takes SIGTERM for itself, to print a stack and abort: the caller's handler is put back."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
 
 
 def _reach(address: str) -> None:

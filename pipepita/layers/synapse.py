@@ -126,7 +126,13 @@ class ConvSynapse:
     def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:
         conv, scale = self.module, sign / (len(post) * math.prod(post.shape[2:]))
         product = conv2d_weight(
-            self._padded(pre), conv.weight.shape, _channels_last(post), conv.stride, self._padding, conv.dilation, conv.groups
+            self._padded(pre),
+            conv.weight.shape,
+            _channels_last(post),
+            conv.stride,
+            self._padding,
+            conv.dilation,
+            conv.groups,
         )
         _mix(into[0], product, decay, scale)
         for bias in into[1:]:

@@ -1,0 +1,70 @@
+"""What the benchmarks share: interleaved timing, and the machine in words."""
+
+from __future__ import annotations
+
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def machine() -> dict[str, Any]:
+    """Where the figures come from."""
+    model = "unknown"
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        model = next(
+            (line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), model
+        )
+    return {
+        "cpu": model,
+        "cores": len(__import__("os").sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def interleaved(runs: dict[str, Callable[[], object]], rounds: int, calls: int) -> dict[str, list[float]]:
+    """Median milliseconds a call, a list of one figure a round.
+
+    In each round every run is called `calls` times in a row (the first third is warm-up), then the next one, so that a
+    drifting machine favours none; in a row, because a training loop does not alternate with another one either.
+    """
+    figures: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            times = []
+            for _ in range(calls):
+                began = time.perf_counter()
+                run()
+                times.append(1000 * (time.perf_counter() - began))
+            figures[name].append(statistics.median(times[calls // 3 :]))
+    return figures
+
+
+def ratio(figures: dict[str, list[float]], name: str, base: str) -> float:
+    """The median over rounds of `name`'s figure over `base`'s."""
+    return statistics.median(a / b for a, b in zip(figures[name], figures[base], strict=True))
+
+
+def show(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """A Markdown table on stdout, or one JSON object with the machine."""
+    if as_json:
+        print(json.dumps({"machine": machine(), "rows": rows}))
+        return
+    print(f"{machine()}\n", file=sys.stderr)
+    print("| " + " | ".join(rows[0]) + " |")
+    print("|" + "---|" * len(rows[0]))
+    for row in rows:
+        print(
+            "| "
+            + " | ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values())
+            + " |"
+        )

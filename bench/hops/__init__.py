@@ -1,0 +1,1 @@
+"""What a hop between two processes costs."""

@@ -1,0 +1,5 @@
+"""`python -m bench.hops`."""
+
+from bench.hops.measure import main
+
+main()

@@ -1,0 +1,1 @@
+"""What a PEPITA step costs next to an autograd backpropagation step."""

@@ -1,0 +1,5 @@
+"""`python -m bench.step`."""
+
+from bench.step.measure import main
+
+main()

@@ -1,0 +1,94 @@
+"""`python -m bench.step`: one PEPITA step against one autograd BP step of the same net, optimizer and threads."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+import pipepita as pp
+from bench.common import interleaved, ratio, show
+from pipepita.engines.wiring import Plan
+from pipepita.network.cut import cut
+from pipepita.schedule import MODULATED, STANDARD, relaxed
+from pipepita.stage import StageSpec
+
+NETS = (
+    ("fc 3072-1024-10", "fc:1024", (3072,), 64),
+    ("conv 32x5x5, pool 2 (CIFAR)", "conv:32,5/pool:2", (3, 32, 32), 64),
+    ("conv 32x5x5, pool 2 (MNIST)", "conv:32,5/pool:2", (1, 28, 28), 100),
+)
+LR = 0.01
+
+
+class PepitaStep:
+    """Whole steps of the local engine: sample in, output, error back, update."""
+
+    def __init__(
+        self, spec: str, shape: tuple[int, ...], form: str, optimizer: str, x: torch.Tensor, y: torch.Tensor
+    ) -> None:
+        model = pp.build(spec, shape, 10)
+        pp.initialise(model, 0)
+        layers = cut(model, shape, 10)
+        stage = StageSpec(
+            0, layers, len(layers), 10, pp.Pepita(form=form), optimizer, LR, 0, threads=torch.get_num_threads()
+        )
+        self.pipeline = pp.LocalEngine("cpu").open(Plan([stage], relaxed(), len(x)))
+        self.pipeline.train(0, LR)
+        self.x, self.y, self.items, self.step = x, y, torch.arange(len(x)), 0
+
+    def __call__(self) -> None:
+        self.pipeline.samples.send(STANDARD, self.step, self.x)
+        output = self.pipeline.outputs.receive().tensor
+        error = output.clone()
+        error[self.items, self.y] -= 1
+        for outlet in self.pipeline.errors:
+            outlet.send(MODULATED, self.step, error)
+        self.step += 1
+
+
+def backprop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor) -> Callable[[], None]:
+    """The step that everyone writes: zero_grad, forward, backward, step."""
+    model = pp.build(spec, shape, 10)
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9)
+    loss = nn.CrossEntropyLoss()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        loss(model(x), y).backward()
+        optimizer.step()
+
+    return step
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--calls", type=int, default=15)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    rows = []
+    for threads in (1, torch.get_num_threads()):
+        torch.set_num_threads(threads)
+        for name, spec, shape, batch in NETS:
+            x, y = torch.rand(batch, *shape), torch.randint(0, 10, (batch,))
+            runs: dict[str, Callable[[], object]] = {
+                "bp": backprop(spec, shape, x, y),
+                "pepita": PepitaStep(spec, shape, "difference", "sgd", x, y),
+                "textbook": PepitaStep(spec, shape, "textbook", "sgd", x, y),
+                "through .grad": PepitaStep(spec, shape, "difference", "sgd:momentum=0.9,dampening=0", x, y),
+            }
+            figures = interleaved(runs, arguments.rounds, arguments.calls)
+            rows.append(
+                {
+                    "net": name,
+                    "batch": batch,
+                    "threads": threads,
+                    **{f"{key}, ms": statistics.median(values) for key, values in figures.items()},
+                    **{f"{key} / bp": ratio(figures, key, "bp") for key in list(runs)[1:]},
+                }
+            )
+    show(rows, arguments.json)

@@ -1,0 +1,144 @@
+"""The rule against the plain transcription of its equations, in process, through the real coordinator."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from reference import Reference
+
+import pipepita as pp
+from pipepita.coordinator import Coordinator
+from pipepita.engines.wiring import Plan
+from pipepita.network.cut import cut
+from pipepita.randomness import generator
+from pipepita.rules.rule import Reads
+from pipepita.schedule import MODULATED, STANDARD, Schedule
+from pipepita.stage import StageSpec
+
+BATCH, LR, MOMENTUM, SEED = 32, 0.05, 0.9, 3
+
+
+def run(spec: str, rule: pp.Pepita, data: pp.Data, window: int, normalize: bool) -> tuple[list[np.ndarray], Reference]:
+    """One epoch in pipepita; the reference, ready to run the same epoch."""
+    model = pp.build(spec, data.item_shape, 10, normal=normalize)
+    pp.initialise(model, SEED)
+    layers = cut(model, data.item_shape, 10, SEED)
+    feedback = {}
+    for layer in layers:
+        learner = rule.learner(layer, len(layers), 10, SEED)
+        for found in learner.fixed().values():
+            feedback[layer.number - 1] = found.numpy()
+    described = [
+        {"w": layer.parameters[0].numpy().copy(), "pool": 2 if layer.pools and "pool" in spec else None}
+        for layer in layers
+    ]
+    described[-1]["pool"] = None
+    reference = Reference(
+        described, feedback, lr=LR, momentum=MOMENTUM, form=rule.form, modulate=rule.modulate,
+        presynaptic=rule.presynaptic, normalize=normalize,
+    )  # fmt: skip
+    stage = StageSpec(0, layers, len(layers), 10, rule, "sgd", LR, SEED)
+    schedule = Schedule("test", window)
+    pipeline = pp.LocalEngine("cpu").open(Plan([stage], schedule, BATCH))
+    Coordinator(pipeline, schedule, rule.passes, batch_size=BATCH, seed=SEED).train_epoch(
+        data.x_train, data.y_train, 1, LR
+    )
+    weights, _ = pipeline.state()
+    return [w.numpy() for w in weights.values()], reference
+
+
+def batches(data: pp.Data) -> list[tuple[np.ndarray, np.ndarray]]:
+    order = torch.randperm(len(data.x_train), generator=generator(SEED, "shuffle", 1))
+    return [(data.x_train[i].numpy(), data.y_train[i].numpy()) for i in order.split(BATCH)]
+
+
+CASES = [
+    ("fc:40", window, form, "input", "modulated", False)
+    for window, form in itertools.product((1, 2, 4), ("difference", "textbook"))
+] + [
+    ("fc:40", 1, "difference", "input", "standard", False),
+    ("fc:40", 3, "textbook", "input", "standard", False),
+    ("fc:30x3", 1, "difference", "all", "modulated", True),
+    ("fc:30x3", 3, "difference", "all", "modulated", True),
+    ("fc:30x3", 2, "textbook", "all", "modulated", True),
+    ("fc:30x3", 2, "difference", "input", "modulated", True),
+    ("fc:30x3", 2, "textbook", "input", "modulated", True),
+    ("conv:4,3/pool:2", 1, "difference", "input", "modulated", False),
+    ("conv:4,3/pool:2", 2, "difference", "input", "modulated", False),
+    ("conv:4,3/pool:2", 1, "textbook", "input", "modulated", False),
+    ("conv:4,3/pool:2/fc:20", 2, "difference", "all", "modulated", True),
+    ("conv:4,3/pool:2/fc:20", 1, "textbook", "all", "standard", True),
+]
+
+
+@pytest.mark.parametrize(("spec", "window", "form", "modulate", "presynaptic", "normalize"), CASES)
+def test_agrees_with_the_equations(few_digits, spec, window, form, modulate, presynaptic, normalize):
+    rule = pp.Pepita(form=form, modulate=modulate, presynaptic=presynaptic, f_scale=1.0)
+    trained, reference = run(spec, rule, few_digits, window, normalize)
+    before = [layer["w"].copy() for layer in reference.layers]
+    reference.run(batches(few_digits), window)
+    for ours, theirs, start in zip(trained, reference.layers, before, strict=True):
+        moved = np.abs(theirs["w"] - start).max()
+        assert moved > 1e-3  # else agreement would mean nothing
+        np.testing.assert_allclose(ours, theirs["w"], atol=2e-5 + 1e-4 * moved)
+
+
+def test_batch_of_one_takes_the_other_way_through_the_projection(few_digits):
+    """Up to as many items as classes, the error is projected first; above, F goes through the weights first."""
+    data = pp.Data(few_digits.x_train[:12], few_digits.y_train[:12], few_digits.x_test, few_digits.y_test, 10)
+    for spec in ("fc:40", "conv:4,3/pool:2"):
+        model = pp.build(spec, data.item_shape, 10)
+        pp.initialise(model, 0)
+        products = {}
+        for size in (12, 1):
+            layer = cut(model, data.item_shape, 10)[0]
+            learner = pp.Pepita().learner(layer, 2, 10, 0)
+            error = torch.linspace(-1, 1, 120).view(12, 10)
+            found = []
+            for start in range(0, 12, size):
+                part = slice(start, start + size)
+                learner.standard(start, data.x_train[part])
+                learner.second(start, None, error[part])
+                found.append(learner.product(start))
+            products[size] = [torch.cat([getattr(p, key) for p in found]) for key in ("post", "pre")]
+        for whole, single in zip(products[12], products[1], strict=True):
+            torch.testing.assert_close(whole, single, atol=1e-5, rtol=1e-4)
+
+
+def test_textbook_and_difference_agree_at_window_one(few_digits):
+    one, _ = run("conv:4,3/pool:2/fc:20", pp.Pepita(form="textbook"), few_digits, 1, False)
+    other, _ = run("conv:4,3/pool:2/fc:20", pp.Pepita(form="difference"), few_digits, 1, False)
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_feedback_has_the_papers_range():
+    layer = cut(pp.build("fc:50", (64,), 10), (64,), 10)[0]
+    feedback = pp.Pepita(f_scale=0.05).learner(layer, 2, 10, 0).fixed()["0.feedback"]
+    bound = 0.05 * (6 / 64) ** 0.5
+    assert feedback.shape == (10, 64)
+    assert feedback.abs().max() <= bound
+    assert feedback.std() == pytest.approx(bound / 3**0.5, rel=0.1)
+
+
+def test_reads_says_who_needs_the_error():
+    chain, broadcast = pp.Pepita(), pp.Pepita(modulate="all")
+    assert [chain.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [
+        Reads(error=True),
+        Reads(upstream=True),
+        Reads(upstream=True, error=True),
+    ]
+    assert [broadcast.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [Reads(error=True)] * 3
+    assert chain.reads(STANDARD, 2, 3) == Reads(upstream=True)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("form", "differences"), ("modulate", "some"), ("presynaptic", "clean"), ("f_scale", float("nan"))],
+)
+def test_refuses_what_it_does_not_know(option, value):
+    with pytest.raises(pp.UserError, match=f"{option}.*{value}"):
+        pp.Pepita(**{option: value})
