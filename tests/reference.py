@@ -54,9 +54,10 @@ def product(layer: dict, post: Array, pre: Array) -> Array:
 
 
 class Reference:
-    """Layer-sequential PEPITA with momentum, and with weights that are `delay` updates old in the standard pass.
+    """PEPITA with momentum, layer by layer, with as many samples in flight as `run` is told.
 
-    normalize: each item's hidden activity divided by its root mean square. feedback: {layer index: F_l^T (classes, in)}.
+    normalize: each item's hidden activity divided by its root mean square. feedback: {layer index: F_l^T}, each of
+    shape (classes, in).
     """
 
     def __init__(

@@ -48,7 +48,7 @@ class RayEngine:
     ) -> None:
         if device not in ("auto", "cpu", "cuda"):
             raise UserError(f"unknown device {device!r}: one of auto, cpu, cuda")
-        self._transport = transport
+        self.transport = transport
         self._group: Any = None
         self._actors: list[Any] = []
         embedded_gpus = 0 if device == "cpu" or address is not None else _gpus_here()
@@ -94,7 +94,7 @@ class RayEngine:
     def open(self, plan: Plan) -> Pipeline:
         if len(plan.stages) > len(self._actors):
             raise UserError(f"{len(plan.stages)} stages, but the engine was opened with {len(self._actors)} actors")
-        return RayPipeline(self._actors[: len(plan.stages)], plan, self._transport)
+        return RayPipeline(self._actors[: len(plan.stages)], plan, self.transport)
 
     def close(self) -> None:
         """Ends the actors, gives the placement group back, and ends the cluster if it is ours."""

@@ -27,8 +27,14 @@ class Synapse(Protocol):
     def drive(self, x: Tensor, onto: Tensor) -> Tensor:
         """onto <- onto + W x, without bias; returns `onto`."""
 
-    def drive_mixture(self, shares: Tensor, basis: Tensor, onto: Tensor) -> Tensor:
-        """onto <- onto + W (shares basis), for shares (B, C) of basis (C, *in_shape): W meets only C items, not B."""
+    def through(self, basis: Tensor) -> Tensor:
+        """W basis, without bias, for `mix`: (C, *in_shape) -> something with C rows."""
+
+    def forward_and_through(self, x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+        """`forward(x)` and `through(basis)` in one product, which reads W once."""
+
+    def mix(self, shares: Tensor, through: Tensor, onto: Tensor) -> Tensor:
+        """onto <- onto + W (shares basis) from `through(basis)`, for shares (B, C): W meets C items instead of B."""
 
     def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:
         """into <- decay * into + sign * (post pre^T, averaged over the batch), for [weight] or [weight, bias].
@@ -44,20 +50,33 @@ class Synapse(Protocol):
 
 
 class LinearSynapse:
-    """`nn.Linear`: dW = post^T pre / B (PEPITA, eq. for fully connected layers)."""
+    """`nn.Linear`: dW = post^T pre / B (section 3.2).
+
+    The weight lies in memory as (in, out), behind its usual (out, in) face: a fifth off a CPU's forward pass.
+    """
 
     def __init__(self, module: nn.Linear) -> None:
         self.module = module
+        module.weight.data = module.weight.data.t().contiguous().t()
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.module.weight, self.module.bias)
+        weight, bias = self.module.weight.t(), self.module.bias
+        # not F.linear, which does not see how the weight lies
+        return torch.mm(x, weight) if bias is None else torch.addmm(bias, x, weight)
 
     def drive(self, x: Tensor, onto: Tensor) -> Tensor:
         return onto.addmm_(x, self.module.weight.t())
 
-    def drive_mixture(self, shares: Tensor, basis: Tensor, onto: Tensor) -> Tensor:
-        # W basis^T reads W in its own order: twice as fast as basis W^T for a basis of a few rows
-        return onto.addmm_(shares, torch.mm(self.module.weight, basis.t()).t())
+    def through(self, basis: Tensor) -> Tensor:
+        return torch.mm(basis, self.module.weight.t())
+
+    def forward_and_through(self, x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+        both = torch.mm(torch.cat([x, basis]), self.module.weight.t())
+        preactivation = both[: len(x)]
+        return preactivation if self.module.bias is None else preactivation.add_(self.module.bias), both[len(x) :]
+
+    def mix(self, shares: Tensor, through: Tensor, onto: Tensor) -> Tensor:
+        return onto.addmm_(shares, through)
 
     def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:
         scale = sign / len(post)
@@ -117,10 +136,15 @@ class ConvSynapse:
     def drive(self, x: Tensor, onto: Tensor) -> Tensor:
         return onto.add_(self._convolve(x, None))
 
-    def drive_mixture(self, shares: Tensor, basis: Tensor, onto: Tensor) -> Tensor:
-        maps = self._convolve(basis, None).permute(0, 2, 3, 1).flatten(1)
+    def through(self, basis: Tensor) -> Tensor:
+        return self._convolve(basis, None).permute(0, 2, 3, 1).flatten(1)
+
+    def forward_and_through(self, x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+        return self.forward(x), self.through(basis)  # little weight to read, and a larger input to join
+
+    def mix(self, shares: Tensor, through: Tensor, onto: Tensor) -> Tensor:
         rows = onto.permute(0, 2, 3, 1)  # channels last, as convolutions here return it: flat without a copy
-        rows.view(len(rows), -1).addmm_(shares, maps)
+        rows.view(len(rows), -1).addmm_(shares, through)
         return onto
 
     def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:

@@ -106,13 +106,16 @@ class _Learner:
         layer = self.layer
         x = layer.arrive(x)
         masks = layer.masks(len(x), step)
-        preactivation = layer.synapse.forward(x)
+        preactivation = self._preactivation(x)
         activity = layer.activity(preactivation, masks)
         sent = layer.outgoing(activity, masks)
         if activity is preactivation:  # a linear layer: the modulated pass overwrites one of them
             preactivation = preactivation.clone()
         self._flights[step] = _Flight(x, preactivation, activity, sent, masks)
         return sent
+
+    def _preactivation(self, x: Tensor) -> Tensor:
+        return self.layer.synapse.forward(x)
 
     def product(self, step: int) -> Product:
         product = self._flights.pop(step).product
@@ -151,6 +154,28 @@ class _Textbook(_Learner):
 class _Difference(_Learner):
     """A hidden layer, the modulated pass as a difference to the standard one."""
 
+    # W F is as good until the next update; computed along with a standard pass it costs next to nothing
+    _through: Tensor | None = None
+
+    def _preactivation(self, x: Tensor) -> Tensor:
+        if not self._goes_through(x):
+            return super()._preactivation(x)
+        preactivation, self._through = self.layer.synapse.forward_and_through(x, self._basis())
+        return preactivation
+
+    def product(self, step: int) -> Product:
+        self._through = None
+        return super().product(step)
+
+    def _basis(self) -> Tensor:
+        """F_l^T as a batch of inputs, one a class."""
+        assert self._feedback is not None
+        return self._feedback.view(-1, *self.layer.in_shape)
+
+    def _goes_through(self, items: Tensor) -> bool:
+        """Whether W (F e) = (W F) e pays: W F has only as many columns as there are classes, F e as there are items."""
+        return self._feedback is not None and len(items) > len(self._feedback)
+
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         layer, flight = self.layer, self._flights[step]
         if self._feedback is not None:
@@ -169,21 +194,19 @@ class _Difference(_Learner):
         return change if self._sends and going is None else going
 
     def _projected(self, flight: _Flight, error: Tensor) -> tuple[Tensor, Tensor]:
-        """a_l + W_l F_l e, and the presynaptic term.
-
-        W (F e) = (W F) e, and W F has only as many columns as there are classes: cheaper as soon as the batch has more
-        items than that.
-        """
+        """a_l + W_l F_l e, and the presynaptic term."""
         assert self._feedback is not None
-        synapse, basis = self.layer.synapse, self._feedback.view(-1, *self.layer.in_shape)
-        modulated = None
+        synapse = self.layer.synapse
+        inputs = flight.inputs
         if self.rule.presynaptic == "modulated":
-            modulated = self._plus_projected(flight.inputs, error)
-        if len(error) > len(self._feedback):
-            driven = synapse.drive_mixture(error, basis, onto=flight.preactivation)
+            inputs = self._plus_projected(flight.inputs, error)
+        if self._goes_through(error):
+            if self._through is None:
+                self._through = synapse.through(self._basis())
+            driven = synapse.mix(error, self._through, onto=flight.preactivation)
         else:
             driven = synapse.drive((error @ self._feedback).view_as(flight.inputs), onto=flight.preactivation)
-        return driven, flight.inputs if modulated is None else modulated
+        return driven, inputs
 
 
 _HIDDEN: dict[str, type[_Difference] | type[_Textbook]] = {"difference": _Difference, "textbook": _Textbook}
