@@ -25,7 +25,7 @@ from pipepita.job import Options, checked
 from pipepita.layers.layer import Layer
 from pipepita.network import spec
 from pipepita.network.cut import cut
-from pipepita.network.modules import describe, rebuild
+from pipepita.network.modules import children, describe, rebuild
 from pipepita.partition import balance
 from pipepita.result import Result, quantiles
 from pipepita.rules import Pepita, Rule
@@ -250,11 +250,10 @@ def _in_words(layers: list[Layer]) -> str:
 def _give_back(model: nn.Sequential, work: nn.Sequential, normalize: bool) -> None:
     """Puts what was trained into the caller's model."""
     if normalize:
-        children = list(work.named_children())
-        own = dict(model.named_children())
+        own = dict(children(model))
         for name in own:
             delattr(model, name)
-        for name, module in children:
+        for name, module in children(work):
             model.add_module(name, own.get(name, module))
     model.load_state_dict(work.state_dict())
 

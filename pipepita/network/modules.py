@@ -83,10 +83,15 @@ def role(module: nn.Module, name: str) -> str:
     return kind.role
 
 
+def children(model: nn.Sequential) -> list[tuple[str, nn.Module]]:
+    """The direct children in order. `named_children` would leave out one that stands there twice."""
+    return [(name, module) for name, module in model._modules.items() if module is not None]
+
+
 def leaves(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]]:
     """The modules of `model` in order with their state_dict prefixes; an `nn.Sequential` inside is opened."""
     found: list[tuple[str, nn.Module]] = []
-    for name, module in model.named_children():
+    for name, module in children(model):
         if isinstance(module, nn.Sequential):
             found += leaves(module, f"{prefix}{name}.")
         else:
@@ -96,7 +101,7 @@ def leaves(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]
 
 def describe(model: nn.Sequential) -> list[dict[str, Any]]:
     """`model` as JSON-able data: one dict a child, `{"type": name, **arguments}`; `{"children": [...]}` if nested."""
-    return [{"name": name, **_describe(module, name)} for name, module in model.named_children()]
+    return [{"name": name, **_describe(module, name)} for name, module in children(model)]
 
 
 def _describe(module: nn.Module, name: str) -> dict[str, Any]:

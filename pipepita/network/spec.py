@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from pipepita.errors import UserError, unknown
-from pipepita.network.modules import ACTIVATION, ACTIVATIONS, NORM, leaves, role
+from pipepita.network.modules import ACTIVATION, ACTIVATIONS, NORM, children, leaves, role
 from pipepita.randomness import generator, uniform
 
 Shape = tuple[int, ...]
@@ -143,21 +143,21 @@ def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
 
     The names of the children stay as they are: a norm behind child "1" is called "1_norm".
     """
-    children = list(model.named_children())
+    before = children(model)
     rebuilt: list[tuple[str, nn.Module]] = []
     x = torch.zeros(1, *item_shape)
     was_training = model.training
     model.eval()
-    for position, (name, module) in enumerate(children):
+    for position, (name, module) in enumerate(before):
         with torch.inference_mode():
             x = module(x)
         rebuilt.append((name, module))
         if isinstance(module, nn.Sequential):
             raise UserError(f"normalize: open the nn.Sequential inside ({name}), or put its nn.RMSNorm in yourself")
-        follower = children[position + 1][1] if position + 1 < len(children) else None
+        follower = before[position + 1][1] if position + 1 < len(before) else None
         if role(module, name) == ACTIVATION and follower is not None and role(follower, "") != NORM:
             rebuilt.append((f"{name}_norm", nn.RMSNorm(x.shape[1:], elementwise_affine=False)))
-    for name, _ in children:
+    for name, _ in before:
         delattr(model, name)
     for name, module in rebuilt:
         model.add_module(name, module)

@@ -1,0 +1,101 @@
+import pytest
+import torch
+from torch import nn
+
+import pipepita as pp
+from pipepita.network.modules import describe, rebuild
+from pipepita.network.spec import build, initialise, normalized
+
+
+def kinds(model: nn.Sequential) -> str:
+    return " ".join(type(module).__name__ for module in model)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "expected"),
+    [
+        ("fc:1024", (1, 8, 8), "Flatten Linear ReLU Linear"),
+        ("fc:16x3", (64,), "Linear ReLU Linear ReLU Linear ReLU Linear"),
+        ("conv:32,5/pool:2/fc:256", (3, 32, 32), "Conv2d ReLU MaxPool2d Flatten Linear ReLU Linear"),
+        ("conv:8,3,1,1x2/avgpool:2", (1, 8, 8), "Conv2d ReLU Conv2d ReLU AvgPool2d Flatten Linear"),
+    ],
+)
+def test_builds(spec, shape, expected):
+    model = build(spec, shape, 7)
+    assert kinds(model) == expected
+    assert model(torch.rand(2, *shape)).shape == (2, 7)
+
+
+def test_order_within_a_layer():
+    model = build("conv:8,3/pool:2", (1, 8, 8), 10, activation="tanh", dropout=0.2, normal=True)
+    assert kinds(model) == "Conv2d Tanh RMSNorm Dropout MaxPool2d Flatten Linear"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("fc", "cannot read 'fc'"),
+        ("fc:", "cannot read 'fc:'"),
+        ("fc:10,10", "fc takes one number"),
+        ("fc:0", "number below 1"),
+        ("dense:10", "'dense'.*one of avgpool, conv, fc, pool"),
+        ("conv:8", "conv takes filters,kernel"),
+        ("conv:8,99", "conv:8,99 does not fit items of shape"),
+        ("fc:10/conv:8,3", "conv needs items of shape"),
+        ("pool:2", "begins with pool"),
+        ("", "cannot read ''"),
+        ("conv:8,3/pool:7", "pool:7 does not fit"),
+    ],
+)
+def test_refuses(spec, words):
+    with pytest.raises(pp.UserError, match=words):
+        build(spec, (1, 8, 8), 10)
+
+
+def test_he_uniform_weights_depend_on_the_seed_alone():
+    model = nn.Sequential(nn.Conv2d(4, 64, 3, groups=2), nn.ReLU(), nn.Flatten(), nn.Linear(2304, 50))
+    initialise(model, 1)
+    for module, fan_in in ((model[0], 18), (model[3], 2304)):
+        bound = (6 / fan_in) ** 0.5
+        assert module.weight.abs().max() <= bound
+        assert float(module.weight.std()) == pytest.approx(bound / 3**0.5, rel=0.1)
+        assert not module.bias.any()
+    first = model[3].weight.clone()
+    initialise(model, 2)
+    assert not torch.equal(model[3].weight, first)
+    torch.rand(3)  # the global generator has no say
+    initialise(model, 1)
+    assert torch.equal(model[3].weight, first)
+
+
+def test_normalized_goes_behind_hidden_activations_and_keeps_names():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(36, 8), nn.Tanh(), nn.Linear(8, 3)
+    )
+    keys = list(model.state_dict())
+    normalized(model, (1, 8, 8))
+    assert kinds(model) == "Conv2d ReLU RMSNorm MaxPool2d Flatten Linear Tanh RMSNorm Linear"
+    assert list(model.state_dict()) == keys
+    assert kinds(normalized(model, (1, 8, 8))).count("RMSNorm") == 2  # once is enough
+    hidden = model[:3](torch.randn(5, 1, 8, 8))
+    torch.testing.assert_close((hidden**2).mean((1, 2, 3)), torch.ones(5), atol=1e-3, rtol=1e-3)
+
+
+def test_description_rebuilds_the_same_model():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, (3, 5), stride=2, padding="valid", padding_mode="reflect"), nn.LeakyReLU(0.3),
+        nn.RMSNorm((4, 3, 2), elementwise_affine=False), nn.Dropout(0.3), nn.AvgPool2d((3, 2)),
+        nn.Sequential(nn.Flatten(), nn.Linear(4, 6, bias=False)), nn.Softplus(2.0), nn.Linear(6, 3),
+    ).eval()  # fmt: skip
+    import json
+
+    again = rebuild(json.loads(json.dumps(describe(model)))).eval()
+    again.load_state_dict(model.state_dict())
+    x = torch.rand(2, 1, 8, 8)
+    assert torch.equal(model(x), again(x))
+    assert str(model) == str(again)
+
+
+def test_rebuilding_runs_no_code_from_the_file():
+    with pytest.raises(pp.UserError, match="unknown module type 'Module'"):
+        rebuild([{"name": "0", "type": "Module"}])
