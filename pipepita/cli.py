@@ -37,17 +37,25 @@ def _with_job_options(command: Callable[..., None]) -> Callable[..., None]:
     ]
     for name, field in Job.model_fields.items():
         option = f"--{name.replace('_', '-')}"
-        kinds: dict[Any, Any] = {bool: bool, int: int, int | None: int, float: float}
-        kind = kinds.get(field.annotation, str)
-        default = "" if field.default is None else f" [default: {field.default}]"
+        # numbers stay text here: pydantic reads them, and its errors name the value
+        kind = bool if field.annotation is bool else str
         names = [f"{option}/--no-{option[2:]}"] if kind is bool else [option]
+        default = "" if field.default is None else f" [default: {field.default}]"
         annotation: Any = Annotated[
-            kind | None, typer.Option(*names, help=f"{field.description}{default}", show_default=False)
+            kind | None,
+            typer.Option(
+                *names, help=f"{field.description}{default}", show_default=False, metavar=_metavar(field.annotation)
+            ),
         ]
         parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def _metavar(annotation: Any) -> str | None:
+    words = {bool: None, int: "N", int | None: "N", float: "X"}
+    return words.get(annotation, "TEXT")
 
 
 @app.command()

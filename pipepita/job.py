@@ -21,7 +21,7 @@ class Options(BaseModel):
     Raises `UserError` (through `checked`) for an unknown name or a value out of bounds.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
     schedule: str = Field("relaxed", description="locked, relaxed or streaming")
     window: int | None = Field(None, ge=1, description="samples in flight (streaming; default: fills the pipeline)")

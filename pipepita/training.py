@@ -83,7 +83,7 @@ def train(
     _warn_if_unstable(rule, layers, data, settings, schedule, observer)
 
     with ExitStack() as cleanup:
-        count = settings.stages or (1 if engine == "local" else len(layers))
+        count = settings.stages or (1 if getattr(engine, "name", engine) == "local" else len(layers))
         ranges = balance(costs or [layer.cost for layer in layers], count)
         if isinstance(engine, str):
             observer.status("starting the engine")

@@ -35,8 +35,7 @@ def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) ->
     for layer in layers:
         shape = layer.fit(shape)
     last = layers[-1].synapse.module
-    if not isinstance(last, nn.Linear):
-        raise UserError(f"the last trainable module ({layers[-1].name}) is Conv2d: the output layer must be Linear")
+    assert isinstance(last, nn.Linear)
     if last.out_features != classes:
         raise UserError(
             f"the output layer ({layers[-1].name}) has {last.out_features} units but the data {classes} classes"
@@ -68,6 +67,11 @@ def _group(model: nn.Sequential) -> tuple[list[nn.Module], list[list[Named]]]:
         raise UserError("the model has nothing to train: it needs at least one Linear")
     for group in groups[:-1]:
         _check_order(group)
+    name, module = groups[-1][0]
+    if not isinstance(module, nn.Linear):
+        raise UserError(
+            f"the last trainable module ({name}) is {type(module).__name__}: the output layer must be Linear"
+        )
     if groups[-1][1:] and role(groups[-1][1][1], "") == SOFTMAX:
         groups[-1].pop(1)  # the rule applies it
     if groups[-1][1:]:

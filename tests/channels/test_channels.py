@@ -1,0 +1,250 @@
+"""One suite for every transport: what `channels.channel` promises, over real sockets and real shared memory."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipepita.channels import handshake, header
+from pipepita.channels.channel import DONE, END, Inlet, Outlet, Wire
+from pipepita.channels.transports import TRANSPORTS, Address, Listener, choose, connect, host
+from pipepita.errors import ChannelClosed
+from pipepita.schedule import MODULATED, STANDARD
+
+SECRET = b"s" * 32
+WIRE = Wire("test", 0, 1, capacity=4, slot_bytes=4 * 1000)
+
+
+@pytest.fixture(params=sorted(TRANSPORTS))
+def transport(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def ends(transport) -> Iterator[tuple[Outlet, Inlet]]:
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    outlet = connect(listener.address, WIRE, SECRET)
+    inlet = listener.inlet()
+    yield outlet, inlet
+    outlet.close()
+    inlet.close()
+
+
+def test_messages_arrive_in_order_whole_and_aligned(ends):
+    outlet, inlet = ends
+    sent = [torch.randn(3, 5), torch.randn(1000), torch.randn(2, 3, 4, 5), torch.zeros(()), torch.randn(4, 6).t()]
+    for step, tensor in enumerate(sent):
+        outlet.send(STANDARD if step % 2 else MODULATED, step, tensor)
+        message = inlet.receive(timeout=5)
+        assert (message.kind, message.step) == (STANDARD if step % 2 else MODULATED, step)
+        assert message.tensor.shape == tensor.shape
+        assert torch.equal(message.tensor, tensor)
+        assert message.tensor.is_contiguous()
+        assert message.tensor.data_ptr() % 64 == 0
+        message.release()
+    outlet.send(END, 7)
+    last = inlet.receive(timeout=5)
+    assert (last.kind, last.step, last.tensor) == (END, 7, None)
+
+
+def test_what_is_not_released_stays_as_it_was(ends):
+    outlet, inlet = ends
+    for step in range(4):
+        outlet.send(STANDARD, step, torch.full((9,), float(step)))
+    held = [inlet.receive(timeout=5) for _ in range(4)]
+    held[2].release()  # slots come back in any order
+    outlet.send(STANDARD, 4, torch.full((9,), 4.0))
+    fifth = inlet.receive(timeout=5)
+    for message, value in ((held[0], 0), (held[1], 1), (held[3], 3), (fifth, 4)):
+        assert message.tensor.eq(value).all()
+
+
+def test_sender_waits_when_the_receiver_holds_everything(ends):
+    outlet, inlet = ends
+    big = torch.ones(1000)
+    sent: list[int] = []
+
+    def send() -> None:
+        for step in range(2000):
+            outlet.send(STANDARD, step, big)
+            sent.append(step)
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    time.sleep(0.3)
+    assert len(sent) < 2000  # bounded: the rest of 8 MB waits
+    for step in range(2000):
+        message = inlet.receive(timeout=5)
+        assert message.step == step
+        message.release()
+    thread.join(5)
+    assert len(sent) == 2000
+
+
+def test_many_messages_without_tensors_need_no_slot(ends):
+    outlet, inlet = ends
+    for step in range(50):
+        outlet.send(DONE, step)
+    assert [inlet.receive(timeout=5).step for _ in range(50)] == list(range(50))
+
+
+def test_timeout_is_no_end(ends):
+    outlet, inlet = ends
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        inlet.receive(timeout=0.1)
+    assert 0.05 < time.monotonic() - began < 2
+    outlet.send(STANDARD, 0, torch.ones(2))
+    assert inlet.receive(timeout=5).step == 0
+
+
+def test_closing_tells_the_peer_after_what_was_sent(ends):
+    outlet, inlet = ends
+    outlet.send(STANDARD, 0, torch.ones(2))
+    outlet.close()
+    assert inlet.receive(timeout=5).step == 0
+    for _ in range(2):
+        with pytest.raises(ChannelClosed):
+            inlet.receive(timeout=5)
+
+
+def test_sending_to_a_closed_peer_fails(ends):
+    outlet, inlet = ends
+    inlet.close()
+    with pytest.raises(ChannelClosed):
+        for step in range(100):
+            outlet.send(STANDARD, step, torch.ones(1000))
+            time.sleep(0.01)
+
+
+def _send_and_hang(address: Address) -> None:
+    outlet = connect(address, WIRE, SECRET)
+    outlet.send(STANDARD, 0, torch.ones(2))
+    time.sleep(60)
+
+
+def test_killed_sender_is_noticed_within_a_second(transport):
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    peer = mp.get_context("spawn").Process(target=_send_and_hang, args=(listener.address,))
+    peer.start()
+    inlet = listener.inlet()
+    assert inlet.receive(timeout=20).step == 0
+    os.kill(peer.pid, signal.SIGKILL)
+    began = time.monotonic()
+    with pytest.raises(ChannelClosed):
+        inlet.receive(timeout=5)
+    assert time.monotonic() - began < 1
+    peer.join()
+    inlet.close()
+
+
+def test_peer_without_the_secret_is_turned_away_and_disturbs_nothing(transport, caplog):
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    with pytest.raises(ChannelClosed):
+        connect(listener.address, WIRE, b"x" * 32)
+    noise = TRANSPORTS[transport].connect_socket(listener.address.name, 5)
+    noise.send(b"GET / HTTP/1.1\r\n\r\n" + bytes(200))
+    noise.close()
+    outlet = connect(listener.address, WIRE, SECRET)
+    inlet = listener.inlet()
+    outlet.send(STANDARD, 3, torch.ones(2))
+    assert inlet.receive(timeout=5).step == 3
+    assert caplog.text.count("turned a peer away") == 2
+    outlet.close()
+    inlet.close()
+
+
+def test_a_false_listener_is_refused(transport):
+    """The connecting end, too, asks for proof."""
+    listener = Listener(transport, WIRE, b"another secret", "127.0.0.1")
+    with pytest.raises(ChannelClosed, match="secret"):
+        connect(listener.address, WIRE, SECRET)
+    listener.close()
+
+
+def test_nobody_there(transport):
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    listener.close()
+    with pytest.raises(ChannelClosed, match="nobody listens"):
+        connect(listener.address, WIRE, SECRET)
+
+
+def test_nothing_is_left_behind(transport):
+    def open_files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before, threads, shared = open_files(), threading.active_count(), sorted(Path("/dev/shm").iterdir())
+    for _ in range(5):
+        listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+        outlet = connect(listener.address, WIRE, SECRET)
+        inlet = listener.inlet()
+        outlet.send(STANDARD, 0, torch.ones(9))
+        inlet.receive(timeout=5)
+        outlet.close()
+        inlet.close()
+    del inlet, outlet, listener
+    assert open_files() == before
+    assert threading.active_count() == threads
+    assert sorted(Path("/dev/shm").iterdir()) == shared
+
+
+GOOD = header.pack(STANDARD, 5, (2, 3), 1)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        GOOD[:-1],
+        b"HTTP" + GOOD[4:],
+        GOOD[:4] + bytes([99]) + GOOD[5:],
+        GOOD[:5] + bytes([7]) + GOOD[6:],
+        header.pack(STANDARD, 5, (1 << 40, 1 << 40), 1),
+        header.pack(STANDARD, 5, (1001,), 1),
+        header.pack(STANDARD, 5, (2,), 4),
+        header.pack(STANDARD, -1, (2,), 1),
+    ],
+    ids=["empty", "short", "magic", "kind", "dims", "huge", "too large", "slot", "step"],
+)
+def test_headers_are_checked(data):
+    with pytest.raises(ChannelClosed):
+        header.unpack(data, WIRE.capacity, WIRE.slot_bytes)
+
+
+def test_headers_round_trip():
+    assert header.unpack(GOOD, 4, 4000) == (STANDARD, 5, (2, 3), 1)
+    assert header.unpack(header.pack(END, 1 << 40, None), 4, 4000) == (END, 1 << 40, None, 0)
+
+
+def test_bad_bytes_after_the_handshake_end_the_channel_cleanly():
+    listener = Listener("tcp", WIRE, SECRET, "127.0.0.1")
+    peer = TRANSPORTS["tcp"].connect_socket(listener.address.name, 5)
+    handshake.connect_side(peer, SECRET, WIRE.name)
+    inlet = listener.inlet()
+    peer.sendall(b"\xff" * 500)
+    with pytest.raises(ChannelClosed, match="not pipepita's"):
+        inlet.receive(timeout=5)
+    peer.close()
+    inlet.close()
+
+
+def test_where_the_ends_are_decides():
+    assert choose(host(), host()) == "shared_memory"
+    assert choose(host(), "elsewhere") == "tcp"
+
+
+def test_tcp_listens_on_the_nodes_address_only():
+    listener = Listener("tcp", WIRE, SECRET, "127.0.0.1")
+    port = int(listener.address.name.rpartition(":")[2])
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.2", port), timeout=1):
+        pass
+    listener.close()

@@ -1,0 +1,100 @@
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+import pipepita as pp
+
+
+def arrays(**changes):
+    x, y = np.random.default_rng(0).random((6, 4), np.float32), np.array([0, 1, 2, 0, 1, 2])
+    return {"x_train": x, "y_train": y, "x_test": x[:3].copy(), "y_test": y[:3], **changes}
+
+
+def with_value(x: np.ndarray, index: int, value: float) -> np.ndarray:
+    x = x.copy()
+    x[index, 1] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"y_train": np.array([0, 1, 2, 0, 1, -1])}, r"y_train\[5\] is -1: labels go from 0 to 2"),
+        ({"y_test": np.array([0, 3, 1])}, r"y_test\[1\] is 3: labels go from 0 to 2"),
+        ({"y_train": np.array([0, 1, 2])}, "x_train has 6 items but y_train 3 labels"),
+        ({"y_train": np.zeros(6)}, "y_train is torch.float64.*of integers"),
+        ({"y_train": np.zeros((6, 1), int)}, r"y_train is torch.int64 of shape \(6, 1\)"),
+        ({"x_train": with_value(arrays()["x_train"], 3, np.nan)}, r"x_train\[3\] holds a NaN"),
+        ({"x_test": with_value(arrays()["x_test"], 2, -np.inf)}, r"x_test\[2\] holds a NaN or an infinite"),
+        ({"x_test": np.zeros((3, 5), np.float32)}, r"x_test holds items of \(5,\), x_train of \(4,\)"),
+        ({"x_train": np.zeros((0, 4), np.float32)}, "not empty"),
+        ({"x_train": np.zeros(6, np.float32)}, "must be"),
+        ({"x_train": np.zeros((6, 4), int)}, "x_train is torch.int64: it must be floats, or uint8"),
+        ({"x_train": np.array(["a"] * 6)}, "x_train cannot become a tensor"),
+        ({"y_train": np.zeros(6, int), "y_test": np.zeros(3, int)}, "1 class: training needs at least 2"),
+    ],
+)
+def test_refuses(changes, words):
+    with pytest.raises(pp.UserError, match=words):
+        pp.Data(**arrays(**changes))
+
+
+def test_bytes_come_to_the_unit_interval_and_floats_stay():
+    data = pp.Data(**arrays(x_train=np.full((6, 4), 255, np.uint8), x_test=np.full((3, 4), -2.5)))
+    assert data.x_train.eq(1).all()
+    assert data.x_test.eq(-2.5).all()
+    assert (data.x_train.dtype, data.y_train.dtype, data.classes) == (torch.float32, torch.int64, 3)
+
+
+def test_digits_are_there_offline(digits):
+    assert (len(digits.x_train), len(digits.x_test)) == (1442, 355)
+    assert digits.item_shape == (1, 8, 8)
+    assert (float(digits.x_train.min()), float(digits.x_train.max())) == (0, 1)
+    assert torch.bincount(digits.y_test).min() >= 34
+
+
+def test_npz(tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, **arrays())
+    data = pp.load(f"npz:{path}")
+    assert torch.equal(data.x_train, torch.from_numpy(arrays()["x_train"]))
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(pp.UserError, match="not a readable .npz"):
+        pp.load(f"npz:{path}")
+    np.savez(path, x_train=1, y_train=2)
+    with pytest.raises(pp.UserError, match="lacks x_test, y_test"):
+        pp.load(f"npz:{path}")
+    np.savez(path, **arrays(x_train=np.array([{}] * 6)))  # would need pickle
+    with pytest.raises(pp.UserError, match="not a readable .npz"):
+        pp.load(f"npz:{path}")
+    with pytest.raises(pp.UserError, match="does not exist"):
+        pp.load("npz:nowhere.npz")
+
+
+def test_unknown_and_missing(tmp_path):
+    with pytest.raises(pp.UserError, match="unknown dataset 'minst'.*did you mean 'mnist'"):
+        pp.load("minst")
+    for name in ("mnist", "fashion-mnist", "cifar10", "cifar100"):
+        with pytest.raises(pp.UserError, match=f"{name}.*--data-dir"):
+            pp.load(name, data_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_mnist_and_cifar(data_dir):
+    mnist = pp.load("mnist", data_dir=data_dir)
+    assert (mnist.x_train.shape, mnist.x_test.shape) == ((60000, 1, 28, 28), (10000, 1, 28, 28))
+    assert float(mnist.x_train.mean()) == pytest.approx(0.1307, abs=1e-4)
+    cifar = pp.load("cifar10", data_dir=data_dir)
+    assert (cifar.x_train.shape, cifar.x_test.shape) == ((50000, 3, 32, 32), (10000, 3, 32, 32))
+    assert cifar.x_train.mean((0, 2, 3)).tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=1e-4)
+
+
+def test_truncated_file_is_named(data_dir, tmp_path):
+    shutil.copytree(data_dir / "MNIST", tmp_path / "MNIST")
+    path = tmp_path / "MNIST" / "raw" / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(pp.UserError, match="mnist in .* is missing, damaged or truncated"):
+        pp.load("mnist", data_dir=tmp_path)

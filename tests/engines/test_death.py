@@ -1,0 +1,63 @@
+"""A stage that dies: an error that names it within two seconds, whichever stage and rule, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import ray
+
+import pipepita as pp
+from pipepita.engines.cluster import Cluster
+from pipepita.engines.ray import RayPipeline
+from pipepita.network import spec
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A cluster for three stages at a time; each test has actors of its own to kill."""
+    cluster = Cluster(None, 3, 0)
+    yield cluster
+    cluster.close()
+
+
+@pytest.mark.parametrize("modulate", ["input", "all"])
+@pytest.mark.parametrize("victim", [0, 1, 2])
+def test_killed_stage_ends_the_run_within_two_seconds(cluster, few_digits, monkeypatch, victim, modulate):
+    engine = pp.RayEngine(3, device="cpu")
+    killed_at = []
+    start = RayPipeline.train
+
+    def train(self, first, lr):
+        start(self, first, lr)
+        if first == 0:
+            pid = self.pids()[victim]
+
+            def kill():
+                time.sleep(0.3)
+                killed_at.append(time.monotonic())
+                os.kill(pid, signal.SIGKILL)
+
+            threading.Thread(target=kill).start()
+
+    monkeypatch.setattr(RayPipeline, "train", train)
+    net = spec.build("fc:64x2", few_digits.item_shape, 10)
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    try:
+        with pytest.raises(pp.StageDied, match=rf"stage {victim} \(layer {victim + 1}\) died"):
+            pp.train(
+                net, few_digits, engine=engine, epochs=100_000, schedule="streaming", window=3,
+                rule=pp.Pepita(modulate=modulate),
+            )  # fmt: skip
+        assert time.monotonic() - killed_at[0] < 2
+        assert all((net.state_dict()[key] == value).all() for key, value in before.items())
+    finally:
+        engine.close()
+    deadline = time.monotonic() + 10
+    while ray.available_resources().get("CPU") != 3:  # no actor is left; Ray's books follow a moment later
+        assert time.monotonic() < deadline
+        time.sleep(0.1)

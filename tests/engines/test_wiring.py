@@ -1,0 +1,47 @@
+import pytest
+
+import pipepita as pp
+from pipepita.engines.wiring import COORDINATOR, Plan, port, wires
+from pipepita.network.cut import cut
+from pipepita.schedule import locked, streaming
+from pipepita.stage import StageSpec
+
+
+def plan(rule, schedule, split=((0,), (1, 2), (3,))):
+    layers = cut(pp.build("conv:4,3/pool:2/fc:20x2", (1, 8, 8), 10), (1, 8, 8), 10)
+    stages = [StageSpec(i, [layers[j] for j in part], 4, 10, rule, "sgd", 0.1, 0) for i, part in enumerate(split)]
+    return Plan(stages, schedule, 32)
+
+
+def test_chain():
+    found = {wire.name: wire for wire in wires(plan(pp.Pepita(), streaming(3)))}
+    assert list(found) == ["samples", "forward-0", "forward-1", "outputs", "error-0", "error-2"]
+    assert [found[name].slot_bytes for name in ("samples", "forward-0", "forward-1", "outputs", "error-0")] == [
+        4 * 32 * size for size in (64, 4 * 9, 20, 10, 10)
+    ]
+    assert {wire.capacity for wire in found.values()} == {6}
+    assert (found["samples"].source, found["samples"].target) == (COORDINATOR, 0)
+    assert (found["outputs"].source, found["outputs"].target) == (2, COORDINATOR)
+
+
+def test_broadcast_reaches_every_stage():
+    names = [wire.name for wire in wires(plan(pp.Pepita(modulate="all"), streaming(3)))]
+    assert names[-3:] == ["error-0", "error-1", "error-2"]
+
+
+def test_locked_hears_of_every_update():
+    names = [wire.name for wire in wires(plan(pp.Pepita(), locked()))]
+    assert [name for name in names if name.startswith("done")] == ["done-0", "done-1", "done-2"]
+
+
+def test_ports():
+    found = {wire.name: wire for wire in wires(plan(pp.Pepita(), locked()))}
+    assert [port(found["forward-0"], end) for end in (0, 1)] == ["downstream", "upstream"]
+    assert [port(found[name], 2) for name in ("forward-1", "outputs", "error-2", "done-2")] == [
+        "upstream", "downstream", "error", "done",
+    ]  # fmt: skip
+
+
+def test_local_engine_refuses_an_unknown_device():
+    with pytest.raises(pp.UserError, match="unknown device 'tpu': one of auto, cpu, cuda"):
+        pp.LocalEngine("tpu")

@@ -1,0 +1,220 @@
+"""The command line as people meet it: real processes, exit codes, one line of error, one object of JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SUMMARY = set(
+    [
+        "rule",
+        "form",
+        "modulate",
+        "normalize",
+        "network",
+        "dataset",
+        "engine",
+        "schedule",
+        "window",
+        "stages",
+        "seed",
+        "epochs",
+        "steps",
+        "items",
+        "test_accuracy",
+        "train_loss",
+        "wall_seconds",
+        "items_per_second",
+        "step_ms",
+        "weights_sha256",
+        "run_dir",
+    ]
+)
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "pipepita", *map(str, arguments)]
+
+
+def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
+    )
+
+
+def error_of(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.stderr.rstrip().endswith(line)
+    return line
+
+
+def processes_of(folder: str) -> list[str]:
+    """Command lines that mention `folder`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if folder in text:
+            found.append(text)
+    return found
+
+
+@pytest.fixture
+def places(tmp_path) -> dict[str, str]:
+    """An empty TMPDIR, short enough for Ray's sockets, to see what a run leaves behind."""
+    folder = Path("/tmp") / f"ppc{os.getpid()}"
+    folder.mkdir()
+    yield {"TMPDIR": str(folder)}
+    left = list(folder.rglob("*"))
+    folder.rmdir()
+    assert not left
+
+
+def test_train_then_evaluate(tmp_path):
+    done = run("train", "--engine", "local", "--epochs", 4, "--network", "fc:64", "--json", cwd=tmp_path)
+    summary = json.loads(done.stdout)
+    assert set(summary) == SUMMARY
+    assert done.stdout.count("\n") == 1
+    assert "epoch 4/4" in done.stderr
+    again = json.loads(run("evaluate", summary["run_dir"], "--json", cwd=tmp_path).stdout)
+    assert again["test_accuracy"] == summary["test_accuracy"]
+    assert again["weights_sha256"] == summary["weights_sha256"]
+    table = run("evaluate", summary["run_dir"], cwd=tmp_path)
+    assert f"{summary['test_accuracy']} %" in table.stdout
+    assert summary["weights_sha256"][:30] in table.stdout
+
+
+def test_ray_leaves_nothing_behind_and_agrees_with_local(tmp_path, places):
+    common = ("--epochs", 2, "--network", "fc:32x2", "--schedule", "streaming", "--window", 3, "--json")
+    shared = sorted(Path("/dev/shm").iterdir())
+    ray = run("train", *common, "--run-dir", "ray", cwd=tmp_path, **places)
+    local = run("train", *common, "--engine", "local", "--run-dir", "local", cwd=tmp_path)
+    one, other = json.loads(ray.stdout), json.loads(local.stdout)
+    assert (one["engine"], one["stages"], other["engine"], other["stages"]) == ("ray", 3, "local", 1)
+    assert one["weights_sha256"] == other["weights_sha256"]
+    assert sorted(Path("/dev/shm").iterdir()) == shared
+    assert not processes_of(places["TMPDIR"])
+
+
+def test_job_file_and_assignments(tmp_path):
+    (tmp_path / "job.toml").write_text('engine = "local"\nepochs = 1\nnetwork = "fc:16"\nlr = 0.5\n')
+    done = run("train", "job.toml", "--seed", 3, "--set", "lr=0.05", "--run-dir", "out", "--json", cwd=tmp_path)
+    summary = json.loads(done.stdout)
+    assert (summary["epochs"], summary["seed"], summary["network"]) == (1, 3, "fc:16")
+    about = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert about["options"]["lr"] == 0.05
+
+
+def test_own_arrays_by_file(tmp_path):
+    draw = np.random.default_rng(0)
+    x, y = draw.random((90, 6), np.float32), np.arange(90) % 3
+    x[np.arange(90), y] += 3
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    done = run(
+        "train", "--dataset", "npz:own.npz", "--network", "fc:32", "--engine", "local", "--batch-size", 8, "--json",
+        cwd=tmp_path,
+    )  # fmt: skip
+    summary = json.loads(done.stdout)
+    assert summary["test_accuracy"] > 95
+    again = run("evaluate", summary["run_dir"], "--json", cwd=tmp_path)
+    assert json.loads(again.stdout)["test_accuracy"] == summary["test_accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "--epoch", "3"), "--epoch"),
+        (("train", "--epochs", "many"), "many"),
+        (("train", "--dataset", "minst"), "did you mean 'mnist'"),
+        (("train", "--dataset", "mnist", "--data-dir", "."), "mnist is not in ."),
+        (("train", "--dataset", "npz:no.npz"), "no.npz does not exist"),
+        (("train", "--network", "fc:x"), "cannot read 'fc:x'"),
+        (("train", "--network", "conv:4,9"), "conv:4,9 does not fit items of shape (1, 8, 8)"),
+        (("train", "--stages", "3"), "3 stages for 2 layers: 1 to 2"),
+        (("train", "--schedule", "streaming", "--window", "0"), "window 0"),
+        (("train", "--run-dir", "."), "run folder . exists"),
+        (("train", "--address", "127.0.0.1:1"), "no Ray cluster answers"),
+        (("train", "--rule", "pepito"), "did you mean 'pepita'"),
+        (("train", "--set", "lr"), "not key=value"),
+        (("train", "no.toml"), "no.toml does not exist"),
+        (("evaluate", "."), "not a run folder"),
+        (("schedule", "--layers", "0"), "at least one layer"),
+        (("schedule", "--schedule", "lazy"), "unknown schedule 'lazy'"),
+        (("nonsense",), "nonsense"),
+    ],
+)
+def test_mistakes_get_one_line_and_code_2(tmp_path, arguments, words):
+    assert words in error_of(run(*arguments, cwd=tmp_path, PIPEPITA_DATA=str(tmp_path)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_divergence_is_a_failure_with_code_1(tmp_path):
+    line = error_of(run("train", "--engine", "local", "--lr", 1e30, "--json", "--run-dir", "out", cwd=tmp_path), 1)
+    assert "diverged at step" in line
+    assert "layer" in line
+
+
+def interrupted(folder: Path, number: int, places: dict[str, str]) -> tuple[subprocess.Popen[str], str, str]:
+    """A long run through Ray that gets signal `number` once it trains."""
+    process = subprocess.Popen(
+        command("train", "--epochs", 100_000, "--network", "fc:32", "--run-dir", "out", "--json"),
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **places},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (folder / "out" / "metrics.jsonl").exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    return process, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
+    shared = sorted(Path("/dev/shm").iterdir())
+    process, out, err = interrupted(tmp_path, number, places)
+    assert process.returncode == 130, err
+    summary = json.loads(out)
+    assert 0 < summary["steps"] < 2_300_000
+    assert "Traceback" not in err
+    last = sorted((tmp_path / "out" / "checkpoints").iterdir())[-1]
+    assert last.name == f"step-{summary['steps']:08d}"
+    again = json.loads(run("evaluate", "out", "--json", cwd=tmp_path).stdout)
+    assert again["weights_sha256"] == summary["weights_sha256"]
+    assert sorted(Path("/dev/shm").iterdir()) == shared
+    assert not processes_of(places["TMPDIR"])
+
+
+def test_schedule_shows_the_clock_diagram(tmp_path):
+    done = run("schedule", "--layers", 3, "--schedule", "relaxed", "--samples", 2, cwd=tmp_path)
+    assert done.stdout.splitlines()[1:4] == [
+        "layer 1   S0 .  .  M0 S1 .  .  M1 .  .",
+        "layer 2   .  S0 .  .  M0 S1 .  .  M1 .",
+        "layer 3   .  .  S0 .  .  M0 S1 .  .  M1",
+    ]
+    assert "one sample every 4 slots; locked: 6 (1.50 times" in done.stdout
+    data = json.loads(run("schedule", "--layers", 4, "--schedule", "streaming", "--json", cwd=tmp_path).stdout)
+    assert (data["window"], data["period_slots"], data["locked_period_slots"]) == (3, 2, 8)
+
+
+def test_importing_is_light():
+    heavy = "('ray', 'torchvision', 'matplotlib', 'sklearn')"
+    script = f"import sys, pipepita, pipepita.cli; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]"
+    script = "import sys, pipepita; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "False"

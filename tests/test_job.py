@@ -1,0 +1,61 @@
+import pytest
+
+import pipepita as pp
+from pipepita.job import Job, checked, read_job
+
+
+def test_file_then_options_then_assignments(tmp_path):
+    path = tmp_path / "job.toml"
+    path.write_text('lr = 0.5\nepochs = 3\nbatch-size = 16\nnetwork = "fc:8"\n')
+    job = read_job(path, {"epochs": 4}, ["lr=0.25", "schedule=streaming", "normalize=true", "lr-decay=0.1@2"])
+    assert (job.lr, job.epochs, job.batch_size, job.network) == (0.25, 4, 16, "fc:8")
+    assert (job.schedule, job.normalize, job.lr_decay) == ("streaming", True, "0.1@2")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("lr=fast", "lr 'fast': input should be a valid number"),
+        ("lr=-1", "lr -1: input should be greater than or equal to 0"),
+        ("lr=nan", "lr nan: input should be a finite number"),
+        ("learning_rate=1", "unknown option 'learning_rate'"),
+        ("epoch=1", "unknown option 'epoch'.*did you mean 'epochs'"),
+        ("epochs=0", "epochs 0"),
+        ("epochs=1.5", "epochs 1.5"),
+        ("batch_size=0", "batch_size 0"),
+        ("window=0", "window 0"),
+        ("schedule=lazy", "unknown schedule 'lazy'"),
+        ("rule=pepito", "unknown rule 'pepito'.*did you mean 'pepita'"),
+        ("form=diff", "unknown form 'diff'"),
+        ("modulate=none", "unknown modulate 'none'"),
+        ("engine=spark", "engine 'spark'"),
+        ("device=tpu", "device 'tpu'"),
+        ("optimizer=sdg", "unknown optimizer 'sdg'"),
+        ("activation=relux", "unknown activation 'relux'"),
+        ("dropout=1", "dropout 1"),
+        ("lr_decay=0.1", "lr_decay '0.1' cannot be read: write it like 0.1@60"),
+        ("lr_decay=0.1@0", "lr_decay '0.1@0' cannot be read"),
+        ("lr", "'lr' is not key=value"),
+    ],
+)
+def test_refuses_in_one_line(assignment, words):
+    with pytest.raises(pp.UserError, match=words) as error:
+        read_job(None, {}, [assignment])
+    assert "\n" not in str(error.value)
+
+
+def test_bad_files(tmp_path):
+    with pytest.raises(pp.UserError, match="does not exist"):
+        read_job(tmp_path / "none.toml", {}, [])
+    path = tmp_path / "bad.toml"
+    path.write_text("lr = = 3")
+    with pytest.raises(pp.UserError, match="cannot be read"):
+        read_job(path, {}, [])
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(pp.UserError, match="cannot be read"):
+        read_job(path, {}, [])
+
+
+def test_learning_rate_decays_after_the_named_epochs():
+    job = checked(Job, {"lr": 1.0, "lr_decay": "0.1@2,4"})
+    assert [job.rate(epoch) for epoch in range(1, 7)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])

@@ -1,0 +1,200 @@
+"""`train` and `evaluate` from Python, in process."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import nn
+
+import pipepita as pp
+from pipepita.checkpoint import weights_sha256
+
+
+def small(data: pp.Data) -> nn.Sequential:
+    return pp.build("fc:64", data.item_shape, 10, dropout=0.1)
+
+
+def test_an_ordinary_model_goes_in_and_comes_back_trained(digits):
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 128, bias=False), nn.ReLU(), nn.Dropout(0.1), nn.Linear(128, 10, bias=False)
+    )
+    result = pp.train(model, digits, engine="local", epochs=15)
+    assert result.model is model
+    with torch.inference_mode():
+        right = model.eval()(digits.x_test).argmax(1) == digits.y_test
+    assert 100 * float(right.float().mean()) == pytest.approx(result.test_accuracy, abs=1e-3)
+    assert result.test_accuracy > 93
+    assert result.weights_sha256 == weights_sha256(model.state_dict())
+    assert not any(parameter.is_inference() for parameter in model.parameters())
+    nn.functional.cross_entropy(model(digits.x_test), digits.y_test).backward()  # and is an ordinary model still
+
+
+def test_digest_is_over_little_endian_floats_in_order():
+    import hashlib
+    import struct
+
+    state = {"b": torch.tensor([[1.0, 2.0], [3.0, 4.0]]).t(), "a": torch.tensor([5.0], dtype=torch.float64)}
+    assert weights_sha256(state) == hashlib.sha256(struct.pack("<5f", 1, 3, 2, 4, 5)).hexdigest()
+
+
+def test_normalize_puts_the_norms_into_the_callers_model(few_digits):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    first = model[1]
+    result = pp.train(model, few_digits, engine="local", normalize=True, epochs=1)
+    assert [type(module) for module in model] == [nn.Flatten, nn.Linear, nn.ReLU, nn.RMSNorm, nn.Linear]
+    assert model[1] is first
+    assert result.normalize
+
+
+def test_init_keep_goes_on_from_the_models_weights(few_digits):
+    model = small(few_digits)
+    pp.initialise(model, 0)
+    start = {key: value.clone() for key, value in model.state_dict().items()}
+    pp.train(model, few_digits, engine="local", init="keep", lr=0.0, epochs=1)
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in start.items())
+    pp.train(model, few_digits, engine="local", seed=9, lr=0.0, epochs=1)
+    assert not any(torch.equal(model.state_dict()[key], value) for key, value in start.items())
+
+
+def test_summary_has_what_the_command_line_promises(few_digits):
+    result = pp.train(small(few_digits), few_digits, engine="local", epochs=2, batch_size=32)
+    assert list(json.loads(result.to_json())) == [
+        "rule", "form", "modulate", "normalize", "network", "dataset", "engine", "schedule", "window", "stages", "seed",
+        "epochs", "steps", "items", "test_accuracy", "train_loss", "wall_seconds", "items_per_second", "step_ms",
+        "weights_sha256", "run_dir",
+    ]  # fmt: skip
+    assert (result.steps, result.items, result.epochs) == (10, 300, 2)
+    assert set(result.step_ms) == {"p50", "p95", "p99"}
+    assert [line["epoch"] for line in result.history] == [1, 2]
+
+
+def test_run_folder_and_evaluate(few_digits, tmp_path):
+    folder = tmp_path / "run"
+    model = small(few_digits)
+    result = pp.train(model, few_digits, engine="local", epochs=3, run_dir=folder)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert lines == result.history
+    assert json.loads((folder / "result.json").read_text()) == result.summary
+    steps = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    assert steps == ["step-00000003", "step-00000006", "step-00000009"]
+    assert sorted(path.suffix for path in folder.rglob("*") if path.is_file()).count(".safetensors") == 6
+    found = pp.evaluate(folder, few_digits)
+    assert found["test_accuracy"] == found["reported_test_accuracy"] == result.test_accuracy
+    assert found["test_loss"] == result.history[-1]["test_loss"]
+    assert found["weights_sha256"] == result.weights_sha256
+    with pytest.raises(pp.UserError, match="run folder .* exists"):
+        pp.train(model, few_digits, engine="local", epochs=1, run_dir=folder)
+    with pytest.raises(pp.UserError, match="unknown dataset 'few digits'"):
+        pp.evaluate(folder)
+    (folder / "checkpoints" / steps[-1] / "weights.safetensors").write_bytes(b"\x08\x00")
+    with pytest.raises(pp.UserError, match=r"weights\.safetensors cannot be read"):
+        pp.evaluate(folder, few_digits)
+
+
+@pytest.mark.parametrize("form", ["difference", "textbook"])
+def test_divergence_names_step_and_layer_and_keeps_the_last_good_checkpoint(few_digits, tmp_path, form):
+    data = pp.Data(few_digits.x_train * 1e18, few_digits.y_train, few_digits.x_test, few_digits.y_test, 10)
+    model = small(data)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(
+        pp.Diverged, match=r"diverged at step \d+.*layer \d \(module \d\).*epoch 1; no checkpoint was kept"
+    ):
+        pp.train(model, data, engine="local", rule=pp.Pepita(form=form), lr=1e18, epochs=3, run_dir=tmp_path / "run")
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_divergence_after_a_good_epoch(few_digits, tmp_path):
+    class Sabotage(pp.training.Observer):
+        def epoch_ends(self, line):
+            if line["epoch"] == 2:
+                pipeline = self.engine.pipeline
+                pipeline._stages[0].spec.layers[1].parameters[0][3, 3] = float("nan")
+
+    class Engine(pp.LocalEngine):
+        def open(self, plan):
+            self.pipeline = super().open(plan)
+            return self.pipeline
+
+    observer = Sabotage()
+    observer.engine = Engine("cpu")
+    good = tmp_path / "run" / "checkpoints" / "step-00000006"
+    with pytest.raises(
+        pp.Diverged, match=rf"at step 6: layer 2 \(module 4\).*epoch 3; the last good checkpoint is {good}"
+    ):
+        pp.train(
+            small(few_digits), few_digits, engine=observer.engine, observer=observer, run_dir=tmp_path / "run", epochs=5
+        )
+    assert good.is_dir()
+
+
+def test_stopping_drains_and_keeps_a_checkpoint(few_digits, tmp_path):
+    asked = iter([False] * 4 + [True] * 100)
+    result = pp.train(
+        small(few_digits), few_digits, engine="local", epochs=9, batch_size=16, schedule="streaming", window=3,
+        stop=lambda: next(asked), run_dir=tmp_path / "run",
+    )  # fmt: skip
+    assert result.interrupted
+    assert result.steps == 4
+    assert (tmp_path / "run" / "checkpoints" / "step-00000004").is_dir()
+
+
+def test_textbook_in_flight_is_warned_of(few_digits):
+    rule = pp.Pepita(form="textbook")
+    with pytest.warns(UserWarning, match="stability index .* above 1"):
+        pp.train(small(few_digits), few_digits, engine="local", rule=rule, schedule="streaming", window=8, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"engine": "spark"}, "unknown engine 'spark'"),
+        ({"init": "xavier"}, "unknown init 'xavier'"),
+        ({"stages": 3}, "3 stages for 2 layers: 1 to 2"),
+        ({"window": 0}, "window 0"),
+        ({"window": 2}, "window 2 needs --schedule streaming"),
+        ({"epoch": 3}, "unknown option 'epoch'"),
+        ({"optimizer": "adam:beta=1"}, "adam:beta=1"),
+    ],
+)
+def test_bad_options_touch_nothing(few_digits, tmp_path, options, words):
+    model = small(few_digits)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(pp.UserError, match=words):
+        pp.train(model, few_digits, **{"engine": "local", "run_dir": tmp_path / "run", "epochs": 1, **options})
+    assert not (tmp_path / "run").exists()
+    assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
+
+
+def test_costs_decide_the_split(few_digits):
+    model = pp.build("fc:64x3", few_digits.item_shape, 10)
+    opened = []
+
+    class Engine(pp.LocalEngine):
+        def open(self, plan):
+            opened.append([len(stage.layers) for stage in plan.stages])
+            return super().open(plan)
+
+    for costs in (None, [1, 1, 1, 9]):
+        pp.train(model, few_digits, engine=Engine("cpu"), stages=2, costs=costs, epochs=1)
+    assert opened == [[2, 2], [3, 1]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "options", "rule", "least"),
+    [
+        ("fc:1024", {"dropout": 0.1}, pp.Pepita(), 94.5),
+        ("fc:1024", {"dropout": 0.1, "window": 16}, pp.Pepita(), 94.5),
+        ("fc:256x8", {"normal": True}, pp.Pepita(modulate="all"), 92.5),
+        ("fc:256x8", {"normal": True, "window": 9}, pp.Pepita(modulate="all"), 90),
+    ],
+)
+def test_mnist_in_two_epochs(mnist, network, options, rule, least):
+    window = options.pop("window", None)
+    model = pp.build(network, mnist.item_shape, 10, **options)
+    schedule = "streaming" if window else "relaxed"
+    result = pp.train(model, mnist, engine="local", rule=rule, schedule=schedule, window=window, epochs=2)
+    assert result.test_accuracy >= least
