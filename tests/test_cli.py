@@ -13,31 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SUMMARY = set(
-    [
-        "rule",
-        "form",
-        "modulate",
-        "normalize",
-        "network",
-        "dataset",
-        "engine",
-        "schedule",
-        "window",
-        "stages",
-        "seed",
-        "epochs",
-        "steps",
-        "items",
-        "test_accuracy",
-        "train_loss",
-        "wall_seconds",
-        "items_per_second",
-        "step_ms",
-        "weights_sha256",
-        "run_dir",
-    ]
-)
+SUMMARY = {
+    *("rule", "form", "modulate", "normalize", "network", "dataset", "engine", "schedule", "window", "stages", "seed"),
+    *("epochs", "steps", "items", "test_accuracy", "train_loss", "wall_seconds", "items_per_second", "step_ms"),
+    *("weights_sha256", "run_dir"),
+}
 
 
 def command(*arguments: object) -> list[str]:

@@ -99,7 +99,7 @@ def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
     try:
         address = (folder / "ray_current_cluster").read_text().strip()
         script = (
-            "import sys, pipepita as pp, ray; from pipepita.engines import ray as engine; engine._PLACEMENT_SECONDS = 3\n"
+            "import sys, pipepita as pp; from pipepita.engines import ray as engine; engine._PLACEMENT_SECONDS = 3\n"
             "d = pp.load('digits'); m = lambda n: pp.build(n, d.item_shape, 10)\n"
             "r = pp.train(m('fc:16'), d, engine='ray', epochs=1, address=sys.argv[1]); print(r.stages)\n"
             "try: pp.train(m('fc:16x2'), d, engine='ray', epochs=1, address=sys.argv[1])\n"
@@ -108,7 +108,6 @@ def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
         done = subprocess.run([sys.executable, "-c", script, address], capture_output=True, text=True, timeout=120)
         assert done.stdout.splitlines()[0] == "2", done.stderr
         assert "3 stages need 3 CPUs, but the cluster has 2 CPUs" in done.stdout
-        status = [str(program), "status", "--address", address]
         status = [str(program), "status", "--address", address]
         listed = subprocess.run(status, capture_output=True, text=True, timeout=60)
         assert listed.returncode == 0
