@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -9,9 +10,10 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipepita import optimizers
+from pipepita.engines.registry import ENGINES
 from pipepita.errors import UserError, unknown
 from pipepita.network.modules import ACTIVATIONS
-from pipepita.rules import RULES, Pepita, Rule
+from pipepita.rules import RULES, Rule
 from pipepita.schedule import SCHEDULES
 
 
@@ -74,12 +76,14 @@ class Job(Options):
     f_scale: float = Field(0.05, ge=0, description="scale of the feedback matrices")
     normalize: bool = Field(False, description="divide each item's hidden activity by its root mean square")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden activity dropped")
-    engine: Literal["local", "ray"] = Field("ray", description="one process, or one Ray actor a stage")
+    engine: str = Field("ray", description="local: one process; ray: one Ray actor a stage")
 
     @model_validator(mode="after")
     def _rule(self) -> Self:
         if self.activation not in ACTIVATIONS:
             raise unknown("activation", self.activation, ACTIVATIONS)
+        if self.engine not in ENGINES:
+            raise unknown("engine", self.engine, ENGINES)
         self.make_rule()
         return self
 
@@ -87,7 +91,8 @@ class Job(Options):
         """The rule with its options."""
         if self.rule not in RULES:
             raise unknown("rule", self.rule, RULES)
-        return Pepita(form=self.form, modulate=self.modulate, presynaptic=self.presynaptic, f_scale=self.f_scale)
+        kind = RULES[self.rule]
+        return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(kind) if field.init})
 
     def options(self) -> Options:
         """The part that `train` takes beside model, data and rule."""

@@ -17,7 +17,8 @@ from pipepita import schedule as schedules
 from pipepita.coordinator import Coordinator, Tally
 from pipepita.data import Data, load
 from pipepita.display import Observer
-from pipepita.engines.engine import ENGINES, Engine, Pipeline
+from pipepita.engines import registry
+from pipepita.engines.engine import Engine, Pipeline
 from pipepita.engines.local import LocalEngine
 from pipepita.engines.wiring import Plan
 from pipepita.errors import Diverged, UserError, unknown
@@ -28,7 +29,7 @@ from pipepita.network.cut import cut
 from pipepita.network.modules import children, describe, rebuild
 from pipepita.partition import balance
 from pipepita.result import Result, quantiles
-from pipepita.rules import Pepita, Rule
+from pipepita.rules import RULES, Pepita, Rule
 from pipepita.schedule import Schedule
 from pipepita.stability import stability_index
 from pipepita.stage import StageSpec
@@ -87,7 +88,7 @@ def train(
         ranges = balance(costs or [layer.cost for layer in layers], count)
         if isinstance(engine, str):
             observer.status("starting the engine")
-            engine = _engine(engine, count, settings)
+            engine = registry.make(engine, count, device=settings.device, address=settings.address)
             cleanup.callback(engine.close)
         stages = [
             StageSpec(
@@ -117,16 +118,6 @@ def train(
     _give_back(model, work, normalize)
     result.model = model
     return result
-
-
-def _engine(name: str, stages: int, settings: Options) -> Engine:
-    if name not in ENGINES:
-        raise unknown("engine", name, ENGINES)
-    if name == "local":
-        return LocalEngine(settings.device)
-    from pipepita.engines.ray import RayEngine
-
-    return RayEngine(stages, address=settings.address, device=settings.device)
 
 
 class _Run:
@@ -291,7 +282,7 @@ def evaluate(run_dir: str | Path, data: Data | None = None, *, data_dir: str | P
             data = load(about["dataset"], data_dir=data_dir or about.get("data_dir"))
         weights = checkpoint.read_weights(found)
         model.load_state_dict(weights)
-        rule = Pepita(**about["rule_options"])
+        rule = RULES[about["rule"]](**about["rule_options"])
         reported = checkpoint.read_json(found / "checkpoint.json").get("test_accuracy")
     except (KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{path} does not fit together: {str(error).splitlines()[0]}") from None

@@ -28,7 +28,7 @@ def test_file_then_options_then_assignments(tmp_path):
         ("rule=pepito", "unknown rule 'pepito'.*did you mean 'pepita'"),
         ("form=diff", "unknown form 'diff'"),
         ("modulate=none", "unknown modulate 'none'"),
-        ("engine=spark", "engine 'spark'"),
+        ("engine=spark", "unknown engine 'spark'"),
         ("device=tpu", "device 'tpu'"),
         ("optimizer=sdg", "unknown optimizer 'sdg'"),
         ("activation=relux", "unknown activation 'relux'"),

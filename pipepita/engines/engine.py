@@ -10,8 +10,6 @@ from torch import Tensor
 from pipepita.channels.channel import Inlet, Outlet
 from pipepita.engines.wiring import Plan
 
-ENGINES = ("local", "ray")
-
 
 class Pipeline(Protocol):
     """Stages wired to each other and to the coordinator.

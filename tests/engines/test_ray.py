@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -94,10 +96,15 @@ def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     program = Path(sys.executable).with_name("ray")
     folder = Path("/tmp") / f"ppt{os.getpid()}"
-    start = [program, "start", "--head", "--port=0", "--num-cpus=2", "--include-dashboard=false", "--temp-dir", folder]
-    subprocess.run([str(part) for part in start], check=True, capture_output=True, env=environment, timeout=120)
+    start = [program, "start", "--head", "--block", "--port=0", "--num-cpus=2", "--include-dashboard=false"]
+    with (tmp_path / "log").open("w") as log:
+        cluster = subprocess.Popen([*start, f"--temp-dir={folder}"], stdout=log, stderr=log, env=environment)
     try:
-        address = (folder / "ray_current_cluster").read_text().strip()
+        announced, deadline = folder / "ray_current_cluster", time.monotonic() + 60
+        while not announced.exists():
+            assert cluster.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.2)
+        address = announced.read_text().strip()
         script = (
             "import sys, pipepita as pp; from pipepita.engines import ray as engine; engine._PLACEMENT_SECONDS = 3\n"
             "d = pp.load('digits'); m = lambda n: pp.build(n, d.item_shape, 10)\n"
@@ -112,5 +119,6 @@ def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
         listed = subprocess.run(status, capture_output=True, text=True, timeout=60)
         assert listed.returncode == 0
     finally:
-        subprocess.run([str(program), "stop", "--force"], capture_output=True, timeout=120)
-        subprocess.run(["rm", "-rf", str(folder)], check=False)
+        cluster.terminate()
+        cluster.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,30 @@
+"""The engines that have a name. A new one is one entry here; it loads when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pipepita.engines.engine import Engine
+from pipepita.errors import unknown
+
+
+def _local(stages: int, device: str, address: str | None) -> Engine:
+    from pipepita.engines.local import LocalEngine
+
+    return LocalEngine(device)
+
+
+def _ray(stages: int, device: str, address: str | None) -> Engine:
+    from pipepita.engines.ray import RayEngine
+
+    return RayEngine(stages, address=address, device=device)
+
+
+ENGINES: dict[str, Callable[[int, str, str | None], Engine]] = {"local": _local, "ray": _ray}
+
+
+def make(name: str, stages: int, *, device: str, address: str | None) -> Engine:
+    """The engine called `name` for pipelines of up to `stages` stages; `UserError` for an unknown name."""
+    if name not in ENGINES:
+        raise unknown("engine", name, ENGINES)
+    return ENGINES[name](stages, device, address)
