@@ -118,7 +118,7 @@ class Coordinator:
         message = self._pipeline.outputs.receive()
         if message.step != step or message.tensor is None:
             raise RunError(f"the output of sample {message.step} arrived when sample {step}'s was due")
-        output = message.tensor
+        output = message.tensor.cpu()
         error = output.clone()
         error[torch.arange(len(labels)), labels] -= 1
         finite = math.isfinite(float(error.sum()))
@@ -161,7 +161,7 @@ class Coordinator:
     def _count(self, labels: Tensor, tally: Tally) -> None:
         message = self._pipeline.outputs.receive()
         assert message.tensor is not None
-        tally.add(message.tensor, labels)
+        tally.add(message.tensor.cpu(), labels)
         message.release()
 
     def _samples(self, x: Tensor, y: Tensor, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

@@ -124,7 +124,7 @@ def test_own_arrays_by_file(tmp_path):
         (("train", "--network", "fc:x"), "cannot read 'fc:x'"),
         (("train", "--network", "conv:4,9"), "conv:4,9 does not fit items of shape (1, 8, 8)"),
         (("train", "--stages", "3"), "3 stages for 2 layers: 1 to 2"),
-        (("train", "--schedule", "streaming", "--window", "0"), "window 0"),
+        (("train", "--schedule", "streaming", "--window", "0"), "window '0'"),
         (("train", "--run-dir", "."), "run folder . exists"),
         (("train", "--address", "127.0.0.1:1"), "no Ray cluster answers"),
         (("train", "--rule", "pepito"), "did you mean 'pepita'"),

@@ -56,6 +56,7 @@ class Cluster:
         try:
             with _signals_kept():
                 self._ray.init(
+                    address="local",  # else RAY_ADDRESS in the environment would decide
                     num_cpus=cpus,
                     num_gpus=gpus,
                     include_dashboard=False,

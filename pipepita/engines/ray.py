@@ -69,12 +69,17 @@ class RayEngine:
             raise UserError("device 'cuda': the cluster has no GPU; use auto or cpu")
         share = gpu_share(stages, gpus)
         self._device = "cuda" if share else "cpu"
-        self._group = placement_group([{"CPU": 1, **({"GPU": share} if share else {})}] * stages, strategy="PACK")
+        needs = f"{stages} stages need {stages} CPUs{f' and {share:g} GPU each' if share else ''}"
+        there = ray.cluster_resources().get("CPU", 0)
+        if there < stages:
+            raise UserError(f"{needs}, but the cluster has {there:g}: use fewer --stages")
+        bundle = {"CPU": 1, **({"GPU": share} if share else {})}
+        self._group = placement_group([bundle] * stages, strategy="PACK")
         if not self._group.wait(_PLACEMENT_SECONDS):
             free = ray.available_resources()
             raise UserError(
-                f"{stages} stages need {stages} CPUs{f' and {share:g} GPU each' if share else ''}, but the cluster has "
-                f"{free.get('CPU', 0):g} CPUs and {free.get('GPU', 0):g} GPUs free: use fewer --stages"
+                f"{needs}, but only {free.get('CPU', 0):g} CPUs and {free.get('GPU', 0):g} GPUs of the cluster "
+                "are free: use fewer --stages, or wait for other jobs"
             )
         from pipepita.engines.actor import StageActor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing as mp
 import os
 import signal
@@ -182,6 +183,7 @@ def test_nothing_is_left_behind(transport):
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
+    gc.collect()  # what earlier tests dropped
     before, threads, shared = open_files(), threading.active_count(), sorted(Path("/dev/shm").iterdir())
     for _ in range(5):
         listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
@@ -192,8 +194,9 @@ def test_nothing_is_left_behind(transport):
         outlet.close()
         inlet.close()
     del inlet, outlet, listener
-    assert open_files() == before
-    assert threading.active_count() == threads
+    gc.collect()
+    assert open_files() <= before
+    assert threading.active_count() <= threads
     assert sorted(Path("/dev/shm").iterdir()) == shared
 
 

@@ -106,7 +106,7 @@ def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
             time.sleep(0.2)
         address = announced.read_text().strip()
         script = (
-            "import sys, pipepita as pp; from pipepita.engines import ray as engine; engine._PLACEMENT_SECONDS = 3\n"
+            "import sys, pipepita as pp\n"
             "d = pp.load('digits'); m = lambda n: pp.build(n, d.item_shape, 10)\n"
             "r = pp.train(m('fc:16'), d, engine='ray', epochs=1, address=sys.argv[1]); print(r.stages)\n"
             "try: pp.train(m('fc:16x2'), d, engine='ray', epochs=1, address=sys.argv[1])\n"
@@ -114,7 +114,7 @@ def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
         )
         done = subprocess.run([sys.executable, "-c", script, address], capture_output=True, text=True, timeout=120)
         assert done.stdout.splitlines()[0] == "2", done.stderr
-        assert "3 stages need 3 CPUs, but the cluster has 2 CPUs" in done.stdout
+        assert "3 stages need 3 CPUs, but the cluster has 2: use fewer --stages" in done.stdout
         status = [str(program), "status", "--address", address]
         listed = subprocess.run(status, capture_output=True, text=True, timeout=60)
         assert listed.returncode == 0
@@ -122,3 +122,9 @@ def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
         cluster.terminate()
         cluster.wait(30)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_busy_cluster_is_told_apart_from_a_small_one(ray_engine, monkeypatch):
+    monkeypatch.setattr("pipepita.engines.ray._PLACEMENT_SECONDS", 1)
+    with pytest.raises(pp.UserError, match="2 stages need 2 CPUs, but only 0 CPUs and 0 GPUs of the cluster are free"):
+        pp.RayEngine(2, device="cpu")
