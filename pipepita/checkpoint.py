@@ -39,7 +39,13 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        if path.exists():
+        try:
+            there = "\0" in str(path) or path.exists() or path.is_symlink()
+        except OSError as error:
+            raise UserError(f"run folder {str(path)!r} cannot be: {error.strerror}") from None
+        if "\0" in str(path):
+            raise UserError(f"run folder {str(path)!r} cannot be: its name holds a null byte")
+        if there:
             raise UserError(f"run folder {path} exists: name another with --run-dir, or remove it")
 
     def create(self, about: dict[str, Any]) -> None:
@@ -112,7 +118,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; `UserError` where there is none."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} holds {type(content).__name__}, not an object")

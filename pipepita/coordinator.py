@@ -142,7 +142,10 @@ class Coordinator:
             raise Diverged(f"diverged at step {bad_step}: the output is not finite, though all weights are")
 
     def evaluate(self, x: Tensor, y: Tensor) -> Tally:
-        """Outputs for all items through the same pipeline, without dropout or learning."""
+        """Outputs for all items through the same pipeline, without dropout or learning.
+
+        Raises `Diverged` where an output is not a number.
+        """
         tally, began = Tally(), time.perf_counter()
         waiting: list[Tensor] = []
         self._pipeline.evaluate()
@@ -156,6 +159,8 @@ class Coordinator:
         self._pipeline.samples.send(END, 0)
         self._pipeline.join()
         tally.seconds = time.perf_counter() - began
+        if math.isnan(tally.loss_sum):
+            raise Diverged("the output for some test items is not finite, though all weights are")
         return tally
 
     def _count(self, labels: Tensor, tally: Tally) -> None:

@@ -29,21 +29,21 @@ class Options(BaseModel):
     window: int | None = Field(None, ge=1, description="samples in flight (streaming; default: fills the pipeline)")
     stages: int | None = Field(None, ge=1, description="contiguous groups of layers (ray: one a layer; local: one)")
     optimizer: str = Field("sgd", description="sgd (momentum 0.9), or any of torch.optim, as name:option=value,...")
-    lr: float = Field(0.1, ge=0, description="learning rate")
+    lr: float = Field(0.1, ge=0, le=1e38, description="learning rate")
     lr_decay: str | None = Field(None, description="FACTOR@EPOCH[,EPOCH...]: 0.1@60,90 multiplies by 0.1 at both")
     batch_size: int = Field(64, ge=1, description="items a sample")
     epochs: int = Field(30, ge=1, description="passes over the training items")
     seed: int = Field(0, ge=0, description="of weights, feedback, dropout and order")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU a stage where there are enough")
     address: str | None = Field(None, description="an existing Ray cluster (host:port or auto)")
-    threads: int = Field(1, ge=1, description="intra-op threads of each stage; part of what decides the bits")
+    threads: int = Field(1, ge=1, le=256, description="intra-op threads of each stage; part of what decides the bits")
     run_dir: Path | None = Field(None, description="where metrics and checkpoints go; must not exist")
 
     @model_validator(mode="after")
     def _names(self) -> Self:
         if self.schedule not in SCHEDULES:
             raise unknown("schedule", self.schedule, SCHEDULES)
-        optimizers.parse(self.optimizer)
+        optimizers.check(self.optimizer)
         self.rate(1)
         return self
 
@@ -54,7 +54,7 @@ class Options(BaseModel):
         factor, at, epochs = self.lr_decay.partition("@")
         try:
             steps, by = [int(e) for e in epochs.split(",")], float(factor)
-            if not at or not 0 < by < float("inf") or min(steps) < 1:
+            if not at or not 0 < by <= 1 or min(steps) < 1:
                 raise ValueError
         except ValueError:
             raise UserError(f"lr_decay {self.lr_decay!r} cannot be read: write it like 0.1@60 or 0.5@20,40") from None

@@ -117,14 +117,27 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
+def check(spec: str) -> None:
+    """`UserError` unless `spec` names an optimizer with options that it takes and that make sense here."""
+    name, options = parse(spec)
+    momentum = options.get("momentum", 0.0)
+    if isinstance(momentum, bool) or not isinstance(momentum, int | float) or not 0 <= momentum < 1:
+        raise UserError(f"optimizer {spec!r}: momentum {momentum} is not in [0, 1)")
+    for option in ("maximize", "differentiable", "capturable"):
+        if options.get(option):
+            raise UserError(f"optimizer {spec!r}: {option} has no meaning for local updates")
+    try:
+        _known()[name]([torch.zeros(2, 2)], lr=0.1, **options)  # type: ignore[call-arg]
+    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+        raise UserError(f"optimizer {spec!r}: {error}") from None
+
+
 def make(spec: str, layer: Layer, lr: float) -> Optimizer:
     """The optimizer `spec` for `layer`; `UserError` for options that the torch optimizer does not take."""
+    check(spec)
     name, options = parse(spec)
     if name == "sgd" and set(options) == {"momentum"}:
-        momentum = options["momentum"]
-        if not isinstance(momentum, int | float) or not 0 <= momentum < 1:
-            raise UserError(f"optimizer {spec!r}: momentum {momentum} is not in [0, 1)")
-        return MomentumSGD(layer, lr, momentum)
+        return MomentumSGD(layer, lr, options["momentum"])
     try:
         return TorchOptimizer(layer, lr, _known()[name], options)
     except (TypeError, ValueError) as error:

@@ -94,6 +94,10 @@ def streaming(window: int) -> Schedule:
     return Schedule("streaming", window)
 
 
+# More samples in flight than this would overfill the sockets that wake the stages (2 x window messages each), and no
+# pipeline is so deep that it could use them.
+MAX_WINDOW = 128
+
 SCHEDULES = ("locked", "relaxed", "streaming")
 
 
@@ -101,14 +105,16 @@ def make(name: str, layers: int, window: int | None = None) -> Schedule:
     """The schedule called `name` for a network of `layers` layers.
 
     window: for streaming; by default the smallest that fills the pipeline, ceil((layers + 1) / 2), at least 2.
-    `UserError` for an unknown name, a window below 1, or a window above 1 where there is none.
+    `UserError` for an unknown name, a window below 1 or above `MAX_WINDOW`, or one above 1 where there is none.
     """
     if name not in SCHEDULES:
         raise unknown("schedule", name, SCHEDULES)
     if window is not None and window < 1:
         raise UserError(f"window {window} is below 1: it is how many samples may be in flight")
+    if window is not None and window > MAX_WINDOW:
+        raise UserError(f"window {window} is above {MAX_WINDOW}, the most samples that may be in flight")
     if name == "streaming":
-        return streaming(window if window is not None else max(2, (layers + 2) // 2))
+        return streaming(window if window is not None else min(MAX_WINDOW, max(2, (layers + 2) // 2)))
     if window not in (None, 1):
         raise UserError(f"window {window} needs --schedule streaming: {name} has one sample in flight")
     return locked() if name == "locked" else relaxed()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def train(
     engine: str | Engine = "ray",
     normalize: bool = False,
     init: str = "he",
-    costs: list[float] | None = None,
+    costs: Sequence[float] | None = None,
     observer: Observer | None = None,
     stop: Callable[[], bool] = lambda: False,
     about: dict[str, Any] | None = None,
@@ -67,15 +68,16 @@ def train(
     settings: Options = checked(Options, options)
     rule, observer = rule or Pepita(), observer or Observer()
     data = load(data) if isinstance(data, str) else data
+    _check_kinds(data, rule, engine, stop)
     if init not in ("he", "keep"):
         raise unknown("init", init, ("he", "keep"))
     folder = checkpoint.RunFolder(settings.run_dir) if settings.run_dir is not None else None
-    # A rebuilt copy first: bad input must not touch the model, and neither must a run that fails.
-    work = rebuild(describe(model)) if isinstance(model, nn.Sequential) else model
-    if init == "keep" and isinstance(model, nn.Sequential):
+    cut(model, data.item_shape, data.classes)  # the caller's own, which shows more than a rebuilt one
+    # From here on a rebuilt copy: bad input must not touch the model, and neither must a run that fails.
+    work = rebuild(describe(model))
+    if init == "keep":
         work.load_state_dict(model.state_dict())
     if normalize:
-        cut(work, data.item_shape, data.classes)
         spec.normalized(work, data.item_shape)
     if init == "he":
         spec.initialise(work, settings.seed)
@@ -85,7 +87,7 @@ def train(
 
     with ExitStack() as cleanup:
         count = settings.stages or (1 if getattr(engine, "name", engine) == "local" else len(layers))
-        ranges = balance(costs or [layer.cost for layer in layers], count)
+        ranges = balance(_costs(costs, layers), count)
         if isinstance(engine, str):
             observer.status("starting the engine")
             engine = registry.make(engine, count, device=settings.device, address=settings.address)
@@ -118,6 +120,28 @@ def train(
     _give_back(model, work, normalize)
     result.model = model
     return result
+
+
+def _check_kinds(data: object, rule: object, engine: object, stop: object) -> None:
+    """`UserError` for an argument that is not of the kind that `train` takes."""
+    if not isinstance(data, Data):
+        raise UserError(f"data is {type(data).__name__}: pass a pipepita.Data, or the name of a data set")
+    if isinstance(rule, type) or not hasattr(rule, "learner"):
+        raise UserError(f"rule is {rule!r}: pass a rule, like pipepita.Pepita()")
+    if isinstance(engine, type) or not (isinstance(engine, str) or hasattr(engine, "open")):
+        raise UserError(f"engine is {engine!r}: pass 'ray', 'local', or an open engine")
+    if not callable(stop):
+        raise UserError(f"stop is {stop!r}: pass a function that says whether to stop")
+
+
+def _costs(given: Sequence[float] | None, layers: list[Layer]) -> list[float]:
+    """What each layer costs: as given, or its multiplications."""
+    if given is None:
+        return [layer.cost for layer in layers]
+    costs = [float(cost) for cost in given]
+    if len(costs) != len(layers) or not all(0 <= cost < math.inf for cost in costs):
+        raise UserError(f"costs {costs} are not {len(layers)} finite numbers of at least 0, one a layer")
+    return costs
 
 
 class _Run:
@@ -186,7 +210,8 @@ class _Run:
         }
         if self.folder is not None:
             self.folder.result(self.summary)
-        return Result(self.model, self.summary, self.history, interrupted=self.stop())
+        whole = self.settings.epochs * samples
+        return Result(self.model, self.summary, self.history, interrupted=self.coordinator.step < whole)
 
     def _epoch(self, epoch: int) -> None:
         data, rate = self.data, self.settings.rate(epoch)
@@ -273,6 +298,8 @@ def evaluate(run_dir: str | Path, data: Data | None = None, *, data_dir: str | P
     found it. Returns {"run_dir", "checkpoint", "dataset", "items", "test_accuracy" (percent), "test_loss",
     "reported_test_accuracy", "weights_sha256"}. `UserError` for what is missing or does not fit.
     """
+    if data is not None and not isinstance(data, Data):
+        raise UserError(f"data is {type(data).__name__}: pass a pipepita.Data")
     path = Path(run_dir)
     about = checkpoint.read_run(path)
     found = checkpoint.latest_checkpoint(path)
@@ -284,7 +311,7 @@ def evaluate(run_dir: str | Path, data: Data | None = None, *, data_dir: str | P
         model.load_state_dict(weights)
         rule = RULES[about["rule"]](**about["rule_options"])
         reported = checkpoint.read_json(found / "checkpoint.json").get("test_accuracy")
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RecursionError) as error:
         raise UserError(f"{path} does not fit together: {str(error).splitlines()[0]}") from None
     layers = cut(model, data.item_shape, data.classes)
     stage = StageSpec(0, layers, len(layers), data.classes, rule, "sgd", 0.0, 0, threads=options.threads)

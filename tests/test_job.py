@@ -17,6 +17,10 @@ def test_file_then_options_then_assignments(tmp_path):
     [
         ("lr=fast", "lr 'fast': input should be a valid number"),
         ("lr=-1", "lr -1: input should be greater than or equal to 0"),
+        ("lr=1e300", "lr 1e\\+300: input should be less than"),
+        ("threads=1000000", "threads 1000000"),
+        ("optimizer=sgd:momentum=2", "momentum 2 is not in"),
+        ("lr_decay=1e200@1,1", "lr_decay '1e200@1,1' cannot be read"),
         ("lr=nan", "lr nan: input should be a finite number"),
         ("learning_rate=1", "unknown option 'learning_rate'"),
         ("epoch=1", "unknown option 'epoch'.*did you mean 'epochs'"),

@@ -64,7 +64,12 @@ def test_default_window_fills_the_pipeline(layers, window):
 
 @pytest.mark.parametrize(
     ("name", "window", "words"),
-    [("stream", None, "did you mean 'streaming'"), ("streaming", 0, "window 0"), ("relaxed", 2, "window 2 needs")],
+    [
+        ("stream", None, "did you mean 'streaming'"),
+        ("streaming", 0, "window 0"),
+        ("streaming", 129, "window 129 is above 128"),
+        ("relaxed", 2, "window 2 needs"),
+    ],
 )
 def test_refuses(name, window, words):
     with pytest.raises(UserError, match=words):

@@ -10,6 +10,7 @@ from torch import nn
 
 import pipepita as pp
 from pipepita.checkpoint import weights_sha256
+from pipepita.display import Observer
 
 
 def small(data: pp.Data) -> nn.Sequential:
@@ -107,7 +108,7 @@ def test_divergence_names_step_and_layer_and_keeps_the_last_good_checkpoint(few_
 
 
 def test_divergence_after_a_good_epoch(few_digits, tmp_path):
-    class Sabotage(pp.training.Observer):
+    class Sabotage(Observer):
         def epoch_ends(self, line):
             if line["epoch"] == 2:
                 pipeline = self.engine.pipeline
@@ -157,6 +158,14 @@ def test_textbook_in_flight_is_warned_of(few_digits):
         ({"window": 2}, "window 2 needs --schedule streaming"),
         ({"epoch": 3}, "unknown option 'epoch'"),
         ({"optimizer": "adam:beta=1"}, "adam:beta=1"),
+        ({"costs": [1.0]}, r"costs \[1.0\] are not 2 finite numbers"),
+        ({"costs": [1.0, float("nan")]}, "costs"),
+        ({"rule": "pepita"}, "rule is 'pepita': pass a rule"),
+        ({"rule": pp.Pepita}, "pass a rule"),
+        ({"engine": None}, "engine is None"),
+        ({"stop": True}, "stop is True"),
+        ({"run_dir": "a\0b"}, "null byte"),
+        ({"run_dir": "a" * 300}, "run folder"),
     ],
 )
 def test_bad_options_touch_nothing(few_digits, tmp_path, options, words):
@@ -166,6 +175,61 @@ def test_bad_options_touch_nothing(few_digits, tmp_path, options, words):
         pp.train(model, few_digits, **{"engine": "local", "run_dir": tmp_path / "run", "epochs": 1, **options})
     assert not (tmp_path / "run").exists()
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
+
+
+def test_only_data_and_models_will_do(few_digits):
+    with pytest.raises(pp.UserError, match="data is list"):
+        pp.train(small(few_digits), [1, 2], engine="local")
+    with pytest.raises(pp.UserError, match=r"the model is list: pipepita trains an nn\.Sequential"):
+        pp.train([1], few_digits, engine="local")
+
+
+def test_shared_weights_are_seen_through_train(few_digits):
+    shared = nn.Linear(64, 64)
+    model = nn.Sequential(nn.Flatten(), shared, nn.ReLU(), shared, nn.ReLU(), nn.Linear(64, 10))
+    with pytest.raises(pp.UserError, match="module 3 has weights that another one has too"):
+        pp.train(model, few_digits, engine="local")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "x"},
+        {"model": [1]},
+        {"dataset": None},
+        {"rule": "x"},
+        {"options": []},
+        {"options": {"threads": 10**12}},
+    ],
+)
+def test_a_damaged_run_folder_is_named(few_digits, tmp_path, change):
+    pp.train(small(few_digits), few_digits, engine="local", epochs=1, run_dir=tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(pp.UserError):
+        pp.evaluate(tmp_path / "run")
+    path.write_text("[" * 100_000)
+    with pytest.raises(pp.UserError, match="cannot be read"):
+        pp.evaluate(tmp_path / "run")
+
+
+def test_test_items_that_overflow_are_no_result(few_digits):
+    data = pp.Data(few_digits.x_train, few_digits.y_train, few_digits.x_test * 3e38, few_digits.y_test, 10)
+    with pytest.raises(pp.Diverged, match="test items"):
+        pp.train(small(data), data, engine="local", epochs=1)
+
+
+def test_asked_to_stop_when_all_is_done_is_not_interrupted(few_digits):
+    done = []
+
+    class Watch(Observer):
+        def epoch_ends(self, line):
+            done.append(line)
+
+    result = pp.train(
+        small(few_digits), few_digits, engine="local", epochs=1, observer=Watch(), stop=lambda: bool(done)
+    )
+    assert not result.interrupted
 
 
 def test_costs_decide_the_split(few_digits):

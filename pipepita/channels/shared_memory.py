@@ -60,7 +60,7 @@ class SharedMemoryInlet:
             socket.send_fds(peer, [b"memory"], [memory])
         finally:
             os.close(memory)
-        peer.settimeout(None)
+        _prepare(peer)
 
     def receive(self, timeout: float | None = None) -> Message:
         """The next message; its tensor is a view of the shared slot until released."""
@@ -100,13 +100,16 @@ class SharedMemoryOutlet:
 
     def __init__(self, peer: socket.socket, wire: Wire) -> None:
         self._peer, self._wire = peer, wire
-        _, (memory, *_), _, _ = socket.recv_fds(peer, 16, 1)
+        _, memories, _, _ = socket.recv_fds(peer, 16, 1)
+        if not memories:
+            raise OSError("the receiver hung up before it handed out its memory")
+        (memory,) = memories
         try:
             self._slots = _slots(memory, wire)
         finally:
             os.close(memory)
         self._free = list(range(wire.capacity))
-        peer.settimeout(None)
+        _prepare(peer)
 
     def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
         """Copies `tensor` into a free slot and rings."""
@@ -132,6 +135,12 @@ class SharedMemoryOutlet:
         """Hangs up."""
         self._peer.close()
         self._slots = []
+
+
+def _prepare(peer: socket.socket) -> None:
+    """Room for as many headers as the kernel allows (some hundreds: `schedule.MAX_WINDOW` is chosen by it)."""
+    peer.settimeout(None)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
 
 def _stride(wire: Wire) -> int:

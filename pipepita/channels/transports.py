@@ -78,26 +78,32 @@ class Listener:
         self._socket.listen()
         self.address = Address(transport, name)
         self._inlet: Inlet | None = None
+        self._found = threading.Event()
         self._thread = threading.Thread(target=self._wait, name=f"listen {wire.name}", daemon=True)
         self._thread.start()
 
     def _wait(self) -> None:
-        while self._inlet is None:
+        while True:
             try:
                 peer, _ = self._socket.accept()
             except OSError:  # closed here
                 return
-            try:
-                peer.settimeout(TIMEOUT)
-                handshake.listen_side(peer, self._secret, self._wire.name)
-                self._inlet = self._transport.inlet(peer, self._wire)
-            except (handshake.Refused, OSError) as error:
-                log.warning("channel %s turned a peer away: %s", self._wire.name, error)
-                peer.close()
+            # a thread each, so that one who says nothing does not keep the right one waiting
+            threading.Thread(target=self._examine, args=(peer,), name=f"examine {self._wire.name}", daemon=True).start()
+
+    def _examine(self, peer: socket.socket) -> None:
+        try:
+            peer.settimeout(TIMEOUT)
+            handshake.listen_side(peer, self._secret, self._wire.name)
+            self._inlet = self._transport.inlet(peer, self._wire)
+            self._found.set()
+        except (handshake.Refused, OSError) as error:
+            log.warning("channel %s turned a peer away: %s", self._wire.name, error)
+            peer.close()
 
     def inlet(self) -> Inlet:
         """The receiving end, once the peer is there; `ChannelClosed` if it does not come in time."""
-        self._thread.join(TIMEOUT)
+        self._found.wait(TIMEOUT)
         self.close()
         if self._inlet is None:
             raise ChannelClosed(f"channel {self._wire.name}: no sender came within {TIMEOUT:.0f} s")
@@ -108,6 +114,7 @@ class Listener:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        self._thread.join()
 
 
 def connect(address: Address, wire: Wire, secret: bytes) -> Outlet:

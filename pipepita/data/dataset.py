@@ -37,13 +37,16 @@ class Data:
             raise UserError(
                 f"{self.name}: x_test holds items of {tuple(self.x_test.shape[1:])}, x_train of {self.item_shape}"
             )
+        for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
+            if len(x) != len(y):
+                raise UserError(f"{self.name}: x_{part} has {len(x)} items but y_{part} {len(y)} labels")
+        if isinstance(self.classes, bool) or not isinstance(self.classes, int):
+            raise UserError(f"{self.name}: classes is {self.classes!r}: it must be a whole number")
         if not self.classes:
             self.classes = int(self.y_train.max()) + 1
         if self.classes < 2:
             raise UserError(f"{self.name}: {self.classes} class: training needs at least 2")
-        for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
-            if len(x) != len(y):
-                raise UserError(f"{self.name}: x_{part} has {len(x)} items but y_{part} {len(y)} labels")
+        for part, y in (("train", self.y_train), ("test", self.y_test)):
             wrong = ((y < 0) | (y >= self.classes)).nonzero()
             if len(wrong):
                 index = int(wrong[0])
@@ -63,13 +66,14 @@ class Data:
             return x.to(torch.float32).div_(255 if x.dtype == torch.uint8 else 1)
         if not x.is_floating_point():
             raise UserError(f"{self.name}: {name} is {x.dtype}: it must be floats, or uint8 from 0 to 255")
+        x = x.to(torch.float32).contiguous()  # before the check: a large double becomes infinite
         # one item after the other would be slow, one mask for all large: rows in blocks
         for start in range(0, len(x), 4096):
             rows = torch.isfinite(x[start : start + 4096].flatten(1)).all(1)
             if not rows.all():
                 index = start + int((~rows).nonzero()[0])
                 raise UserError(f"{self.name}: {name}[{index}] holds a NaN or an infinite value")
-        return x.to(torch.float32).contiguous()
+        return x
 
     def _labels(self, name: str, values: Tensor | np.ndarray) -> Tensor:
         y = _tensor(f"{self.name}: {name}", values)
@@ -82,6 +86,9 @@ class Data:
 
 def _tensor(name: str, values: Tensor | np.ndarray) -> Tensor:
     try:
-        return values.detach().cpu() if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values))
-    except (TypeError, ValueError) as error:
+        if isinstance(values, Tensor):
+            return values.detach().to_dense().cpu() if values.layout != torch.strided else values.detach().cpu()
+        array = np.ascontiguousarray(values)  # torch takes neither negative strides nor foreign byte order
+        return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
+    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{name} cannot become a tensor: {error}") from None

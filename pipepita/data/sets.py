@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,12 +25,18 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
     not there may be fetched. Inputs are scaled to [0, 1]; images are (channels, height, width).
     Raises `UserError` for an unknown name, or a file that is missing or damaged.
     """
+    if not isinstance(name, str):
+        raise UserError(f"a data set is named by a string, not {name!r}")
     kind, _, rest = name.partition(":")
     if kind == "npz" and rest:
         return _npz(Path(rest))
     if name not in SETS:
         raise unknown("dataset", name, [*SETS, "npz:FILE"])
-    folder = Path(data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE) or "data").expanduser()
+    folder = Path(data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE) or "data")
+    try:
+        folder = folder.expanduser()
+    except RuntimeError as error:
+        raise UserError(f"data folder {folder}: {error}") from None
     return SETS[name](name, folder, download)
 
 
@@ -73,6 +80,13 @@ def _explain(name: str, folder: Path, download: bool, error: Exception) -> UserE
     return UserError(f"{name} in {folder} is missing, damaged or truncated ({reason}): name its folder with --data-dir")
 
 
+# What NumPy and zipfile raise for a file that is not what its name says
+_DAMAGED = (
+    *(OSError, ValueError, TypeError, AttributeError, EOFError, MemoryError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+
 def _npz(path: Path) -> Data:
     keys = ("x_train", "y_train", "x_test", "y_test")
     try:
@@ -83,8 +97,10 @@ def _npz(path: Path) -> Data:
             return Data(**{key: arrays[key] for key in keys}, name=f"npz:{path}")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
-        raise UserError(f"{path} is not a readable .npz file: {str(error).splitlines()[0]}") from None
+    except _DAMAGED as error:
+        raise UserError(
+            f"{path} is not a readable .npz file: {(str(error) or type(error).__name__).splitlines()[0]}"
+        ) from None
 
 
 SETS: dict[str, Callable[[str, Path, bool], Data]] = {

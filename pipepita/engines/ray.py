@@ -10,11 +10,11 @@ from torch import Tensor
 
 from pipepita.channels import handshake
 from pipepita.channels.channel import Inlet, Message, Outlet, Wire
-from pipepita.channels.transports import Listener, choose, connect, host
+from pipepita.channels.transports import TRANSPORTS, Listener, choose, connect, host
 from pipepita.engines.cluster import Cluster, load_ray
 from pipepita.engines.engine import Pipeline
 from pipepita.engines.wiring import COORDINATOR, DONE, ERROR, Plan, port, wires
-from pipepita.errors import ChannelClosed, PipepitaError, RunError, StageDied, UserError
+from pipepita.errors import ChannelClosed, PipepitaError, RunError, StageDied, UserError, unknown
 
 _PLACEMENT_SECONDS = 30.0
 _WATCH_SECONDS = 0.25  # how often a waiting coordinator looks whether all actors live
@@ -48,6 +48,8 @@ class RayEngine:
     ) -> None:
         if device not in ("auto", "cpu", "cuda"):
             raise UserError(f"unknown device {device!r}: one of auto, cpu, cuda")
+        if transport is not None and transport not in TRANSPORTS:
+            raise unknown("transport", transport, TRANSPORTS)
         self.transport = transport
         self._group: Any = None
         self._actors: list[Any] = []
@@ -267,7 +269,10 @@ def _death(index: int, first: int, last: int) -> str:
 
 
 class _WatchedInlet:
-    """An inlet of the coordinator that notices when a stage dies, even one that it does not hear directly."""
+    """An inlet of the coordinator that notices when a stage dies, even one that it does not hear directly.
+
+    It waits for as long as all stages live, whatever `timeout` says.
+    """
 
     def __init__(self, inlet: Inlet, pipeline: RayPipeline) -> None:
         self._inlet, self._pipeline = inlet, pipeline

@@ -51,9 +51,9 @@ def _group(model: nn.Sequential) -> tuple[list[nn.Module], list[list[Named]]]:
         part = role(module, name)
         _check(name, module, part)
         if part == SYNAPSE:
-            if id(module) in seen:
-                raise UserError(f"module {name} stands in the model twice: layers cannot share weights")
-            seen.add(id(module))
+            if seen & {id(parameter) for parameter in module.parameters()}:
+                raise UserError(f"module {name} has weights that another one has too: layers cannot share weights")
+            seen |= {id(parameter) for parameter in module.parameters()}
             groups.append([])
         if groups:
             groups[-1].append((name, _own(module)))

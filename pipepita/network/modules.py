@@ -59,7 +59,9 @@ KINDS: dict[type[nn.Module], Kind] = {
     nn.Dropout: Kind(DROPOUT, ("p",)),
     nn.Dropout2d: Kind(DROPOUT, ("p",)),
     nn.MaxPool2d: Kind(POOL, ("kernel_size", "stride", "padding", "dilation", "ceil_mode")),
-    nn.AvgPool2d: Kind(POOL, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")),
+    nn.AvgPool2d: Kind(
+        POOL, ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override")
+    ),
     nn.AdaptiveMaxPool2d: Kind(POOL, ("output_size",)),
     nn.AdaptiveAvgPool2d: Kind(POOL, ("output_size",)),
     nn.Flatten: Kind(SHAPE, ("start_dim", "end_dim")),

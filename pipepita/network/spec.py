@@ -22,6 +22,7 @@ from pipepita.network.modules import ACTIVATION, ACTIVATIONS, NORM, children, le
 from pipepita.randomness import generator, uniform
 
 Shape = tuple[int, ...]
+_MOST_UNITS, _MOST_LAYERS = 1_000_000, 1_000
 _PART = re.compile(r"([a-z]+):(\d+(?:,\d+)*)(?:x(\d+))?")
 
 
@@ -65,6 +66,8 @@ def _parts(spec: str) -> list[tuple[str, list[int]]]:
             raise unknown(f"part of network {spec!r}:", kind, _BUILDERS)
         if repeat < 1 or min(numbers[:3]) < 1:
             raise UserError(f"network {spec!r}: {text!r} has a number below 1")
+        if max(numbers) > _MOST_UNITS or repeat > _MOST_LAYERS:
+            raise UserError(f"network {spec!r}: {text!r} is too large: {_MOST_UNITS} units and {_MOST_LAYERS} layers")
         parts += [(kind, numbers)] * repeat
     return parts
 

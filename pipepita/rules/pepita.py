@@ -56,7 +56,7 @@ class Pepita:
         for option, known in choices.items():
             if getattr(self, option) not in known:
                 raise unknown(option, getattr(self, option), known)
-        if not 0 <= self.f_scale < float("inf"):
+        if not isinstance(self.f_scale, int | float) or not 0 <= self.f_scale < float("inf"):
             raise UserError(f"f_scale {self.f_scale} is not a finite number of at least 0 (the paper: 0.05)")
 
     def reads(self, name: str, number: int, layers: int) -> Reads:

@@ -19,7 +19,7 @@ from pipepita.channels import handshake, header
 from pipepita.channels.channel import DONE, END, Inlet, Outlet, Wire
 from pipepita.channels.transports import TRANSPORTS, Address, Listener, choose, connect, host
 from pipepita.errors import ChannelClosed
-from pipepita.schedule import MODULATED, STANDARD
+from pipepita.schedule import MAX_WINDOW, MODULATED, STANDARD
 
 SECRET = b"s" * 32
 WIRE = Wire("test", 0, 1, capacity=4, slot_bytes=4 * 1000)
@@ -160,6 +160,34 @@ def test_peer_without_the_secret_is_turned_away_and_disturbs_nothing(transport, 
     outlet.send(STANDARD, 3, torch.ones(2))
     assert inlet.receive(timeout=5).step == 3
     assert caplog.text.count("turned a peer away") == 2
+    outlet.close()
+    inlet.close()
+
+
+def test_a_silent_stranger_keeps_nobody_waiting(transport):
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    silent = TRANSPORTS[transport].connect_socket(listener.address.name, 5)
+    began = time.monotonic()
+    outlet = connect(listener.address, WIRE, SECRET)
+    inlet = listener.inlet()
+    assert time.monotonic() - began < 5
+    for end in (outlet, inlet, silent):
+        end.close()
+
+
+def test_the_largest_window_fits(transport):
+    """2 x window messages wait unread without blocking the sender."""
+    wire = Wire("large", 0, 1, capacity=2 * MAX_WINDOW, slot_bytes=64)
+    listener = Listener(transport, wire, SECRET, "127.0.0.1")
+    outlet = connect(listener.address, wire, SECRET)
+    inlet = listener.inlet()
+    sender = threading.Thread(
+        target=lambda: [outlet.send(STANDARD, step, torch.ones(16)) for step in range(2 * MAX_WINDOW)], daemon=True
+    )
+    sender.start()
+    sender.join(10)
+    assert not sender.is_alive()
+    assert [inlet.receive(timeout=5).step for _ in range(2 * MAX_WINDOW)] == list(range(2 * MAX_WINDOW))
     outlet.close()
     inlet.close()
 

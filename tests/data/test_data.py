@@ -28,6 +28,11 @@ def with_value(x: np.ndarray, index: int, value: float) -> np.ndarray:
         ({"y_train": np.zeros((6, 1), int)}, r"y_train is torch.int64 of shape \(6, 1\)"),
         ({"x_train": with_value(arrays()["x_train"], 3, np.nan)}, r"x_train\[3\] holds a NaN"),
         ({"x_test": with_value(arrays()["x_test"], 2, -np.inf)}, r"x_test\[2\] holds a NaN or an infinite"),
+        ({"x_train": np.full((6, 4), 1e300)}, r"x_train\[0\] holds a NaN or an infinite"),
+        ({"y_train": np.zeros(0, int)}, "x_train has 6 items but y_train 0 labels"),
+        ({"classes": 3.5}, "classes is 3.5: it must be a whole number"),
+        ({"classes": "3"}, "classes is '3'"),
+        ({"x_train": torch.zeros(6, 4, device="meta")}, "x_train cannot become a tensor"),
         ({"x_test": np.zeros((3, 5), np.float32)}, r"x_test holds items of \(5,\), x_train of \(4,\)"),
         ({"x_train": np.zeros((0, 4), np.float32)}, "not empty"),
         ({"x_train": np.zeros(6, np.float32)}, "must be"),
@@ -48,6 +53,13 @@ def test_bytes_come_to_the_unit_interval_and_floats_stay():
     assert (data.x_train.dtype, data.y_train.dtype, data.classes) == (torch.float32, torch.int64, 3)
 
 
+def test_any_layout_of_array_will_do():
+    x = arrays()["x_train"]
+    expected = pp.Data(**arrays()).x_train.flip(0)
+    for reversed_ in (x[::-1], x[::-1].astype(">f4"), torch.from_numpy(x[::-1].copy()).to_sparse()):
+        assert torch.equal(pp.Data(**arrays(x_train=reversed_)).x_train, expected)
+
+
 def test_digits_are_there_offline(digits):
     assert (len(digits.x_train), len(digits.x_test)) == (1442, 355)
     assert digits.item_shape == (1, 8, 8)
@@ -61,6 +73,12 @@ def test_npz(tmp_path):
     data = pp.load(f"npz:{path}")
     assert torch.equal(data.x_train, torch.from_numpy(arrays()["x_train"]))
     path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(pp.UserError, match="not a readable .npz"):
+        pp.load(f"npz:{path}")
+    np.savez_compressed(path, **arrays(x_train=np.random.default_rng(0).random((600, 4))))
+    data = bytearray(path.read_bytes())
+    data[400:500] = bytes(byte ^ 255 for byte in data[400:500])
+    path.write_bytes(data)
     with pytest.raises(pp.UserError, match="not a readable .npz"):
         pp.load(f"npz:{path}")
     np.savez(path, x_train=1, y_train=2)

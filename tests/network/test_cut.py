@@ -42,8 +42,15 @@ def test_refuses_activation_behind_pooling():
 
 def test_refuses_shared_weights_conv_output_and_what_is_not_sequential():
     shared = nn.Linear(12, 12)
-    with pytest.raises(pp.UserError, match="stands in the model twice"):
+    with pytest.raises(pp.UserError, match="module 2 has weights that another one has too"):
         cut(nn.Sequential(shared, nn.ReLU(), shared, nn.Linear(12, 3)), FLAT, 3)
+    tied = nn.Sequential(nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 12), nn.ReLU(), nn.Linear(12, 3))
+    tied[2].weight = tied[0].weight
+    with pytest.raises(pp.UserError, match="module 2 has weights that another one has too"):
+        cut(tied, FLAT, 3)
+    indices = nn.Sequential(nn.Conv2d(1, 2, 3), nn.MaxPool2d(2, return_indices=True), nn.Flatten(), nn.Linear(18, 3))
+    with pytest.raises(pp.UserError, match="returns indices"):
+        cut(indices, (1, 8, 8), 3)
     with pytest.raises(pp.UserError, match="output layer must be Linear"):
         cut(nn.Sequential(nn.Conv2d(1, 3, 3), nn.Flatten()), (1, 3, 3), 3)
     with pytest.raises(pp.UserError, match=r"trains an nn\.Sequential"):

@@ -38,6 +38,8 @@ def test_order_within_a_layer():
         ("fc:", "cannot read 'fc:'"),
         ("fc:10,10", "fc takes one number"),
         ("fc:0", "number below 1"),
+        ("fc:99999999999", "is too large"),
+        ("fc:4x999999999", "is too large"),
         ("dense:10", "'dense'.*one of avgpool, conv, fc, pool"),
         ("conv:8", "conv takes filters,kernel"),
         ("conv:8,99", "conv:8,99 does not fit items of shape"),
@@ -84,7 +86,7 @@ def test_normalized_goes_behind_hidden_activations_and_keeps_names():
 def test_description_rebuilds_the_same_model():
     model = nn.Sequential(
         nn.Conv2d(1, 4, (3, 5), stride=2, padding="valid", padding_mode="reflect"), nn.LeakyReLU(0.3),
-        nn.RMSNorm((4, 3, 2), elementwise_affine=False), nn.Dropout(0.3), nn.AvgPool2d((3, 2)),
+        nn.RMSNorm((4, 3, 2), elementwise_affine=False), nn.Dropout(0.3), nn.AvgPool2d((3, 2), divisor_override=7),
         nn.Sequential(nn.Flatten(), nn.Linear(4, 6, bias=False)), nn.Softplus(2.0), nn.Linear(6, 3),
     ).eval()  # fmt: skip
     import json
