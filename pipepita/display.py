@@ -35,7 +35,7 @@ class Observer:
         """An epoch is over; `line` is what metrics.jsonl gets."""
 
     def end(self) -> None:
-        """The run is over, one way or another."""
+        """The run is over, one way or another; also called where it never began."""
 
 
 class _Console(Observer):
@@ -108,6 +108,7 @@ class RichDisplay(_Console):
             console=Console(stderr=True),
         )
         self._task: Any = None
+        self._status: Any = None
 
     def warn(self, text: str) -> None:
         self._bar.console.print(f"[yellow]warning:[/] {text}")
@@ -118,7 +119,7 @@ class RichDisplay(_Console):
 
     def begin(self, epochs: int, samples: int, summary: dict[str, Any]) -> None:
         super().begin(epochs, samples, summary)
-        self._status.stop()
+        self._end_status()
         self._shown = 0.0
         self._bar.start()
         self._task = self._bar.add_task("", total=epochs * samples, speed="", loss="-", train="-", test="-", eta="-")
@@ -145,7 +146,13 @@ class RichDisplay(_Console):
         self._bar.update(self._task, completed=self._epoch * self._samples, test=f"{line['test_accuracy']:.2f} %")
 
     def end(self) -> None:
+        self._end_status()
         self._bar.stop()
+
+    def _end_status(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
 
 
 def display() -> Observer:

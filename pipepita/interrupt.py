@@ -1,15 +1,19 @@
-"""Ctrl-C: the first asks for an orderly end, the second forces one."""
+"""Ctrl-C: the first asks for an orderly end, the second forces one. A closed terminal asks, too."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from types import FrameType, TracebackType
 from typing import Self
 
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Interrupt:
-    """A context in which SIGINT and SIGTERM set a flag instead of raising; call it to read the flag."""
+    """A context in which SIGINT, SIGTERM and SIGHUP set a flag instead of raising; call it to read the flag."""
 
     def __init__(self) -> None:
         self._asked = False
@@ -21,10 +25,11 @@ class Interrupt:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        print("stopping after the samples in flight (again: at once)", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be what has gone
+            print("stopping after the samples in flight (again: at once)", file=sys.stderr)
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         return self
 
     def __exit__(

@@ -86,6 +86,7 @@ def train(
     _warn_if_unstable(rule, layers, data, settings, schedule, observer)
 
     with ExitStack() as cleanup:
+        cleanup.callback(observer.end)
         count = settings.stages or (1 if getattr(engine, "name", engine) == "local" else len(layers))
         ranges = balance(_costs(costs, layers), count)
         if isinstance(engine, str):
@@ -186,13 +187,11 @@ class _Run:
     def all_epochs(self, began: float) -> Result:
         samples = -(-len(self.data.x_train) // self.settings.batch_size)
         self.observer.begin(self.settings.epochs, samples, self.summary)
-        try:
-            for epoch in range(1, self.settings.epochs + 1):
-                self._epoch(epoch)
-                if self.stop():
-                    break
-        finally:
-            self.observer.end()
+        for epoch in range(1, self.settings.epochs + 1):
+            self._epoch(epoch)
+            if self.stop():
+                break
+        self.observer.end()
         weights, _ = self.pipeline.state()
         self.model.load_state_dict(weights)
         last = self.history[-1]

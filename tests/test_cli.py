@@ -162,7 +162,7 @@ def interrupted(folder: Path, number: int, places: dict[str, str]) -> tuple[subp
     return process, out, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
     shared = sorted(Path("/dev/shm").iterdir())
     process, out, err = interrupted(tmp_path, number, places)
