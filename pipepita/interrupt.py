@@ -8,7 +8,6 @@ import sys
 from types import FrameType, TracebackType
 from typing import Self
 
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
