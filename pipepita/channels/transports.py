@@ -20,7 +20,7 @@ from pathlib import Path
 
 from pipepita.channels import handshake, shared_memory, tcp
 from pipepita.channels.channel import Inlet, Outlet, Wire
-from pipepita.errors import ChannelClosed, UserError
+from pipepita.errors import ChannelClosed, unknown
 
 log = logging.getLogger(__name__)
 TIMEOUT = 20.0  # seconds to set up a channel; generous, since a loaded machine may be slow to schedule both ends
@@ -120,7 +120,7 @@ class Listener:
 def connect(address: Address, wire: Wire, secret: bytes) -> Outlet:
     """The sending end of `wire`, authenticated; `ChannelClosed` if the listener is not ours or not there."""
     if address.transport not in TRANSPORTS:
-        raise UserError(f"unknown transport {address.transport!r}: one of {', '.join(TRANSPORTS)}")
+        raise unknown("transport", address.transport, TRANSPORTS)
     transport = TRANSPORTS[address.transport]
     try:
         peer = transport.connect_socket(address.name, TIMEOUT)
