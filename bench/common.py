@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import platform
 import statistics
 import sys
@@ -24,7 +26,7 @@ def machine() -> dict[str, Any]:
         )
     return {
         "cpu": model,
-        "cores": len(__import__("os").sched_getaffinity(0)),
+        "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": f"{platform.system()} {platform.release()}",
@@ -52,6 +54,20 @@ def interleaved(runs: dict[str, Callable[[], object]], rounds: int, calls: int) 
 def ratio(figures: dict[str, list[float]], name: str, base: str) -> float:
     """The median over rounds of `name`'s figure over `base`'s."""
     return statistics.median(a / b for a, b in zip(figures[name], figures[base], strict=True))
+
+
+def main(measure: Callable[[bool], list[dict[str, Any]]], description: str | None) -> None:
+    """The command line of one benchmark: `measure(quick)` returns the rows of its table."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and cases: a look, not a figure to quote")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of a Markdown table")
+    arguments = parser.parse_args()
+    show(measure(arguments.quick), arguments.json)
+
+
+def note(text: str) -> None:
+    """A line of progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:

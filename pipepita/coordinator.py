@@ -19,6 +19,7 @@ from pipepita.engines.engine import Pipeline
 from pipepita.errors import Diverged, RunError
 from pipepita.randomness import generator
 from pipepita.schedule import Schedule
+from pipepita.stage import compute_mode
 
 _TINY = torch.finfo(torch.float32).tiny
 
@@ -85,6 +86,10 @@ class Coordinator:
         x: (N, *item_shape) float32. y: (N,) int64. Raises `Diverged` with the step and layer when an output or a
         weight stops being finite, and whatever the pipeline raises.
         """
+        with compute_mode(self._pipeline.threads):
+            return self._train_epoch(x, y, epoch, lr)
+
+    def _train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
         tally, began = Tally(), time.perf_counter()
         order = torch.randperm(len(x), generator=generator(self._seed, "shuffle", epoch))
         samples = self._samples(x, y, order)
@@ -146,6 +151,10 @@ class Coordinator:
 
         Raises `Diverged` where an output is not a number.
         """
+        with compute_mode(self._pipeline.threads):
+            return self._evaluate(x, y)
+
+    def _evaluate(self, x: Tensor, y: Tensor) -> Tally:
         tally, began = Tally(), time.perf_counter()
         waiting: list[Tensor] = []
         self._pipeline.evaluate()

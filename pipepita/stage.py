@@ -110,9 +110,11 @@ def _copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def compute_mode(threads: int) -> Iterator[None]:
     """No autograd, and `threads` intra-op threads in this thread of this process; restored afterwards."""
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    if before != threads:
+        torch.set_num_threads(threads)
     try:
         with torch.inference_mode():
             yield
     finally:
-        torch.set_num_threads(before)
+        if before != threads:
+            torch.set_num_threads(before)

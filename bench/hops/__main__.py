@@ -1,5 +1,6 @@
 """`python -m bench.hops`."""
 
-from bench.hops.measure import main
+from bench.common import main
+from bench.hops import measure
 
-main()
+main(measure.measure, measure.__doc__)

@@ -6,7 +6,6 @@ same pair of processes a kind, in turn, over several rounds.
 
 from __future__ import annotations
 
-import argparse
 import multiprocessing as mp
 import statistics
 import time
@@ -18,7 +17,6 @@ import numpy as np
 import ray
 import torch
 
-from bench.common import show
 from pipepita.channels import handshake
 from pipepita.channels.channel import Wire
 from pipepita.channels.transports import Listener, connect
@@ -131,12 +129,9 @@ def actor_call(actors: list[Any]) -> Callable[[int, int], list[float]]:
     return run
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--hops", type=int, default=2000)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+def measure(quick: bool) -> list[dict[str, Any]]:
+    """A row a size and kind of hop."""
+    count, hops = (2, 400) if quick else (5, 2000)
     cluster = Cluster(None, 2, 0)
     try:
         actors = [ray.remote(Peer).options(num_cpus=1).remote() for _ in range(2)]
@@ -149,9 +144,9 @@ def main() -> None:
         rows = []
         for name, size in SIZES.items():
             rounds: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
-            for _ in range(arguments.rounds):
+            for _ in range(count):
                 for kind, run in kinds.items():
-                    rounds[kind].append(run(size, arguments.hops))
+                    rounds[kind].append(run(size, hops))
             bases = [statistics.median(times) for times in rounds["bare"]]
             for kind, several in rounds.items():
                 every = [t for times in several for t in times]
@@ -166,6 +161,6 @@ def main() -> None:
                         ),
                     }
                 )
-        show(rows, arguments.json)
+        return rows
     finally:
         cluster.close()

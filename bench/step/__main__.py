@@ -1,5 +1,6 @@
 """`python -m bench.step`."""
 
-from bench.step.measure import main
+from bench.common import main
+from bench.step import measure
 
-main()
+main(measure.measure, measure.__doc__)

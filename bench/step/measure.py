@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 
 import pipepita as pp
-from bench.common import interleaved, ratio, show
+from bench.common import interleaved, ratio
 from pipepita.engines.wiring import Plan
 from pipepita.network.cut import cut
 from pipepita.schedule import MODULATED, STANDARD, relaxed
@@ -64,12 +64,9 @@ def backprop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor
     return step
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--calls", type=int, default=15)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+def measure(quick: bool) -> list[dict[str, Any]]:
+    """A row a net and number of threads."""
+    rounds, calls = (3, 9) if quick else (15, 15)
     rows = []
     for threads in (1, torch.get_num_threads()):
         torch.set_num_threads(threads)
@@ -81,7 +78,7 @@ def main() -> None:
                 "textbook": PepitaStep(spec, shape, "textbook", "sgd", x, y),
                 "through .grad": PepitaStep(spec, shape, "difference", "sgd:momentum=0.9,dampening=0", x, y),
             }
-            figures = interleaved(runs, arguments.rounds, arguments.calls)
+            figures = interleaved(runs, rounds, calls)
             rows.append(
                 {
                     "net": name,
@@ -91,4 +88,4 @@ def main() -> None:
                     **{f"{key} / bp": ratio(figures, key, "bp") for key in list(runs)[1:]},
                 }
             )
-    show(rows, arguments.json)
+    return rows

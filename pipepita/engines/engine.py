@@ -14,8 +14,13 @@ from pipepita.engines.wiring import Plan
 class Pipeline(Protocol):
     """Stages wired to each other and to the coordinator.
 
+    threads: torch's intra-op threads that the coordinator may use. Idle ones spin for a while, so beside stages in
+    processes of their own, which need the cores, it is one.
+
     Between `train` or `evaluate` and `join` the stages run and messages flow; otherwise they are drained and idle.
     """
+
+    threads: int
 
     @property
     def samples(self) -> Outlet:

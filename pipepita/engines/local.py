@@ -43,6 +43,7 @@ class LocalPipeline:
 
     def __init__(self, plan: Plan) -> None:
         self._schedule = plan.schedule
+        self.threads = plan.stages[0].threads
         self._stages = [Stage(spec) for spec in plan.stages]
         ports: list[dict[str, MemoryChannel]] = [{} for _ in plan.stages]
         self.errors: list[MemoryChannel] = []
@@ -73,13 +74,13 @@ class LocalPipeline:
         self._start([loop.evaluate(s, p) for s, p in zip(self._stages, self._ports, strict=True)])
 
     def _start(self, loops: list[loop.Loop]) -> None:
-        with compute_mode(self._stages[0].spec.threads):
+        with compute_mode(self.threads):
             self._running = [(running, next(running)) for running in loops]  # type: ignore[misc]
 
     def _pump(self, until: MemoryChannel | None = None) -> bool:
         """Runs stages in turn, a message each, until `until` holds one or all wait; whether any could run."""
         ran = False
-        with compute_mode(self._stages[0].spec.threads):
+        with compute_mode(self.threads):
             while until is None or not len(until):
                 again = [self._advance(index) for index in range(len(self._running))]
                 if not any(again):

@@ -126,6 +126,8 @@ def _gpus_here() -> int:
 class RayPipeline:
     """Actors wired up for one plan."""
 
+    threads = 1
+
     def __init__(self, actors: list[Any], plan: Plan, transport: str | None = None) -> None:
         self._ray = load_ray()
         self._actors, self._plan = actors, plan
