@@ -1,36 +1,16 @@
-"""What the benchmarks share: interleaved timing, and the machine in words."""
+"""What the benchmarks share: interleaved timing, and tables."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import torch
-
-
-def machine() -> dict[str, Any]:
-    """Where the figures come from."""
-    model = "unknown"
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        model = next(
-            (line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line), model
-        )
-    return {
-        "cpu": model,
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": f"{platform.system()} {platform.release()}",
-    }
+from pipepita.machine import machine
 
 
 def interleaved(runs: dict[str, Callable[[], object]], rounds: int, calls: int) -> dict[str, list[float]]:

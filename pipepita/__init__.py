@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from pipepita.engines.local import LocalEngine
     from pipepita.engines.ray import RayEngine
     from pipepita.errors import Diverged, PipepitaError, RunError, StageDied, UserError
+    from pipepita.evaluation import evaluate
+    from pipepita.measurement.latency import latency
+    from pipepita.measurement.report import Latency
     from pipepita.network.spec import build, initialise, normalized
     from pipepita.result import Result
     from pipepita.rules import Pepita
-    from pipepita.training import evaluate, train
+    from pipepita.training import train
 
 _HOMES = {
     "Data": "data",
     "Diverged": "errors",
+    "Latency": "measurement.report",
     "LocalEngine": "engines.local",
     "Pepita": "rules",
     "PipepitaError": "errors",
@@ -36,8 +40,9 @@ _HOMES = {
     "StageDied": "errors",
     "UserError": "errors",
     "build": "network.spec",
-    "evaluate": "training",
+    "evaluate": "evaluation",
     "initialise": "network.spec",
+    "latency": "measurement.latency",
     "load": "data",
     "normalized": "network.spec",
     "train": "training",

@@ -20,8 +20,10 @@ from pipepita.errors import Diverged, RunError
 from pipepita.randomness import generator
 from pipepita.schedule import Schedule
 from pipepita.stage import compute_mode
+from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, Recorder, Silent
 
 _TINY = torch.finfo(torch.float32).tiny
+_COUNTED_TOGETHER = 32  # samples whose loss is summed at once, off the path of the next one
 
 
 @dataclass
@@ -32,24 +34,36 @@ class Tally:
     steps: int = 0
     seconds: float = 0.0
     completed: list[float] = field(default_factory=list)  # when each sample's error was known, seconds
-    loss_sum: float = 0.0
-    correct: int = 0
+    _loss_sum: float = 0.0
+    _correct: int = 0
+    _uncounted: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     def add(self, output: Tensor, labels: Tensor) -> None:
-        """Counts one sample: output (B, classes), labels (B,)."""
+        """Counts one sample: output (B, classes), labels (B,). Takes copies."""
         self.steps += 1
         self.items += len(labels)
-        chosen = output.gather(1, labels[:, None])
-        self.loss_sum -= float(chosen.clamp_min(_TINY).log_().sum())
-        self.correct += int((output.argmax(1) == labels).sum())
+        self._uncounted.append((output.clone(), labels))
+        if len(self._uncounted) == _COUNTED_TOGETHER:
+            self._count()
+
+    def _count(self) -> None:
+        if not self._uncounted:
+            return
+        outputs, labels = (torch.cat(parts) for parts in zip(*self._uncounted, strict=True))
+        self._uncounted.clear()
+        chosen = outputs.gather(1, labels[:, None])
+        self._loss_sum -= float(chosen.clamp_min_(_TINY).log_().sum())
+        self._correct += int((outputs.argmax(1) == labels).sum())
 
     @property
     def loss(self) -> float:
-        return self.loss_sum / self.items if self.items else math.nan
+        self._count()
+        return self._loss_sum / self.items if self.items else math.nan
 
     @property
     def accuracy(self) -> float:
-        return 100 * self.correct / self.items if self.items else math.nan
+        self._count()
+        return 100 * self._correct / self.items if self.items else math.nan
 
     @property
     def step_ms(self) -> list[float]:
@@ -61,7 +75,7 @@ class Coordinator:
     """Streams mini-batches through a pipeline.
 
     passes: of the rule. stop: asked before each sample; true ends the epoch there, drained. on_sample: called with the
-    running tally after each sample. step: the number of the next sample.
+    running tally after each sample. recorder: of what the coordinator does. step: the number of the next sample.
     """
 
     def __init__(
@@ -74,10 +88,12 @@ class Coordinator:
         seed: int = 0,
         stop: Callable[[], bool] = lambda: False,
         on_sample: Callable[[Tally], None] = lambda tally: None,
+        recorder: Recorder | None = None,
     ) -> None:
         self._pipeline, self._schedule, self._passes = pipeline, schedule, passes
         self._batch_size, self._seed = batch_size, seed
         self._stop, self._on_sample = stop, on_sample
+        self.recorder = recorder or Silent()
         self.step = 0
 
     def train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
@@ -94,9 +110,12 @@ class Coordinator:
         order = torch.randperm(len(x), generator=generator(self._seed, "shuffle", epoch))
         samples = self._samples(x, y, order)
         upcoming: tuple[Tensor, Tensor] | None = next(samples)
-        labels: dict[int, Tensor] = {}
+        one_hot = torch.eye(self._pipeline.classes)
+        targets: dict[int, tuple[Tensor, Tensor]] = {}  # of the samples in flight: labels, and the same one-hot
         bad_step = None
         self._pipeline.train(self.step, lr)
+        lap = self.recorder.lap
+        self.recorder.start()
         actions = self._schedule.actions(self.step, self._passes)
         for name, step in actions:
             if name == self._passes[0]:
@@ -104,13 +123,16 @@ class Coordinator:
                     actions.end(step)
                     self._pipeline.samples.send(END, step)
                     continue
-                items, labels[step] = upcoming
+                items, labels = upcoming
+                lap(OTHER, name, step)
                 self._pipeline.samples.send(name, step, items)
-                upcoming = next(samples, None)  # gathered while the pipeline works
+                lap(SEND, name, step)
+                # while the pipeline works
+                targets[step] = labels, one_hot.index_select(0, labels)
+                upcoming = next(samples, None)
                 self.step = step + 1
             else:
-                target = labels.pop(step)
-                finite = self._answer(name, step, target, tally)
+                finite = self._answer(name, step, *targets.pop(step), tally)
                 bad_step = step if not finite and bad_step is None else bad_step
                 self._on_sample(tally)
         self._pipeline.join()
@@ -118,19 +140,23 @@ class Coordinator:
         self._check(bad_step)
         return tally
 
-    def _answer(self, name: str, step: int, labels: Tensor, tally: Tally) -> bool:
+    def _answer(self, name: str, step: int, labels: Tensor, one_hot: Tensor, tally: Tally) -> bool:
         """Receives `step`'s output and sends its error back; whether the output was finite."""
+        lap = self.recorder.lap
+        lap(OTHER, name, step)
         message = self._pipeline.outputs.receive()
+        lap(RECEIVE, name, step)
         if message.step != step or message.tensor is None:
             raise RunError(f"the output of sample {message.step} arrived when sample {step}'s was due")
         output = message.tensor.cpu()
-        error = output.clone()
-        error[torch.arange(len(labels)), labels] -= 1
+        error = output - one_hot
         finite = math.isfinite(float(error.sum()))
         if not finite:
             error.zero_()  # the pipeline drains without spreading NaN to layers that are still sound
+        lap(PASS, name, step)
         for outlet in self._pipeline.errors:
             outlet.send(name, step, error)
+        lap(SEND, name, step)
         tally.completed.append(time.perf_counter())
         tally.add(output, labels)
         message.release()
@@ -168,7 +194,7 @@ class Coordinator:
         self._pipeline.samples.send(END, 0)
         self._pipeline.join()
         tally.seconds = time.perf_counter() - began
-        if math.isnan(tally.loss_sum):
+        if math.isnan(tally.loss):
             raise Diverged("the output for some test items is not finite, though all weights are")
         return tally
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pipepita.coordinator import Tally
@@ -158,3 +160,26 @@ class RichDisplay(_Console):
 def display() -> Observer:
     """The display that fits where stderr goes."""
     return RichDisplay() if sys.stderr.isatty() else PlainDisplay()
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar with the time left, or off a terminal a line every ten seconds: yields `advance(done, total, now)`."""
+    if not sys.stderr.isatty():
+        began = last = time.monotonic()
+
+        def line(done: int, total: int, now: str) -> None:
+            nonlocal last
+            if time.monotonic() - last >= _PLAIN_SECONDS:
+                last = time.monotonic()
+                left = (last - began) * (total - done) / max(done, 1)
+                print(f"{what} {now}: {done}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total, now: bar.update(task, completed=done, total=total, description=f"{what} {now}")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pipepita import optimizers
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import UserError, unknown
+from pipepita.files import check_picture, check_writable
 from pipepita.network.modules import ACTIVATIONS
 from pipepita.rules import RULES, Rule
 from pipepita.schedule import SCHEDULES
@@ -37,6 +38,10 @@ class Options(BaseModel):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU a stage where there are enough")
     address: str | None = Field(None, description="an existing Ray cluster (host:port or auto)")
     threads: int = Field(1, ge=1, le=256, description="intra-op threads of each stage; part of what decides the bits")
+    standard_ms: str | None = Field(None, description="emulate devices that take so long a standard pass and layer")
+    modulated_ms: str | None = Field(None, description="the same for a modulated pass; one number, or one a layer")
+    trace: Path | None = Field(None, description="the latest samples for ui.perfetto.dev, as JSON")
+    timeline: Path | None = Field(None, description="a few samples in steady state, as PNG")
     run_dir: Path | None = Field(None, description="where metrics and checkpoints go; must not exist")
 
     @model_validator(mode="after")
@@ -45,6 +50,8 @@ class Options(BaseModel):
             raise unknown("schedule", self.schedule, SCHEDULES)
         optimizers.check(self.optimizer)
         self.rate(1)
+        check_writable(self.trace, "trace")
+        check_picture(self.timeline, "timeline")
         return self
 
     def rate(self, epoch: int) -> float:

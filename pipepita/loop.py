@@ -13,6 +13,7 @@ from pipepita.channels.channel import DONE, END, EVALUATE, Inlet, Message, Outle
 from pipepita.errors import RunError
 from pipepita.schedule import Schedule
 from pipepita.stage import Stage
+from pipepita.timeline.recorder import RECEIVE, SEND
 
 Loop = Generator[Inlet, Message, None]
 
@@ -43,6 +44,8 @@ def train(stage: Stage, ports: Ports, schedule: Schedule, first: int) -> Loop:
     reads = {name: stage.reads(name) for name in passes}
     last_stage = stage.spec.layers[-1].number == stage.spec.total
     held: dict[int, list[Message]] = {}
+    lap = stage.recorder.lap
+    stage.recorder.start()
     actions = schedule.actions(first, passes)
     for action in actions:
         name, step = action
@@ -58,21 +61,26 @@ def train(stage: Stage, ports: Ports, schedule: Schedule, first: int) -> Loop:
                     ports.downstream.send(END, message.step)
                 continue
             _expect(message, name, step)
+            stage.arrives(message.sent)
             messages.append(message)
             arriving = message.tensor
         if wants.error:
             assert ports.error is not None
             message = yield ports.error
             _expect(message, name, step)
+            stage.arrives(message.sent)
             messages.append(message)
             error = message.tensor
+        lap(RECEIVE, name, step)
         if name == first_pass:
             assert arriving is not None
             ports.downstream.send(name, step, stage.standard(step, arriving))
+            lap(SEND, name, step)
             continue
         going = stage.second(step, arriving, error)
         if going is not None:  # sent on before the update, which nobody upstairs waits for
             ports.downstream.send(name, step, going)
+            lap(SEND, name, step)
         stage.update(step)
         for message in held.pop(step):
             message.release()

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from pipepita import optimizers
+from pipepita.emulation import Device, Pace, PacedLearner
 from pipepita.layers.layer import Layer
-from pipepita.rules import Reads, Rule
+from pipepita.rules import Learner, Reads, Rule
+from pipepita.timeline.recorder import PASS, UPDATE, Recorder, Silent
 
 
 @dataclass
@@ -22,7 +24,7 @@ class StageSpec:
     """Everything that a stage is built from; plain enough to be sent to an actor.
 
     layers: contiguous, with their network-wide numbers. total: layers of the whole network. threads: intra-op threads
-    of torch, which decide the bits as much as the seed does.
+    of torch, which decide the bits as much as the seed does. paces: of the layers on emulated devices, one each.
     """
 
     index: int
@@ -35,18 +37,27 @@ class StageSpec:
     seed: int
     device: str = "cpu"
     threads: int = 1
+    paces: list[Pace | None] = field(default_factory=list)
 
 
 class Stage:
-    """Runs passes and updates of its layers. Call it inside `compute_mode`."""
+    """Runs passes and updates of its layers, each of them a lap of `recorder`. Call it inside `compute_mode`."""
 
-    def __init__(self, spec: StageSpec) -> None:
-        self.spec = spec
+    def __init__(self, spec: StageSpec, recorder: Recorder | None = None) -> None:
+        self.spec, self.recorder = spec, recorder or Silent()
+        self._first, self._second = spec.rule.passes[0], spec.rule.passes[-1]
         self.device = torch.device(spec.device)
         for layer in spec.layers:
             layer.to(self.device)
-        self._learners = [spec.rule.learner(layer, spec.total, spec.classes, spec.seed) for layer in spec.layers]
+        self._emulated = Device()
+        paces = spec.paces or [None] * len(spec.layers)
+        self._learners = [self._learner(layer, pace) for layer, pace in zip(spec.layers, paces, strict=True)]
         self._optimizers = [optimizers.make(spec.optimizer, layer, spec.lr) for layer in spec.layers]
+
+    def _learner(self, layer: Layer, pace: Pace | None) -> Learner:
+        spec = self.spec
+        learner = spec.rule.learner(layer, spec.total, spec.classes, spec.seed)
+        return learner if pace is None else PacedLearner(learner, pace, self._emulated)
 
     def set_lr(self, lr: float) -> None:
         """The learning rate of every layer from now on."""
@@ -58,11 +69,16 @@ class Stage:
         wants = [self.spec.rule.reads(name, layer.number, self.spec.total) for layer in self.spec.layers]
         return Reads(upstream=wants[0].upstream, error=any(want.error for want in wants))
 
+    def arrives(self, sent: int) -> None:
+        """A message for the next pass is there, sent at `sent` nanoseconds; matters to emulated devices only."""
+        self._emulated.arrives(sent)
+
     def standard(self, step: int, x: Tensor) -> Tensor:
         """The first pass through all layers: (B, *in_shape) -> (B, *out_shape)."""
         x = x.to(self.device)
         for learner in self._learners:
             x = learner.standard(step, x)
+            self.recorder.lap(PASS, self._first, step, learner.layer.number)
         return x
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
@@ -71,12 +87,14 @@ class Stage:
         error = None if error is None else error.to(self.device)
         for learner in self._learners:
             arriving = learner.second(step, arriving, error)
+            self.recorder.lap(PASS, self._second, step, learner.layer.number)
         return arriving
 
     def update(self, step: int) -> None:
         """Applies sample `step`'s update to every layer and forgets the sample."""
         for learner, optimizer in zip(self._learners, self._optimizers, strict=True):
             optimizer.step(learner.product(step))
+            self.recorder.lap(UPDATE, self._second, step, learner.layer.number)
 
     def evaluate(self, x: Tensor) -> Tensor:
         """The forward pass without dropout; keeps nothing."""

@@ -1,4 +1,4 @@
-"""`train` and `evaluate`: the whole path from a model and data to a result."""
+"""`train`: the whole path from a model and data to a result."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from pipepita import schedule as schedules
 from pipepita.coordinator import Coordinator, Tally
 from pipepita.data import Data, load
 from pipepita.display import Observer
+from pipepita.emulation import paces
 from pipepita.engines import registry
 from pipepita.engines.engine import Engine, Pipeline
-from pipepita.engines.local import LocalEngine
 from pipepita.engines.wiring import Plan
 from pipepita.errors import Diverged, UserError, unknown
 from pipepita.job import Options, checked
@@ -30,10 +30,15 @@ from pipepita.network.cut import cut
 from pipepita.network.modules import children, describe, rebuild
 from pipepita.partition import balance
 from pipepita.result import Result, quantiles
-from pipepita.rules import RULES, Pepita, Rule
+from pipepita.rules import Pepita, Rule
 from pipepita.schedule import Schedule
 from pipepita.stability import stability_index
 from pipepita.stage import StageSpec
+from pipepita.timeline import trace
+from pipepita.timeline.reading import Timeline
+from pipepita.timeline.recorder import coordinator_recorder
+
+_RECORDED_SAMPLES = 2000  # some megabytes of trace; the latest
 
 
 def train(
@@ -59,7 +64,8 @@ def train(
     costs: seconds (or any unit) a layer, for balancing stages; by default multiplications are counted.
     observer: told of progress. stop: asked before each sample; true ends the run there, with a checkpoint.
     about: more entries for the summary. options: the fields of `Options`: schedule, window, stages, optimizer, lr,
-    lr_decay, batch_size, epochs, seed, device, address, threads, run_dir. Without run_dir nothing is written.
+    lr_decay, batch_size, epochs, seed, device, address, threads, standard_ms, modulated_ms, trace, timeline, run_dir.
+    Without the last three nothing is written.
 
     Raises `UserError` for what cannot be trained so, `Diverged` when a weight or an output stops being finite,
     `StageDied` when an actor does. The model is changed only by a run that ends well or is stopped.
@@ -83,6 +89,7 @@ def train(
         spec.initialise(work, settings.seed)
     layers = cut(work, data.item_shape, data.classes, settings.seed)
     schedule = schedules.make(settings.schedule, len(layers), settings.window)
+    slowed = paces(settings.standard_ms, settings.modulated_ms, len(layers))
     _warn_if_unstable(rule, layers, data, settings, schedule, observer)
 
     with ExitStack() as cleanup:
@@ -96,12 +103,13 @@ def train(
         stages = [
             StageSpec(
                 index, [layers[i] for i in part], len(layers), data.classes, rule, settings.optimizer, settings.lr,
-                settings.seed, device, settings.threads,
+                settings.seed, device, settings.threads, [slowed[i] for i in part],
             )
             for index, (part, device) in enumerate(zip(ranges, engine.devices(count), strict=True))
         ]  # fmt: skip
         batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
-        pipeline = engine.open(Plan(stages, schedule, batch))
+        recorded = _RECORDED_SAMPLES if settings.trace or settings.timeline else 0
+        pipeline = engine.open(Plan(stages, schedule, batch, recorded))
         cleanup.callback(pipeline.close)
         summary = {
             "rule": rule.name,
@@ -117,10 +125,23 @@ def train(
             **(about or {}),
         }
         run = _Run(work, data, rule, settings, schedule, pipeline, folder, observer, stop, summary)
+        run.coordinator.recorder = coordinator_recorder(recorded)
         result = run.all_epochs(began)
+        if recorded:
+            recorded_run = Timeline(run.coordinator.recorder.spans(), pipeline.timeline(), rule.passes)
+            _write_timeline(recorded_run, f"{schedule.name}, window {schedule.window}", settings)
     _give_back(model, work, normalize)
     result.model = model
     return result
+
+
+def _write_timeline(recorded: Timeline, title: str, settings: Options) -> None:
+    if settings.trace is not None:
+        trace.write({title: recorded}, settings.trace)
+    if settings.timeline is not None:
+        from pipepita.timeline import gantt
+
+        gantt.draw({title: recorded}, settings.timeline)
 
 
 def _check_kinds(data: object, rule: object, engine: object, stop: object) -> None:
@@ -288,44 +309,3 @@ def _warn_if_unstable(
             f"textbook form with {schedule.window} samples in flight: stability index {index:.3g} is above 1, so the "
             "run will probably diverge; use form difference, a lower lr, or a smaller window"
         )
-
-
-def evaluate(run_dir: str | Path, data: Data | None = None, *, data_dir: str | Path | None = None) -> dict[str, Any]:
-    """The accuracy of a run folder's last checkpoint on its test items, by the same code that reported it.
-
-    data: for runs on data of your own; otherwise the run's data set is loaded by name, from `data_dir` or where the run
-    found it. Returns {"run_dir", "checkpoint", "dataset", "items", "test_accuracy" (percent), "test_loss",
-    "reported_test_accuracy", "weights_sha256"}. `UserError` for what is missing or does not fit.
-    """
-    if data is not None and not isinstance(data, Data):
-        raise UserError(f"data is {type(data).__name__}: pass a pipepita.Data")
-    path = Path(run_dir)
-    about = checkpoint.read_run(path)
-    found = checkpoint.latest_checkpoint(path)
-    try:
-        model, options = rebuild(about["model"]), checked(Options, about["options"])
-        if data is None:
-            data = load(about["dataset"], data_dir=data_dir or about.get("data_dir"))
-        weights = checkpoint.read_weights(found)
-        model.load_state_dict(weights)
-        rule = RULES[about["rule"]](**about["rule_options"])
-        reported = checkpoint.read_json(found / "checkpoint.json").get("test_accuracy")
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RecursionError) as error:
-        raise UserError(f"{path} does not fit together: {str(error).splitlines()[0]}") from None
-    layers = cut(model, data.item_shape, data.classes)
-    stage = StageSpec(0, layers, len(layers), data.classes, rule, "sgd", 0.0, 0, threads=options.threads)
-    schedule = schedules.relaxed()
-    pipeline = LocalEngine("cpu").open(Plan([stage], schedule, options.batch_size))
-    tally = Coordinator(pipeline, schedule, rule.passes, batch_size=options.batch_size).evaluate(
-        data.x_test, data.y_test
-    )
-    return {
-        "run_dir": str(path),
-        "checkpoint": str(found),
-        "dataset": data.name,
-        "items": tally.items,
-        "test_accuracy": round(tally.accuracy, 4),
-        "test_loss": round(tally.loss, 6),
-        "reported_test_accuracy": reported,
-        "weights_sha256": checkpoint.weights_sha256(model.state_dict()),
-    }

@@ -24,11 +24,15 @@ def _nothing() -> None:
 
 @dataclass
 class Message:
-    """One message. `tensor` may be a view of the channel's own memory: valid until `release` is called."""
+    """One message. `tensor` may be a view of the channel's own memory: valid until `release` is called.
+
+    sent: when, in nanoseconds of this host's monotonic clock; 0 where that is not known (another host's clock).
+    """
 
     kind: str
     step: int
     tensor: Tensor | None = None
+    sent: int = 0
     release: Callable[[], None] = _nothing
 
 

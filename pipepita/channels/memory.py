@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -27,7 +28,7 @@ class MemoryChannel:
 
     def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
         """Queues the tensor itself, not a copy."""
-        self._queue.append(Message(kind, step, tensor))
+        self._queue.append(Message(kind, step, tensor, time.perf_counter_ns()))
 
     def receive(self, timeout: float | None = None) -> Message:
         """The next message, pumping for it; `ChannelClosed` where nothing can bring one."""

@@ -74,13 +74,13 @@ class SharedMemoryInlet:
             raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
         if not data:
             raise ChannelClosed(f"channel {self._wire.name}: the sender is gone")
-        kind, step, shape, slot = header.unpack(data, self._wire.capacity, self._wire.slot_bytes)
+        kind, step, sent, shape, slot = header.unpack(data, self._wire.capacity, self._wire.slot_bytes)
         if shape is None:
-            return Message(kind, step)
+            return Message(kind, step, sent=sent)
         count = 1
         for size in shape:
             count *= size
-        return Message(kind, step, self._slots[slot][:count].view(shape), lambda: self._release(slot))
+        return Message(kind, step, self._slots[slot][:count].view(shape), sent, lambda: self._release(slot))
 
     def _release(self, slot: int) -> None:
         self._released.append(slot)

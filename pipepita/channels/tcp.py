@@ -80,7 +80,7 @@ class TcpInlet:
     def _next(self) -> Message:
         head = bytearray(header.SIZE)
         self._fill(memoryview(head))
-        kind, step, shape, _ = header.unpack(head, self._wire.capacity, self._wire.slot_bytes)
+        kind, step, _, shape, _ = header.unpack(head, self._wire.capacity, self._wire.slot_bytes)
         if shape is None:
             return Message(kind, step)
         slot = self._free.get()
@@ -89,7 +89,7 @@ class TcpInlet:
         view = self._buffers[slot][: torch.Size(shape).numel()].view(shape)
         if view.numel():
             self._fill(_bytes(view))
-        return Message(kind, step, view, lambda: self._free.put(slot))
+        return Message(kind, step, view, release=lambda: self._free.put(slot))
 
     def _fill(self, buffer: memoryview) -> None:
         while buffer:

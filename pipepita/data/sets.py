@@ -14,12 +14,13 @@ import torch
 
 from pipepita.data.dataset import Data
 from pipepita.errors import RunError, UserError, unknown
+from pipepita.randomness import generator
 
 DATA_DIR_VARIABLE = "PIPEPITA_DATA"
 
 
 def load(name: str, *, data_dir: str | Path | None = None, download: bool = False) -> Data:
-    """The data set called `name`: digits, mnist, fashion-mnist, cifar10, cifar100, or npz:FILE.
+    """The data set called `name`: digits, mnist, fashion-mnist, cifar10, cifar100, npz:FILE, or random:SHAPE.
 
     data_dir: where torchvision's folders are; by default $PIPEPITA_DATA, else ./data. download: whether a set that is
     not there may be fetched. Inputs are scaled to [0, 1]; images are (channels, height, width).
@@ -30,8 +31,10 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
     kind, _, rest = name.partition(":")
     if kind == "npz" and rest:
         return _npz(Path(rest))
+    if kind == "random" and rest:
+        return _random(name, rest)
     if name not in SETS:
-        raise unknown("dataset", name, [*SETS, "npz:FILE"])
+        raise unknown("dataset", name, [*SETS, "npz:FILE", "random:SHAPE"])
     folder = Path(data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE) or "data")
     try:
         folder = folder.expanduser()
@@ -102,6 +105,25 @@ def _npz(path: Path) -> Data:
             f"{path} is not a readable .npz file: {(str(error) or type(error).__name__).splitlines()[0]}"
         ) from None
 
+
+def _random(name: str, shape: str) -> Data:
+    """Noise in 10 classes, for measuring speed: `random:784`, `random:3x32x32`. Nothing can be learnt from it."""
+    try:
+        sizes = [int(size) for size in shape.split("x")]
+        if min(sizes) < 1 or np.prod(sizes, dtype=float) > _MOST_RANDOM or len(sizes) > 5:
+            raise ValueError
+    except ValueError:
+        raise UserError(
+            f"dataset {name!r}: write the shape of an item like random:784 or random:3x32x32, "
+            f"of at most {_MOST_RANDOM} numbers"
+        ) from None
+    items = max(64, min(2048, (1 << 24) // int(np.prod(sizes))))
+    source = generator(0, "random data")
+    x, y = torch.rand(items, *sizes, generator=source), torch.randint(10, (items,), generator=source)
+    return Data(x, y, x[:64], y[:64], 10, name)
+
+
+_MOST_RANDOM = 1 << 20
 
 SETS: dict[str, Callable[[str, Path, bool], Data]] = {
     "digits": _digits,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Generator
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipepita.channels.channel import Inlet, Message, Outlet, Wire
 from pipepita.channels.transports import Address, Listener, connect, host
 from pipepita.schedule import Schedule
 from pipepita.stage import Stage, StageSpec, compute_mode
+from pipepita.timeline.recorder import Spans, stage_recorder
 
 
 class StageActor:
@@ -30,10 +32,10 @@ class StageActor:
         """(identity of the host, address of the node), for choosing transports."""
         return host(), ray.util.get_node_ip_address()
 
-    def build(self, spec: StageSpec, schedule: Schedule) -> None:
-        """A new stage; whatever the actor held before is gone."""
+    def build(self, spec: StageSpec, schedule: Schedule, record: int) -> None:
+        """A new stage, which keeps a timeline of `record` samples; whatever the actor held before is gone."""
         self.disconnect()
-        self._stage, self._schedule = Stage(spec), schedule
+        self._stage, self._schedule = Stage(spec, stage_recorder(record, len(spec.layers))), schedule
 
     def listen(self, inlets: dict[str, tuple[Wire, str]], secret: bytes) -> dict[str, Address]:
         """Begins to listen for the wire and transport of each port; where to connect to."""
@@ -81,6 +83,15 @@ class StageActor:
         """(weights, optimizer state) of this stage."""
         assert self._stage is not None
         return self._stage.state()
+
+    def timeline(self) -> Spans:
+        """What the stage recorded, on this host's clock."""
+        assert self._stage is not None
+        return self._stage.recorder.spans()
+
+    def clock(self) -> int:
+        """This host's monotonic clock, nanoseconds."""
+        return time.perf_counter_ns()
 
     def non_finite(self) -> str | None:
         """The first layer here with a weight that is not finite, or None."""

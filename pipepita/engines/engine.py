@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pipepita.channels.channel import Inlet, Outlet
 from pipepita.engines.wiring import Plan
+from pipepita.timeline.recorder import Spans
 
 
 class Pipeline(Protocol):
@@ -21,6 +22,7 @@ class Pipeline(Protocol):
     """
 
     threads: int
+    classes: int
 
     @property
     def samples(self) -> Outlet:
@@ -49,6 +51,9 @@ class Pipeline(Protocol):
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """(weights, optimizer state) of all layers, by state_dict key, on the CPU."""
+
+    def timeline(self) -> list[Spans]:
+        """What each stage recorded, on the coordinator's clock."""
 
     def non_finite(self) -> str | None:
         """The first layer with a weight that is NaN or infinite, in words, or None."""

@@ -14,6 +14,7 @@ from pipepita.engines.engine import Pipeline
 from pipepita.engines.wiring import COORDINATOR, DONE, ERROR, Plan, port, wires
 from pipepita.errors import RunError, UserError
 from pipepita.stage import Stage, compute_mode
+from pipepita.timeline.recorder import Spans, stage_recorder
 
 
 class LocalEngine:
@@ -43,8 +44,8 @@ class LocalPipeline:
 
     def __init__(self, plan: Plan) -> None:
         self._schedule = plan.schedule
-        self.threads = plan.stages[0].threads
-        self._stages = [Stage(spec) for spec in plan.stages]
+        self.threads, self.classes = plan.stages[0].threads, plan.stages[0].classes
+        self._stages = [Stage(spec, stage_recorder(plan.record, len(spec.layers))) for spec in plan.stages]
         ports: list[dict[str, MemoryChannel]] = [{} for _ in plan.stages]
         self.errors: list[MemoryChannel] = []
         self.done: list[MemoryChannel] = []
@@ -113,6 +114,9 @@ class LocalPipeline:
             weights |= more_weights
             moments |= more_moments
         return weights, moments
+
+    def timeline(self) -> list[Spans]:
+        return [stage.recorder.spans() for stage in self._stages]
 
     def non_finite(self) -> str | None:
         return next(filter(None, (stage.non_finite() for stage in self._stages)), None)

@@ -15,10 +15,13 @@ from pipepita.engines.cluster import Cluster, load_ray
 from pipepita.engines.engine import Pipeline
 from pipepita.engines.wiring import COORDINATOR, DONE, ERROR, Plan, port, wires
 from pipepita.errors import ChannelClosed, PipepitaError, RunError, StageDied, UserError, unknown
+from pipepita.timeline.recorder import Spans
 
 _PLACEMENT_SECONDS = 30.0
 _WATCH_SECONDS = 0.25  # how often a waiting coordinator looks whether all actors live
 _DIAGNOSIS_SECONDS = 1.5  # how long Ray may take to say which actor died
+
+_CLOCK_CALLS = 20
 
 
 def gpu_share(stages: int, gpus: int) -> float:
@@ -130,7 +133,7 @@ class RayPipeline:
 
     def __init__(self, actors: list[Any], plan: Plan, transport: str | None = None) -> None:
         self._ray = load_ray()
-        self._actors, self._plan = actors, plan
+        self._actors, self._plan, self.classes = actors, plan, plan.stages[0].classes
         self._running: list[Any] = []
         self._ends: list[Inlet | Outlet] = []
         self._listeners: list[Listener] = []
@@ -145,9 +148,9 @@ class RayPipeline:
     def _connect(self, transport: str | None) -> None:
         """Builds the stages, lets all receiving ends listen, then all sending ends connect."""
         secret, everything = handshake.new_secret(), wires(self._plan)
-        places = dict(enumerate(self._ask("where")))
+        places = self._places = dict(enumerate(self._ask("where")))
         places[COORDINATOR] = (host(), self._ray.util.get_node_ip_address())
-        self._each("build", [(spec, self._plan.schedule) for spec in self._plan.stages])
+        self._each("build", [(s, self._plan.schedule, self._plan.record) for s in self._plan.stages])
 
         def transport_of(wire: Wire) -> str:
             return transport or choose(places[wire.source][0], places[wire.target][0])
@@ -199,6 +202,21 @@ class RayPipeline:
             weights |= more_weights
             moments |= more_moments
         return weights, moments
+
+    def timeline(self) -> list[Spans]:
+        here = self._places[COORDINATOR][0]
+        shifts = [0 if self._places[i][0] == here else self._ahead(actor) for i, actor in enumerate(self._actors)]
+        return [spans.shifted(shift) for spans, shift in zip(self._ask("timeline"), shifts, strict=True)]
+
+    def _ahead(self, actor: Any) -> int:
+        """How many nanoseconds our clock is ahead of the one of an actor's host: from the quickest of some calls."""
+        guesses = []
+        for _ in range(_CLOCK_CALLS):
+            began = time.perf_counter_ns()
+            theirs = self._get([actor.clock.remote()])[0]
+            ended = time.perf_counter_ns()
+            guesses.append((ended - began, (began + ended) // 2 - theirs))
+        return min(guesses)[1]
 
     def non_finite(self) -> str | None:
         return next(filter(None, self._ask("non_finite")), None)

@@ -21,11 +21,15 @@ _FLOAT_BYTES = 4
 
 @dataclass(frozen=True)
 class Plan:
-    """A pipeline to be: its stages, its schedule, and the items of its largest sample."""
+    """A pipeline to be: its stages, its schedule, and the items of its largest sample.
+
+    record: of how many samples, the latest, each stage keeps a timeline; 0 records nothing.
+    """
 
     stages: list[StageSpec]
     schedule: Schedule
     batch_size: int
+    record: int = 0
 
 
 def wires(plan: Plan) -> list[Wire]:
@@ -34,7 +38,9 @@ def wires(plan: Plan) -> list[Wire]:
     last = len(stages) - 1
 
     def wire(name: str, source: int, target: int, floats: int) -> Wire:
-        return Wire(name, source, target, 2 * schedule.window, floats * plan.batch_size * _FLOAT_BYTES)
+        # a receiver keeps what a sample in flight needs until its update: 2 x window messages. One more slot for each
+        # pass, so that a sender is rid of what comes next while the receiver is still updating
+        return Wire(name, source, target, 2 * schedule.window + 2, floats * plan.batch_size * _FLOAT_BYTES)
 
     classes = stages[0].classes
     found = [wire("samples", COORDINATOR, 0, stages[0].layers[0].width)]

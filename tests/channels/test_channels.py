@@ -252,8 +252,12 @@ def test_headers_are_checked(data):
 
 
 def test_headers_round_trip():
-    assert header.unpack(GOOD, 4, 4000) == (STANDARD, 5, (2, 3), 1)
-    assert header.unpack(header.pack(END, 1 << 40, None), 4, 4000) == (END, 1 << 40, None, 0)
+    before = time.perf_counter_ns()
+    good = header.unpack(header.pack(STANDARD, 5, (2, 3), 1), 4, 4000)
+    assert (good.kind, good.step, good.shape, good.slot) == (STANDARD, 5, (2, 3), 1)
+    assert before <= good.sent <= time.perf_counter_ns()
+    end = header.unpack(header.pack(END, 1 << 40, None), 4, 4000)
+    assert (end.kind, end.step, end.shape, end.slot) == (END, 1 << 40, None, 0)
 
 
 def test_bad_bytes_after_the_handshake_end_the_channel_cleanly():

@@ -116,3 +116,19 @@ def test_truncated_file_is_named(data_dir, tmp_path):
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(pp.UserError, match="mnist in .* is missing, damaged or truncated"):
         pp.load("mnist", data_dir=tmp_path)
+
+
+def test_random_items_are_the_same_every_time():
+    one, other = pp.load("random:3x8x8"), pp.load("random:3x8x8")
+    assert one.item_shape == (3, 8, 8)
+    assert one.classes == 10
+    assert torch.equal(one.x_train, other.x_train)
+    assert torch.equal(one.y_train, other.y_train)
+
+
+@pytest.mark.parametrize(
+    "name", ["random:", "random:a", "random:0", "random:3x-1", "random:99999999", "random:1x1x1x1x1x1"]
+)
+def test_random_items_of_no_shape(name):
+    with pytest.raises(pp.UserError, match="random"):
+        pp.load(name)

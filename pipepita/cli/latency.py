@@ -1,0 +1,94 @@
+"""`pipepita latency`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipepita.cli.options import JSON_HELP, with_job_options
+from pipepita.errors import UserError
+from pipepita.files import check_picture, check_writable
+from pipepita.job import read_job
+
+_FIELDS = (
+    "network", "dataset", "data_dir", "batch_size", "stages", "window", "rule", "form", "modulate", "presynaptic",
+    "f_scale", "normalize", "activation", "dropout", "optimizer", "threads", "seed", "device", "address",
+    "standard_ms", "modulated_ms",
+)  # fmt: skip
+_DEFAULTS = {"network": "fc:512x8", "dataset": "random:784", "dropout": 0.0}
+_EMULATE = "--standard-ms and --modulated-ms in one"
+
+
+@with_job_options(_FIELDS, _DEFAULTS)
+def latency(
+    *,
+    layers: Annotated[
+        str | None, typer.Option(help="depths instead of a network, output layer included: 2,4,8,16")
+    ] = None,
+    width: Annotated[int, typer.Option(help="of the hidden layers of --layers")] = 256,
+    rounds: Annotated[int, typer.Option(help="of all schedules in turn")] = 5,
+    seconds: Annotated[float, typer.Option(help="of one schedule in one round, about")] = 1.0,
+    emulate_ms: Annotated[str | None, typer.Option(help=_EMULATE, show_default=False)] = None,
+    plot: Annotated[Path | None, typer.Option(help="speed-up against depth, as PNG", show_default=False)] = None,
+    trace: Annotated[
+        Path | None, typer.Option(help="a run of each schedule for ui.perfetto.dev, as JSON", show_default=False)
+    ] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="a few samples of each schedule, as PNG", show_default=False)
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    **given: Any,
+) -> None:
+    """Measure locked, relaxed and streaming side by side, next to the limits that no schedule can pass."""
+    given = {key: value for key, value in given.items() if value is not None}
+    if emulate_ms is not None:
+        if "standard_ms" in given or "modulated_ms" in given:
+            raise UserError("--emulate-ms sets both --standard-ms and --modulated-ms: give either it or them")
+        given |= {"standard_ms": emulate_ms, "modulated_ms": emulate_ms}
+    if layers is not None and "network" in given:
+        raise UserError(f"--layers {layers} and --network {given['network']}: give one of them")
+    networks = [given.pop("network", _DEFAULTS["network"])] if layers is None else _networks(layers, width)
+    job = read_job(None, _DEFAULTS | given, [])
+    check_picture(plot, "--plot")
+    check_writable(trace, "--trace")
+    check_picture(timeline, "--timeline")
+
+    from pipepita.display import progress
+    from pipepita.measurement.several import several
+
+    with progress("measuring") as advance:
+        found = several(networks, job, rounds=rounds, seconds=seconds, progress=advance)
+    summaries = [one.summary for one in found]
+    if plot is not None:
+        from pipepita.measurement.show import plot as draw_plot
+
+        draw_plot(summaries, plot)
+    last = found[-1]
+    if trace is not None:
+        from pipepita.timeline import trace as traces
+
+        traces.write(last.timelines, trace)
+    if timeline is not None:
+        from pipepita.timeline import gantt
+
+        periods = {name: row["period_ms"] for name, row in last.summary["schedules"].items()}
+        gantt.draw({f"{name}: {periods[name]:.3g} ms a sample": t for name, t in last.timelines.items()}, timeline)
+    if as_json:
+        print(json.dumps(summaries[0] if layers is None else {"networks": summaries}))
+        return
+    from pipepita.measurement.show import show
+
+    show(summaries)
+
+
+def _networks(layers: str, width: int) -> list[str]:
+    try:
+        depths = [int(depth) for depth in layers.split(",")]
+    except ValueError:
+        depths = [0]
+    if min(depths) < 2:
+        raise UserError(f"--layers {layers}: whole numbers of at least 2, like 2,4,8,16")
+    return [f"fc:{width}x{depth - 1}" for depth in depths]

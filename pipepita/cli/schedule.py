@@ -1,0 +1,51 @@
+"""`pipepita schedule`."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from pipepita.cli.options import JSON_HELP
+
+
+def schedule(
+    layers: Annotated[int, typer.Option(help="layers of the network")] = 4,
+    schedule: Annotated[str, typer.Option(help="locked, relaxed or streaming")] = "relaxed",
+    window: Annotated[int | None, typer.Option(help="samples in flight (streaming)")] = None,
+    modulate: Annotated[str, typer.Option(help="input: up the chain; all: every layer at once")] = "input",
+    samples: Annotated[int, typer.Option(help="samples to show")] = 4,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Show who does what in each slot, when every pass of every layer takes one slot."""
+    from pipepita.clock import clock
+    from pipepita.errors import unknown
+    from pipepita.rules.pepita import MODULATES
+    from pipepita.schedule import locked, make
+
+    if modulate not in MODULATES:
+        raise unknown("modulate", modulate, MODULATES)
+    chosen = make(schedule, layers, window)
+    broadcast = modulate == "all"
+    shown = clock(chosen, layers, samples, broadcast=broadcast)
+    settled = clock(chosen, layers, 8 * (chosen.window + layers), broadcast=broadcast).period
+    baseline = clock(locked(), layers, 8, broadcast=broadcast).period
+    if as_json:
+        rows = [[str(cell) if cell else None for cell in row] for row in shown.rows]
+        print(json.dumps({
+            "schedule": chosen.name, "window": chosen.window, "layers": layers, "modulate": modulate, "rows": rows,
+            "period_slots": settled, "locked_period_slots": baseline,
+        }))  # fmt: skip
+        return
+    width = max(len(str(cell)) for row in shown.rows for cell in row if cell)
+    print(" " * 10 + " ".join(f"{slot:<{width}}" for slot in range(len(shown.rows[0]))).rstrip())
+    for number, row in enumerate(shown.rows, 1):
+        print(
+            f"layer {number:<4}"
+            + " ".join(f"{cell!s:<{width}}" if cell else "." + " " * (width - 1) for cell in row).rstrip()
+        )
+    print(
+        f"{chosen.name}, window {chosen.window}: one sample every {settled:g} slots; locked: {baseline:g} "
+        f"({baseline / settled:.2f} times as fast, if every layer has a device of its own)"
+    )

@@ -1,0 +1,79 @@
+"""`pipepita train` and `pipepita evaluate`."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipepita.cli.options import JSON_HELP, show, with_job_options
+from pipepita.job import Job, read_job
+
+INTERRUPTED = 130  # the shell's code for Ctrl-C
+
+
+@with_job_options()
+def train(
+    job: Annotated[Path | None, typer.Argument(help="a TOML file of options", show_default=False)] = None,
+    *,
+    assign: Annotated[list[str] | None, typer.Option("--set", help="key=value, over the file and the options")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    **given: Any,
+) -> None:
+    """Train a network. Without options: digits, one hidden layer of 1024, one Ray actor a layer."""
+    settings = read_job(job, {k: v for k, v in given.items() if v is not None}, assign or [])
+    from pipepita.data import load
+    from pipepita.display import display
+    from pipepita.interrupt import Interrupt
+    from pipepita.network import spec
+    from pipepita.training import train as run
+
+    data = load(settings.dataset, data_dir=settings.data_dir, download=settings.download)
+    model = spec.build(
+        settings.network, data.item_shape, data.classes,
+        activation=settings.activation, dropout=settings.dropout, normal=settings.normalize,
+    )  # fmt: skip
+    options = settings.options().model_dump()
+    options["run_dir"] = settings.run_dir or _run_dir(settings)
+    about = {"network": settings.network, "data_dir": str(settings.data_dir) if settings.data_dir else None}
+    with Interrupt() as stop:
+        result = run(
+            model,
+            data,
+            rule=settings.make_rule(),
+            engine=settings.engine,
+            observer=display(),
+            stop=stop,
+            about=about,
+            **options,
+        )
+    summary = {key: value for key, value in result.summary.items() if key != "data_dir"}
+    show(summary, as_json, "trained" if not result.interrupted else "interrupted")
+    if result.interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def _run_dir(job: Job) -> Path:
+    words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{Path(job.dataset).name}-{job.network}").strip("-")
+    stem = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{words}"
+    path, again = stem, 1
+    while path.exists():
+        again += 1
+        path = stem.with_name(f"{stem.name}-{again}")
+    return path
+
+
+def evaluate(
+    run_dir: Annotated[Path, typer.Argument(help="a run folder", show_default=False)],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="where the data sets are, if not where the run found them")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Measure a run's last checkpoint again."""
+    from pipepita.evaluation import evaluate as run
+
+    show(run(run_dir, data_dir=data_dir), as_json, "evaluated")

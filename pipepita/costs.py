@@ -1,0 +1,60 @@
+"""What each layer costs, measured: its passes and its update, in process and one after the other."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from pipepita.clock import Cost
+from pipepita.coordinator import Coordinator
+from pipepita.engines.local import LocalEngine
+from pipepita.engines.wiring import Plan
+from pipepita.schedule import relaxed
+from pipepita.stage import StageSpec
+from pipepita.timeline.recorder import PASS, UPDATE, Spans
+
+_SAMPLES = 24
+_WARM_UP = 8
+
+
+def measured_costs(stage: StageSpec, batch_size: int, samples: int = _SAMPLES) -> list[Cost]:
+    """Milliseconds of each layer of `stage`, which must hold the whole network: medians over some samples.
+
+    They are random items of the right shape, and the layers end as they were. On a CPU or GPU as `stage` says; an
+    emulated device's pace counts.
+    """
+    before = [[parameter.clone() for parameter in layer.parameters] for layer in stage.layers]
+    steps = samples + _WARM_UP
+    source = torch.Generator().manual_seed(stage.seed)
+    x = torch.rand(batch_size, *stage.layers[0].in_shape, generator=source)
+    y = torch.randint(stage.classes, (batch_size,), generator=source)
+    schedule = relaxed()
+    still = dataclasses.replace(stage, lr=0.0)  # so that nothing can diverge; an update costs the same at every rate
+    pipeline = LocalEngine("cpu").open(Plan([still], schedule, batch_size, record=steps))
+    try:
+        coordinator = Coordinator(pipeline, schedule, stage.rule.passes, batch_size=batch_size)
+        for epoch in range(steps):
+            coordinator.train_epoch(x, y, epoch, 0.0)
+        (spans,) = pipeline.timeline()
+    finally:
+        pipeline.close()
+    for layer, parameters in zip(stage.layers, before, strict=True):
+        for parameter, value in zip(layer.parameters, parameters, strict=True):
+            parameter.copy_(value)
+    first, second = stage.rule.passes[0], stage.rule.passes[-1]
+    return [
+        Cost(
+            _median(spans, PASS, first, layer.number),
+            _median(spans, PASS, second, layer.number),
+            _median(spans, UPDATE, second, layer.number),
+        )
+        for layer in stage.layers
+    ]
+
+
+def _median(spans: Spans, phase: int, name: str, layer: int) -> float:
+    rows = spans.of(phase, name, layer)
+    rows = rows[rows["step"] >= _WARM_UP]
+    return float(np.median(rows["end"] - rows["begin"])) / 1e6

@@ -1,0 +1,113 @@
+"""Emulated devices: layers that take at least a given time for each pass, by waiting.
+
+So L slow devices can be shown on two cores: a waiting process needs none. What travels and what is learnt stay real.
+
+A pass begins when its message is there and the device is free, and is sent on when its time is over:
+
+    message sent  |<------- pace ------->| sent on
+       wake up, compute, wait ...........
+
+so waking up and computing on this host count as part of the pass, as they would on the device itself, and an update
+belongs to the pass before it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from pipepita.errors import UserError
+from pipepita.layers.layer import Layer
+from pipepita.rules.rule import Learner, Product
+
+# A sleeper wakes late, and cold: it sleeps until shortly before and spins for the rest.
+_SPIN_SECONDS = 0.0003
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long one layer takes at least: seconds a standard and a modulated pass (its update included)."""
+
+    standard: float
+    modulated: float
+
+
+class Device:
+    """The time of one emulated device, in seconds of this host's monotonic clock."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+
+    def arrives(self, sent: int) -> None:
+        """The next pass has its message, sent at `sent` nanoseconds, or just now where that is 0."""
+        self._now = max(self._now, sent / 1e9 if sent else time.perf_counter())
+
+    def takes(self, seconds: float) -> None:
+        """Waits until a pass that began at the device's time has taken so long."""
+        due = self._now + seconds
+        left = due - time.perf_counter() - _SPIN_SECONDS
+        if left > 0:
+            time.sleep(left)
+        while (now := time.perf_counter()) < due:
+            pass
+        # a host too slow for the device makes the device slower
+        self._now = due if now - due < _SPIN_SECONDS else now
+
+
+class PacedLearner:
+    """A learner whose passes end no sooner than its pace allows. Evaluations are not slowed down."""
+
+    def __init__(self, learner: Learner, pace: Pace, device: Device) -> None:
+        self._learner, self._pace, self._device = learner, pace, device
+        self.layer: Layer = learner.layer
+
+    def standard(self, step: int, x: Tensor) -> Tensor:
+        out = self._learner.standard(step, x)
+        self._device.takes(self._pace.standard)
+        return out
+
+    def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
+        out = self._learner.second(step, arriving, error)
+        self._device.takes(self._pace.modulated)
+        return out
+
+    def product(self, step: int) -> Product:
+        return self._learner.product(step)
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        return self._learner.evaluate(x)
+
+    def fixed(self) -> dict[str, Tensor]:
+        return self._learner.fixed()
+
+
+def read_milliseconds(text: str, option: str) -> list[float]:
+    """`"10"` or `"10,10,40"` as seconds; `UserError` where one is no number between 0 and a minute."""
+    try:
+        seconds = [float(part) / 1000 for part in text.split(",")]
+    except ValueError:
+        seconds = [-1.0]
+    if not all(0 <= value <= 60 and math.isfinite(value) for value in seconds):
+        raise UserError(
+            f"{option} {text!r}: milliseconds between 0 and 60000, one number or one a layer, like 10,10,40"
+        )
+    return seconds
+
+
+def paces(standard: str | None, modulated: str | None, layers: int) -> list[Pace | None]:
+    """One pace a layer from the texts of the two options; None where neither is given.
+
+    `UserError` for what cannot be read, or for a list that is not one number a layer.
+    """
+    if standard is None and modulated is None:
+        return [None] * layers
+    columns = []
+    for option, text in (("standard_ms", standard), ("modulated_ms", modulated)):
+        seconds = read_milliseconds("0" if text is None else text, option)
+        if len(seconds) not in (1, layers):
+            raise UserError(f"{option} {text!r}: {len(seconds)} numbers for {layers} layers: one, or one a layer")
+        columns.append(seconds * layers if len(seconds) == 1 else seconds)
+    return [Pace(s, m) for s, m in zip(*columns, strict=True)]

@@ -1,0 +1,92 @@
+"""From timed runs to figures: medians over rounds, percentiles over samples, and the distance to the ceiling."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipepita.measurement.contender import Run
+from pipepita.result import quantiles
+from pipepita.timeline.reading import Timeline
+
+SCHEDULE_ORDER = ("locked", "relaxed", "streaming")
+
+
+@dataclass
+class Latency:
+    """What `latency` found. summary: what `--json` prints. timelines: of each schedule's last run, by its name."""
+
+    summary: dict[str, Any]
+    timelines: dict[str, Timeline] = field(repr=False)
+    firsts: dict[str, int] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Closed:
+    """What the closed form says of one schedule: its period, and its speed-up over locked.
+
+    speedup_with_hops: the same with every hop as long as it was measured; locked pays for the most of them.
+    """
+
+    period_ms: float
+    speedup: float
+    speedup_with_hops: float
+
+
+def median_hop_ms(runs: Sequence[Run]) -> float:
+    """A hop between two stages, from the begin of its sending until it is in hand; 0 where there is none."""
+    parts = [_pooled(runs, lambda r, key=key: r.timeline.hops_ms(r.first)[key]) for key in ("send", "wake")]
+    return float(np.median(np.sum(parts, axis=0))) if parts[0] else 0.0
+
+
+def schedule_figures(
+    runs: Sequence[Run], baseline: Sequence[Run], *, window: int, batch_size: int, layers: int, closed: Closed,
+) -> dict[str, Any]:  # fmt: skip
+    """One schedule's entry: `runs` a round each, `baseline` locked's runs of the same rounds."""
+    period = statistics.median(run.period_ms for run in runs)
+    gains = [base.period_ms / run.period_ms for base, run in zip(baseline, runs, strict=True)]
+    last = runs[-1]
+    stages = range(len(last.timeline.stages))
+    hops = {key: _pooled(runs, lambda r, key=key: r.timeline.hops_ms(r.first)[key]) for key in ("send", "wake")}
+    return {
+        "window": window,
+        "period_ms": round(period, 4),
+        "items_per_second": round(1000 * batch_size / period, 1),
+        "latency_ms": {
+            "prediction": quantiles(_pooled(runs, lambda r: r.timeline.prediction_ms(r.first))),
+            "update": quantiles(_pooled(runs, lambda r: r.timeline.update_ms(r.first))),
+        },
+        "lock_ms": [
+            _median(_pooled(runs, lambda r, layer=layer: r.timeline.lock_ms(layer, r.first)))
+            for layer in range(1, layers + 1)
+        ],
+        "speedup": round(statistics.median(gains), 4),
+        "speedup_range": [round(min(gains), 4), round(max(gains), 4)],
+        "closed_form_ms": round(closed.period_ms, 4),
+        "ceiling": round(closed.speedup, 4),
+        "ceiling_with_hops": round(closed.speedup_with_hops, 4),
+        "efficiency": round(closed.period_ms / period, 4),
+        "stage_ms": [_means([run.timeline.shares_ms(stage, run.first) for run in runs]) for stage in stages],
+        "hop_ms": {
+            "send": quantiles(hops["send"]),
+            "wake": quantiles(hops["wake"]),
+            "waited_for": len(hops["wake"]),
+        },
+    }
+
+
+def _pooled(runs: Sequence[Run], figures: Any) -> list[float]:
+    return [float(value) for run in runs for value in figures(run)]
+
+
+def _median(values: list[float]) -> float | None:
+    return round(float(np.median(values)), 4) if values else None
+
+
+def _means(rounds: list[dict[str, float]]) -> dict[str, float]:
+    keys = dict.fromkeys(key for shares in rounds for key in shares)
+    return {key: round(statistics.median(shares.get(key, 0.0) for shares in rounds), 4) for key in keys}

@@ -1,0 +1,86 @@
+"""A few samples in steady state as a Gantt picture, in which relaxed update locking can be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipepita.timeline.reading import Timeline
+from pipepita.timeline.recorder import PASS, SEND, UPDATE
+
+_SAMPLES = 4
+_COLOURS = ("tab:blue", "tab:orange", "tab:purple")
+_UPDATE_COLOUR, _SEND_COLOUR = "tab:green", "0.6"
+
+
+def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPLES) -> None:
+    """One panel a schedule, all on one scale, so that a shorter period is a narrower rhythm; PNG by default.
+
+    timelines: by the words over each panel. Shows about `samples` samples from the middle of each.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
+    rows = max(len(timeline.stages) for timeline in timelines.values())
+    figure = Figure(figsize=(12, len(timelines) * (0.7 + 0.32 * (rows + 1))), layout="constrained")
+    panels = figure.subplots(len(timelines), 1, squeeze=False)[:, 0]
+    widths = []
+    for axes, (title, timeline) in zip(panels, timelines.items(), strict=True):
+        widths.append(_panel(axes, title, timeline, samples))
+    for axes in panels:
+        axes.set_xlim(0, max(widths))
+    panels[-1].set_xlabel("milliseconds")
+    passes = next(iter(timelines.values())).passes
+    legend = [Patch(color=colour, label=f"{name} pass") for name, colour in zip(passes, _COLOURS, strict=False)]
+    legend += [Patch(color=_UPDATE_COLOUR, label="update"), Patch(color=_SEND_COLOUR, label="send")]
+    figure.legend(handles=legend, loc="outside upper right", ncols=len(legend), fontsize=8, frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def _panel(axes: Any, title: str, timeline: Timeline, samples: int) -> float:
+    """Draws one timeline; returns how many milliseconds its samples take."""
+    begin, end = _interval(timeline, samples)
+    for row, spans in enumerate(timeline.stages):
+        inside = spans.rows[(spans.rows["end"] > begin) & (spans.rows["begin"] < end)]
+        for phase, step, name, left, right in _blocks(inside):
+            colour = {UPDATE: _UPDATE_COLOUR, SEND: _SEND_COLOUR}.get(phase)
+            colour = colour or _COLOURS[timeline.passes.index(spans.names[name]) % len(_COLOURS)]
+            # the coordinator's count of samples is long: its last digits tell them apart
+            x, width = (left - begin) / 1e6, (right - left) / 1e6
+            axes.barh(row, width, left=x, height=0.8, color=colour, alpha=0.55 + 0.45 * (step % 2))
+            if phase == PASS and width > (end - begin) / 1e6 / 60 and x >= 0:
+                axes.text(
+                    x + width / 2, row, str(step % 1000), ha="center", va="center", fontsize=7, color="w", clip_on=True
+                )
+    axes.set_yticks(range(len(timeline.stages)), [f"stage {row}" for row in range(len(timeline.stages))], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_title(title, loc="left", fontsize=9)
+    return (end - begin) / 1e6
+
+
+def _interval(timeline: Timeline, samples: int) -> tuple[int, int]:
+    """From the admission of a sample in the middle to the admission of the one `samples` later, nanoseconds."""
+    first = timeline.stages[0].of(PASS, timeline.passes[0])
+    lowest = first["layer"].min() if len(first) else 0
+    begins = np.sort(first["begin"][first["layer"] == lowest])
+    if len(begins) < 2:
+        return (int(begins[0]), int(begins[0]) + 1) if len(begins) else (0, 1)
+    middle = max(0, (len(begins) - samples) // 2)
+    return int(begins[middle]), int(begins[min(len(begins) - 1, middle + samples)])
+
+
+def _blocks(rows: np.ndarray) -> list[tuple[int, int, int, int, int]]:
+    """(phase, step, name, begin, end) with a stage's layers of one pass joined; waiting is left out."""
+    found: list[tuple[int, int, int, int, int]] = []
+    for row in rows:
+        phase, step, name = int(row["phase"]), int(row["step"]), int(row["name"])
+        if phase not in (PASS, UPDATE, SEND):
+            continue
+        if found and found[-1][:3] == (phase, step, name):
+            found[-1] = (*found[-1][:4], int(row["end"]))
+        else:
+            found.append((phase, step, name, int(row["begin"]), int(row["end"])))
+    return found

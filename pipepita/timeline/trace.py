@@ -1,0 +1,105 @@
+"""Timelines as Chrome trace events, which Perfetto (ui.perfetto.dev) opens.
+
+One row a stage and one for the coordinator; passes coloured by name, with the sample's number; arrows along messages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipepita.timeline.reading import Timeline
+from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, UPDATE, Spans
+
+# Names of the trace viewer's palette: https://chromium.googlesource.com/catapult/+/HEAD/tracing/tracing/base
+_COLOURS = ("thread_state_running", "thread_state_iowait", "rail_animation")
+_UPDATE_COLOUR, _WAIT_COLOUR, _SEND_COLOUR = "good", "grey", "generic_work"
+
+
+def write(timelines: Mapping[str, Timeline], path: Path) -> None:
+    """Writes one JSON object with a process for each timeline, under its title; overwrites."""
+    found = [
+        event for pid, (title, timeline) in enumerate(timelines.items()) for event in _events(title, timeline, pid)
+    ]
+    path.write_text(json.dumps({"traceEvents": found, "displayTimeUnit": "ms"}))
+
+
+def _events(title: str, timeline: Timeline, pid: int) -> Iterator[dict[str, Any]]:
+    rows = [timeline.coordinator, *timeline.stages]
+    start = min((int(spans.rows["begin"].min()) for spans in rows if len(spans.rows)), default=0)
+    yield _label("process_name", pid, 0, title)
+    for row, spans in enumerate(rows):
+        yield _label("thread_name", pid, row, "coordinator" if row == 0 else f"stage {row - 1}{_holds(spans)}")
+        yield {"ph": "M", "name": "thread_sort_index", "pid": pid, "tid": row, "args": {"sort_index": row}}
+        for span in spans.rows:
+            yield {**_slice(spans, span, start, timeline.passes), "pid": pid, "tid": row}
+    for arrow in _arrows(timeline, start):
+        yield {**arrow, "id": f"{pid}.{arrow['id']}", "pid": pid}
+
+
+def _label(kind: str, pid: int, row: int, text: str) -> dict[str, Any]:
+    return {"ph": "M", "name": kind, "pid": pid, "tid": row, "args": {"name": text}}
+
+
+def _holds(spans: Spans) -> str:
+    layers = sorted(set(spans.rows["layer"].tolist()) - {0})
+    if not layers:
+        return ""
+    return f" (layer {layers[0]})" if len(layers) == 1 else f" (layers {layers[0]} to {layers[-1]})"
+
+
+def _slice(spans: Spans, span: np.void, start: int, passes: tuple[str, ...]) -> dict[str, Any]:
+    name, phase, step = spans.names[int(span["name"])], int(span["phase"]), int(span["step"])
+    words = {
+        RECEIVE: (f"wait {name} {step}", _WAIT_COLOUR),
+        PASS: (f"{name} {step}", _COLOURS[passes.index(name) % len(_COLOURS)]),
+        UPDATE: (f"update {step}", _UPDATE_COLOUR),
+        SEND: (f"send {name} {step}", _SEND_COLOUR),
+        OTHER: (f"gather {step}", _WAIT_COLOUR),
+    }
+    text, colour = words[phase]
+    arguments = {"sample": step, **({"layer": int(span["layer"])} if span["layer"] else {})}
+    return {
+        "ph": "X", "name": text, "cat": name, "cname": colour, "args": arguments,
+        "ts": (int(span["begin"]) - start) / 1000, "dur": (int(span["end"]) - int(span["begin"])) / 1000,
+    }  # fmt: skip
+
+
+def _arrows(timeline: Timeline, start: int) -> Iterator[dict[str, Any]]:
+    """From the middle of each send to the end of the receive that took it."""
+    number = 0
+    for name, sender, sent, receiver, received in _messages(timeline):
+        for step in sorted(sent.keys() & received.keys()):
+            number += 1
+            common = {"cat": name, "name": f"{name} {step}", "id": number}
+            begin, end = int(sent[step]["begin"]), int(sent[step]["end"])
+            # a slice must enclose each end of an arrow: the receive's last instant would lie on its border
+            arrival = max(begin, int(received[step]["end"]) - 1)
+            yield {"ph": "s", **common, "tid": sender, "ts": ((begin + end) / 2 - start) / 1000}
+            yield {"ph": "f", "bp": "e", **common, "tid": receiver, "ts": (arrival - start) / 1000}
+
+
+def _messages(timeline: Timeline) -> Iterator[tuple[str, int, dict[int, np.void], int, dict[int, np.void]]]:
+    """(pass, sending row, its sends by step, receiving row, its receives by step) of every pair that talks."""
+    rows = [timeline.coordinator, *timeline.stages]
+    admit, answer = timeline.passes[0], timeline.passes[-1]
+    sends = [{name: _by_step(spans, SEND, name) for name in timeline.passes} for spans in rows]
+    receives = [{name: _by_step(spans, RECEIVE, name) for name in timeline.passes} for spans in rows]
+    last = len(rows) - 1
+    yield admit, 0, sends[0][admit], 1, receives[1][admit]
+    for row in range(1, last):
+        for name in timeline.passes:
+            yield name, row, sends[row][name], row + 1, receives[row + 1][name]
+    # the output's arrival is what the coordinator waits for before it can answer
+    yield admit, last, sends[last][admit], 0, receives[0][answer]
+    for row in range(1, last + 1):
+        if row == 1 or not sends[row - 1].get(answer):  # nothing from below: this stage begins from the error
+            yield answer, 0, sends[0][answer], row, receives[row][answer]
+
+
+def _by_step(spans: Spans, phase: int, name: str) -> dict[int, np.void]:
+    return {int(row["step"]): row for row in spans.of(phase, name)}

@@ -1,0 +1,105 @@
+"""The measurement on real actors; what it measures is for `bench/`, that it is complete and consistent is for here."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import pipepita as pp
+from pipepita.measurement import show
+from pipepita.network import spec
+
+
+@pytest.fixture(scope="module")
+def found(ray_engine) -> pp.Latency:
+    model = spec.build("fc:32x3", (784,), 10)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    found = pp.latency(model, "random:784", stages=3, batch_size=4, rounds=2, seconds=0.02, engine=ray_engine)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    return found
+
+
+def test_every_schedule_has_every_figure(found):
+    summary = json.loads(json.dumps(found.summary))
+    assert summary["layers"] == 4
+    assert sum(summary["stages"]) == 4
+    assert list(summary["schedules"]) == ["locked", "relaxed", "streaming"]
+    for row in summary["schedules"].values():
+        assert row["period_ms"] > 0
+        assert row["items_per_second"] == pytest.approx(1000 * 4 / row["period_ms"], rel=0.01)
+        assert len(row["lock_ms"]) == 4
+        assert all(value is not None for value in row["lock_ms"])
+        for kind in ("prediction", "update"):
+            p50, p95, p99 = (row["latency_ms"][kind][f"p{q}"] for q in (50, 95, 99))
+            assert 0 < p50 <= p95 <= p99
+        assert row["latency_ms"]["prediction"]["p50"] < row["latency_ms"]["update"]["p50"]
+        assert row["efficiency"] == pytest.approx(row["closed_form_ms"] / row["period_ms"], rel=0.01)
+        low, high = row["speedup_range"]
+        assert low <= row["speedup"] <= high
+        assert len(row["stage_ms"]) == 3
+        assert {"receive", "standard", "modulated", "update"} <= set(row["stage_ms"][0])
+    assert [row["window"] for row in summary["schedules"].values()] == [1, 1, 2]
+    assert summary["schedules"]["locked"]["speedup"] == summary["schedules"]["locked"]["ceiling"] == 1
+    assert summary["in_process"]["one_thread_ms"] > 0
+    assert summary["in_process"]["all_threads_ms"] > 0
+    assert summary["one_stage"]["over_in_process"] > 0
+    assert summary["machine"]["cores"] >= 1
+
+
+def test_timelines_of_every_schedule(found):
+    assert list(found.timelines) == ["locked", "relaxed", "streaming"]
+    for name, timeline in found.timelines.items():
+        assert len(timeline.stages) == 3
+        first = found.firsts[name]
+        assert len(timeline.prediction_ms(first)) == len(timeline.update_ms(first)) >= 16
+
+
+def test_tables_and_plot(found, tmp_path, capsys):
+    summary = {"network": "fc:32x3", **found.summary}
+    show.show([summary])
+    printed = capsys.readouterr().out
+    for words in ("fc:32x3", "speed-up over locked", "ceiling", "waiting", "in one process"):
+        assert words in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    show.plot([summary, {**summary, "layers": 8}], tmp_path / "plot.png")
+    assert (tmp_path / "plot.png").stat().st_size > 5000
+
+
+def test_emulated_devices(ray_engine):
+    model = spec.build("fc:8x2", (20,), 10)
+    found = pp.latency(
+        model,
+        "random:20",
+        rounds=1,
+        seconds=0.01,
+        batch_size=1,
+        engine=ray_engine,
+        standard_ms="2",
+        modulated_ms="1,2,4",
+    ).summary
+    assert found["emulated"]
+    assert found["in_process"] is None
+    costs = [(cost["standard"], cost["modulated"]) for cost in found["layer_costs_ms"]]
+    assert costs == [(2, 1), (2, 2), (2, 4)]
+    locked, relaxed = (found["schedules"][name]["closed_form_ms"] for name in ("locked", "relaxed"))
+    assert (locked, relaxed) == (3 * 2 + 1 + 2 + 4, 1 + 2 + 4 + 2)  # the next sample catches up with the slow layer
+    for row in found["schedules"].values():
+        assert row["period_ms"] >= 0.95 * row["closed_form_ms"]  # waiting can only make it longer
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"rounds": 0}, "0 rounds"),
+        ({"seconds": 0.0}, "0.0 s"),
+        ({"window": 0}, "window 0"),
+        ({"stages": 9}, "9 stages for 3 layers"),
+        ({"standard_ms": "1,2"}, "2 numbers for 3 layers"),
+        ({"epochs": 3}, "epochs"),
+    ],
+)
+def test_what_cannot_be_measured(ray_engine, options, words):
+    with pytest.raises(pp.UserError, match=words):
+        pp.latency(spec.build("fc:8x2", (20,), 10), "random:20", engine=ray_engine, **options)

@@ -1,0 +1,72 @@
+import time
+
+import pytest
+import torch
+
+import pipepita as pp
+from pipepita.emulation import Device, Pace, paces
+from pipepita.errors import UserError
+from pipepita.network import spec
+
+
+def test_one_number_or_one_a_layer():
+    assert paces(None, None, 3) == [None] * 3
+    assert paces("10", None, 2) == [Pace(0.01, 0.0)] * 2
+    assert paces("10", "20,40", 2) == [Pace(0.01, 0.02), Pace(0.01, 0.04)]
+
+
+@pytest.mark.parametrize("text", ["", "ten", "-1", "nan", "inf", "60001", "1,,2", "1,2"])
+def test_refuses_what_is_no_time(text):
+    with pytest.raises(UserError, match="standard_ms"):
+        paces(text, None, 3)
+
+
+def test_a_pass_begins_when_its_message_was_sent_and_the_device_is_free():
+    """Time that has passed since counts; a device that is busy until later adds its own."""
+    device, now = Device(), time.perf_counter()
+    device.arrives(int((now - 0.01) * 1e9))
+    device.takes(0.02)
+    assert time.perf_counter() >= now + 0.01
+    device.arrives(int((now - 0.01) * 1e9))  # it came while the device was busy
+    device.takes(0.02)
+    assert time.perf_counter() >= now + 0.03
+
+
+def test_a_slow_host_is_never_faster_than_the_device():
+    device = Device()
+    device.arrives(0)
+    began = time.perf_counter()
+    time.sleep(0.02)
+    device.takes(0.01)
+    device.arrives(int(began * 1e9))
+    device.takes(0.01)
+    assert time.perf_counter() - began >= 0.03
+
+
+def test_emulation_changes_no_weight(few_digits):
+    digests = [
+        pp.train(
+            spec.build("fc:16x2", few_digits.item_shape, 10),
+            few_digits,
+            engine="local",
+            epochs=1,
+            batch_size=50,
+            **slow,
+        ).weights_sha256
+        for slow in ({}, {"standard_ms": "1,2,3", "modulated_ms": "2"})
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_every_pass_takes_at_least_its_time(few_digits):
+    began = time.perf_counter()
+    model = spec.build("fc:8", few_digits.item_shape, 10)
+    result = pp.train(model, few_digits, engine="local", epochs=1, batch_size=50, standard_ms="10", modulated_ms="5,15")
+    assert result.steps == 3
+    assert time.perf_counter() - began >= 3 * (10 + 10 + 5 + 15) / 1000
+
+
+def test_wrong_number_of_layers(few_digits):
+    with pytest.raises(UserError, match="2 numbers for 3 layers"):
+        pp.train(spec.build("fc:8x2", (1, 8, 8), 10), few_digits, engine="local", epochs=1, standard_ms="1,2")
+    assert torch.get_num_threads() >= 1

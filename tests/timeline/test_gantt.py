@@ -1,0 +1,32 @@
+from matplotlib.image import imread
+
+from pipepita.timeline import gantt
+from pipepita.timeline.recorder import PASS, SEND, UPDATE
+
+
+def test_blocks_join_a_stage_s_layers_and_leave_waiting_out(timeline):
+    blocks = gantt._blocks(timeline.stages[0].rows)
+    standard, modulated = (timeline.stages[0].names.index(name) for name in timeline.passes)
+    ms = 1_000_000
+    assert blocks[:4] == [
+        (PASS, 0, standard, 4 * ms, 8 * ms),
+        (SEND, 0, standard, 8 * ms, 9 * ms),
+        (PASS, 0, modulated, 18 * ms, 20 * ms),
+        (SEND, 0, modulated, 20 * ms, 21 * ms),
+    ]
+    assert blocks[4] == (UPDATE, 0, modulated, 21 * ms, 25 * ms)
+    assert len(blocks) == 10
+
+
+def test_interval_is_from_one_admission_to_another(timeline):
+    assert gantt._interval(timeline, 1) == (4_000_000, 44_000_000)
+
+
+def test_a_panel_a_schedule(timeline, tmp_path):
+    for titles in (["relaxed"], ["locked", "relaxed", "streaming"]):
+        path = tmp_path / f"{len(titles)}.png"
+        gantt.draw(dict.fromkeys(titles, timeline), path, samples=1)
+        picture = imread(path)
+        assert picture.ndim == 3
+        assert picture[..., :3].std() > 0.05  # not blank
+    assert imread(tmp_path / "3.png").shape[0] > imread(tmp_path / "1.png").shape[0]

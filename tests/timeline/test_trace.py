@@ -1,0 +1,47 @@
+import json
+
+from pipepita.timeline import trace
+
+
+def test_what_perfetto_needs(timeline, tmp_path):
+    path = tmp_path / "trace.json"
+    trace.write({"relaxed": timeline}, path)
+    events = json.loads(path.read_text())["traceEvents"]
+    rows = {event["tid"]: event["args"]["name"] for event in events if event["name"] == "thread_name"}
+    assert rows == {0: "coordinator", 1: "stage 0 (layers 1 to 2)", 2: "stage 1 (layer 3)"}
+    slices = [event for event in events if event["ph"] == "X"]
+    assert {"standard 0", "modulated 1", "update 1", "send standard 0"} <= {event["name"] for event in slices}
+    assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in slices)
+    first = next(event for event in slices if event["name"] == "standard 0")
+    assert (first["tid"], first["ts"], first["dur"], first["args"]) == (1, 4000, 2000, {"sample": 0, "layer": 1})
+
+
+def test_arrows_lead_from_sends_to_receives(timeline, tmp_path):
+    """Each begins and ends inside a slice of its row, else a viewer drops it."""
+    path = tmp_path / "trace.json"
+    trace.write({"relaxed": timeline}, path)
+    events = json.loads(path.read_text())["traceEvents"]
+    slices = [event for event in events if event["ph"] == "X"]
+    starts = {event["id"]: event for event in events if event["ph"] == "s"}
+    ends = {event["id"]: event for event in events if event["ph"] == "f"}
+    assert starts.keys() == ends.keys()
+    way = [(starts[i]["tid"], ends[i]["tid"], starts[i]["name"]) for i in starts if starts[i]["name"].endswith(" 0")]
+    assert sorted(way) == [
+        (0, 1, "modulated 0"), (0, 1, "standard 0"), (1, 2, "modulated 0"), (1, 2, "standard 0"), (2, 0, "standard 0"),
+    ]  # fmt: skip
+    for number in starts:
+        for arrow, word in ((starts[number], "send"), (ends[number], "wait")):
+            assert any(
+                s["tid"] == arrow["tid"] and s["name"].startswith(word) and s["ts"] <= arrow["ts"] <= s["ts"] + s["dur"]
+                for s in slices
+            )
+        assert starts[number]["ts"] <= ends[number]["ts"]
+
+
+def test_several_schedules_side_by_side(timeline, tmp_path):
+    path = tmp_path / "trace.json"
+    trace.write({"locked": timeline, "relaxed": timeline}, path)
+    events = json.loads(path.read_text())["traceEvents"]
+    names = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
+    assert names == {0: "locked", 1: "relaxed"}
+    assert len({event["id"] for event in events if event["ph"] == "s"}) == 2 * 10
