@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import itertools
 import json
 import statistics
 import sys
@@ -51,16 +53,29 @@ def note(text: str) -> None:
 
 
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """A Markdown table on stdout, or one JSON object with the machine."""
+    """Markdown on stdout, or one JSON object with the machine.
+
+    A cell is a number, a text, a list of them, or a dataclass: its text in a table, its fields in JSON.
+    """
     if as_json:
-        print(json.dumps({"machine": machine(), "rows": rows}))
+        print(json.dumps({"machine": machine(), "rows": rows}, default=dataclasses.asdict))
         return
     print(f"{machine()}\n", file=sys.stderr)
-    print("| " + " | ".join(rows[0]) + " |")
-    print("|" + "---|" * len(rows[0]))
-    for row in rows:
-        print(
-            "| "
-            + " | ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values())
-            + " |"
-        )
+    print(markdown(rows))
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """A table for each run of rows with the same columns."""
+    tables = []
+    for columns, group in itertools.groupby(rows, key=tuple):
+        head = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+        tables.append("\n".join([*head, *("| " + " | ".join(map(_cell, row.values())) + " |" for row in group)]))
+    return "\n\n".join(tables)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

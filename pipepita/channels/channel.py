@@ -62,6 +62,7 @@ class Wire:
 
     capacity: messages; slot_bytes: the largest tensor. 2 x window messages are enough for no ring of channels to
     deadlock: the outlet to the coordinator never fills up, so the last stage never blocks, so the one before it...
+    spin: seconds that the receiver keeps looking before it sleeps; only where a core has nothing else to do.
     """
 
     name: str
@@ -69,3 +70,4 @@ class Wire:
     target: int
     capacity: int
     slot_bytes: int
+    spin: float = 0.0

@@ -13,6 +13,7 @@ from torch import Tensor
 from pipepita import loop
 from pipepita.channels.channel import Inlet, Message, Outlet, Wire
 from pipepita.channels.transports import Address, Listener, connect, host
+from pipepita.machine import cores
 from pipepita.schedule import Schedule
 from pipepita.stage import Stage, StageSpec, compute_mode
 from pipepita.timeline.recorder import Spans, stage_recorder
@@ -28,9 +29,9 @@ class StageActor:
         self._listeners: dict[str, Listener] = {}
         self._outlets: dict[str, Outlet] = {}
 
-    def where(self) -> tuple[str, str]:
-        """(identity of the host, address of the node), for choosing transports."""
-        return host(), ray.util.get_node_ip_address()
+    def where(self) -> tuple[str, str, int]:
+        """(identity of the host, address of the node, cores to use), for choosing transports and how to wait."""
+        return host(), ray.util.get_node_ip_address(), cores()
 
     def build(self, spec: StageSpec, schedule: Schedule, record: int) -> None:
         """A new stage, which keeps a timeline of `record` samples; whatever the actor held before is gone."""

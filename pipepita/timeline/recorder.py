@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,9 @@ import numpy as np
 
 RECEIVE, PASS, UPDATE, SEND, OTHER = range(5)
 PHASES = ("receive", "pass", "update", "send", "other")
-_ROW = struct.Struct("6q")
+_START = len(PHASES)  # not a span: the mark that the next one begins at
+_LAP = struct.Struct("5q")
+_LAP_DTYPE = np.dtype([(field, np.int64) for field in ("phase", "name", "layer", "step", "end")])
 _DTYPE = np.dtype([(field, np.int64) for field in ("phase", "name", "layer", "step", "begin", "end")])
 
 
@@ -49,48 +52,74 @@ class Spans:
 
 
 class Recorder:
-    """Keeps the latest `capacity` spans (48 bytes each). A lap takes about a third of a microsecond."""
+    """Keeps the latest `capacity` laps, 40 bytes each. A lap takes about a sixth of a microsecond.
+
+    lap(phase, name, step, layer=0): a span from the last lap (or `start`) until now.
+    """
+
+    lap: Callable[..., None]
 
     def __init__(self, capacity: int) -> None:
-        self._memory = bytearray(_ROW.size * capacity)
-        self._capacity, self._count, self._last = capacity, 0, 0
+        # a lap more than spans: each begins where the one before it ended
+        self._memory = bytearray(_LAP.size * (capacity + 1))
         self._names: dict[str, int] = {}
+        self._count = 0
+        self.lap = self._make_lap()
+
+    def _make_lap(self) -> Callable[..., None]:
+        """A closure, which is quicker than a method: it runs several times a pass."""
+        memory, names, size = self._memory, self._names, _LAP.size
+        pack, clock, whole = _LAP.pack_into, time.perf_counter_ns, len(self._memory)
+        offset = 0
+
+        def lap(phase: int, name: str, step: int, layer: int = 0) -> None:
+            nonlocal offset
+            number = names.get(name)
+            if number is None:
+                number = names[name] = len(names)
+            pack(memory, offset, phase, number, layer, step, clock())
+            offset += size
+            if offset == whole:
+                offset = 0
+                self._count += whole // size
+
+        def count() -> int:
+            return self._count + offset // size
+
+        self._laps = count
+        return lap
 
     def start(self) -> None:
-        """The first span begins now."""
-        self._last = time.perf_counter_ns()
-
-    def lap(self, phase: int, name: str, step: int, layer: int = 0) -> None:
-        """A span from the last lap until now."""
-        names, now = self._names, time.perf_counter_ns()
-        if name not in names:
-            names[name] = len(names)
-        _ROW.pack_into(
-            self._memory,
-            _ROW.size * (self._count % self._capacity),
-            phase, names[name], layer, step, self._last, now,
-        )  # fmt: skip
-        self._count += 1
-        self._last = now
+        """The next span begins now; the time since the last one belongs to nothing."""
+        self.lap(_START, "", 0)
 
     def spans(self) -> Spans:
         """What was recorded so far."""
-        rows = np.frombuffer(bytes(self._memory), _DTYPE)
-        rows = np.roll(rows, -(self._count % self._capacity)) if self._count > self._capacity else rows[: self._count]
-        return Spans(tuple(self._names), rows)
+        laps, count = np.frombuffer(bytes(self._memory), _LAP_DTYPE), self._laps()
+        laps = np.roll(laps, -(count % len(laps))) if count > len(laps) else laps[:count]
+        rows = np.empty(max(0, len(laps) - 1), _DTYPE)
+        for field in _LAP_DTYPE.names or ():
+            rows[field] = laps[field][1:]
+        rows["begin"] = laps["end"][:-1]
+        return Spans(tuple(self._names), rows[rows["phase"] != _START])
 
 
 class Silent(Recorder):
     """Records nothing."""
 
     def __init__(self) -> None:
-        super().__init__(1)
+        super().__init__(0)
+
+    def _make_lap(self) -> Callable[..., None]:
+        self._laps = lambda: 0
+        return _nothing
 
     def start(self) -> None:
         """Nothing."""
 
-    def lap(self, phase: int, name: str, step: int, layer: int = 0) -> None:
-        """Nothing."""
+
+def _nothing(phase: int, name: str, step: int, layer: int = 0) -> None:
+    pass
 
 
 def stage_recorder(samples: int, layers: int) -> Recorder:

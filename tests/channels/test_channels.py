@@ -176,18 +176,18 @@ def test_a_silent_stranger_keeps_nobody_waiting(transport):
 
 
 def test_the_largest_window_fits(transport):
-    """2 x window messages wait unread without blocking the sender."""
-    wire = Wire("large", 0, 1, capacity=2 * MAX_WINDOW, slot_bytes=64)
+    """As many messages as a channel of the largest window holds wait unread without blocking the sender."""
+    wire = Wire("large", 0, 1, capacity=2 * MAX_WINDOW + 2, slot_bytes=64)
     listener = Listener(transport, wire, SECRET, "127.0.0.1")
     outlet = connect(listener.address, wire, SECRET)
     inlet = listener.inlet()
     sender = threading.Thread(
-        target=lambda: [outlet.send(STANDARD, step, torch.ones(16)) for step in range(2 * MAX_WINDOW)], daemon=True
+        target=lambda: [outlet.send(STANDARD, step, torch.ones(16)) for step in range(2 * MAX_WINDOW + 2)], daemon=True
     )
     sender.start()
     sender.join(10)
     assert not sender.is_alive()
-    assert [inlet.receive(timeout=5).step for _ in range(2 * MAX_WINDOW)] == list(range(2 * MAX_WINDOW))
+    assert [inlet.receive(timeout=5).step for _ in range(2 * MAX_WINDOW + 2)] == list(range(2 * MAX_WINDOW + 2))
     outlet.close()
     inlet.close()
 

@@ -19,7 +19,7 @@ def test_chain():
     assert [found[name].slot_bytes for name in ("samples", "forward-0", "forward-1", "outputs", "error-0")] == [
         4 * 32 * size for size in (64, 4 * 9, 20, 10, 10)
     ]
-    assert {wire.capacity for wire in found.values()} == {6}
+    assert {wire.capacity for wire in found.values()} == {2 * 3 + 2}
     assert (found["samples"].source, found["samples"].target) == (COORDINATOR, 0)
     assert (found["outputs"].source, found["outputs"].target) == (2, COORDINATOR)
 

@@ -1,0 +1,76 @@
+"""`python -m bench.recording`: the same run with and without a timeline, in turn."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+import torch
+
+import pipepita as pp
+from bench.common import note
+from pipepita.coordinator import Coordinator
+from pipepita.engines.engine import Engine
+from pipepita.engines.wiring import Plan
+from pipepita.network.cut import cut
+from pipepita.partition import balance
+from pipepita.schedule import relaxed
+from pipepita.stage import StageSpec
+from pipepita.timeline.recorder import coordinator_recorder
+
+CASES = (("fc:64x8", 1, 2000), ("fc:64x8", 64, 1000), ("fc:512x8", 64, 100))
+
+
+def period_ms(engine: Engine, network: str, batch: int, samples: int, stages: int, record: int) -> float:
+    """One run: milliseconds a sample after the first quarter."""
+    model = pp.build(network, (784,), 10)
+    pp.initialise(model, 0)
+    layers = cut(model, (784,), 10)
+    parts = balance([layer.cost for layer in layers], stages)
+    specs = [
+        StageSpec(index, [layers[i] for i in part], len(layers), 10, pp.Pepita(), "sgd", 0.001, 0)
+        for index, part in enumerate(parts)
+    ]
+    data, schedule = pp.load("random:784"), relaxed()
+    chosen = torch.arange(samples * batch) % len(data.x_train)
+    pipeline = engine.open(Plan(specs, schedule, batch, record))
+    try:
+        coordinator = Coordinator(
+            pipeline, schedule, specs[0].rule.passes, batch_size=batch, recorder=coordinator_recorder(record)
+        )
+        done = coordinator.train_epoch(data.x_train[chosen], data.y_train[chosen], 1, 0.001).completed
+    finally:
+        pipeline.close()
+    warm = len(done) // 4
+    return 1000 * (done[-1] - done[warm]) / (len(done) - 1 - warm)
+
+
+def measure(quick: bool) -> list[dict[str, Any]]:
+    """A row a network and engine."""
+    rounds = 3 if quick else 15
+    ray = pp.RayEngine(2, device="cpu")
+    try:
+        rows = []
+        for network, batch, samples in CASES:
+            for engine, stages in ((pp.LocalEngine("cpu"), 1), (ray, 2)):
+                note(f"{network}, batch {batch}, {engine.name}")
+                figures: dict[int, list[float]] = {0: [], samples: []}
+                for number in range(rounds):
+                    for record in sorted(figures, reverse=bool(number % 2)):
+                        figures[record].append(period_ms(engine, network, batch, samples, stages, record))
+                rows.append(
+                    {
+                        "network": network,
+                        "batch": batch,
+                        "engine": engine.name,
+                        "stages": stages,
+                        "without, ms": statistics.median(figures[0]),
+                        "with, ms": statistics.median(figures[samples]),
+                        "with / without": statistics.median(
+                            b / a for a, b in zip(figures[0], figures[samples], strict=True)
+                        ),
+                    }
+                )
+        return rows
+    finally:
+        ray.close()

@@ -1,0 +1,1 @@
+"""How the cost of a sample grows with depth, width, batch and stages."""

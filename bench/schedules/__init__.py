@@ -1,0 +1,1 @@
+"""What each schedule gains, by depth, width, batch and stages."""

@@ -1,0 +1,60 @@
+"""The coordinator's channel ends, which notice when a stage dies and say which one it was."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from pipepita.channels.channel import Inlet, Message, Outlet
+from pipepita.errors import ChannelClosed, PipepitaError
+
+_WATCH_SECONDS = 0.25  # how often a waiting coordinator looks whether all actors live
+
+
+class Watcher(Protocol):
+    """Who knows whether the stages live."""
+
+    def check(self) -> None:
+        """Raises what went wrong in a stage, if anything did."""
+
+    def diagnose(self) -> PipepitaError:
+        """The error behind a channel that closed."""
+
+
+class WatchedInlet:
+    """An inlet of the coordinator that notices when a stage dies, even one that it does not hear directly.
+
+    It waits for as long as all stages live, whatever `timeout` says.
+    """
+
+    def __init__(self, inlet: Inlet, pipeline: Watcher) -> None:
+        self._inlet, self._pipeline = inlet, pipeline
+
+    def receive(self, timeout: float | None = None) -> Message:
+        while True:
+            try:
+                return self._inlet.receive(timeout=_WATCH_SECONDS)
+            except TimeoutError:
+                self._pipeline.check()
+            except ChannelClosed:
+                raise self._pipeline.diagnose() from None
+
+    def close(self) -> None:
+        self._inlet.close()
+
+
+class WatchedOutlet:
+    """An outlet of the coordinator that says which stage died."""
+
+    def __init__(self, outlet: Outlet, pipeline: Watcher) -> None:
+        self._outlet, self._pipeline = outlet, pipeline
+
+    def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
+        try:
+            self._outlet.send(kind, step, tensor)
+        except ChannelClosed:
+            raise self._pipeline.diagnose() from None
+
+    def close(self) -> None:
+        self._outlet.close()
