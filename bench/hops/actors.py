@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -90,26 +89,21 @@ def actor_call(actors: list[Any]) -> Run:
     return run
 
 
-@contextlib.contextmanager
-def compiled_graph(largest: int) -> Iterator[Run]:
+def compiled_graph(size: int, count: int) -> list[float]:
     """A Ray Compiled Graph: this process -> an actor -> another actor -> this process, so three hops.
 
-    Whatever this Ray raises, comes out. The graph is compiled once, for tensors of up to `largest` bytes: taking one
-    down and compiling the next on the same actors hangs at times.
+    Whatever this Ray raises, comes out. Each call takes fresh actors and ends them: the idle ones of a compiled graph
+    burn half a core each, and taking a graph down without ending its actors hangs at times.
     """
     from ray.dag import DAGContext, InputNode
 
+    DAGContext.get_current().teardown_timeout = _TEARDOWN_SECONDS
     first, second = peers(2, cpus=0)
     with InputNode() as tensor:
         ends = second.echo.bind(first.echo.bind(tensor))
-    graph = ends.experimental_compile(_submit_timeout=_SECONDS, _buffer_size_bytes=largest + 65536)
-
-    def run(size: int, count: int) -> list[float]:
-        tensor = torch.ones(size // 4)
-        return timed(lambda: ray.get(graph.execute(tensor), timeout=_SECONDS), count // 20, hops=3)
-
+    graph = ends.experimental_compile(_submit_timeout=_SECONDS, _buffer_size_bytes=size + 65536)
+    items = torch.ones(size // 4)
     try:
-        yield run
+        return timed(lambda: ray.get(graph.execute(items), timeout=_SECONDS), count // 20, hops=3)
     finally:
-        DAGContext.get_current().teardown_timeout = _TEARDOWN_SECONDS
         graph.teardown(kill_actors=True)

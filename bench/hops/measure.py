@@ -1,7 +1,7 @@
 """`python -m bench.hops`: a hop between two Ray actors over our channels, next to what else could carry a tensor.
 
 A hop is half a ping-pong: one side writes a tensor where the other can read it and wakes it. Kinds take turns over
-several rounds, each in a pair of processes of its own that lives as long as the benchmark and sleeps meanwhile.
+several rounds, each in a pair of processes of its own that sleeps while others run.
 """
 
 from __future__ import annotations
@@ -23,34 +23,28 @@ COUNTS = {True: (2, 400), False: (5, 2000)}  # quick or not: rounds, and ping-po
 FAILED = "failed"  # in place of every figure
 
 
-def _start(stack: contextlib.ExitStack) -> dict[str, Run | None]:
-    """Every kind of hop, ready to run; None for a Compiled Graph that this Ray does not have."""
-    kinds: dict[str, Run | None] = {kind.__name__: stack.enter_context(kind()) for kind in (bare, pipe, gloo)}
+def _start(stack: contextlib.ExitStack) -> dict[str, Run]:
+    """Every kind of hop, ready to run."""
+    kinds: dict[str, Run] = {kind.__name__: stack.enter_context(kind()) for kind in (bare, pipe, gloo)}
     stack.callback(Cluster(None, 2, 0).close)
     actors = peers(2, cpus=1)
     kinds |= {name: channel(name, actors) for name in ("shared_memory", "tcp")}
-    kinds["actor call"] = actor_call(actors)
-    kinds["compiled graph"] = None
-    try:
-        kinds["compiled graph"] = stack.enter_context(compiled_graph(max(SIZES.values())))
-    except Exception as error:  # experimental and deprecated: it may go in any way
-        note(f"compiled graph: {error!r}")
-    return kinds
+    return {**kinds, "actor call": actor_call(actors), "compiled graph": compiled_graph}
 
 
-def _round(kinds: dict[str, Run | None], size: int, count: int) -> dict[str, list[float]]:
-    """One measurement of every kind; nothing for a Compiled Graph that does not answer, now and from then on."""
+def _round(kinds: dict[str, Run], failed: set[str], size: int, count: int) -> dict[str, list[float]]:
+    """One measurement of every kind that is not in `failed`, where a Compiled Graph may end up."""
     times: dict[str, list[float]] = {}
     for kind, run in kinds.items():
-        if run is None:
+        if kind in failed:
             continue
         try:
             times[kind] = run(size, count)
-        except Exception as error:
+        except Exception as error:  # experimental and deprecated: it may be absent, raise anything, or time out
             if kind != "compiled graph":
                 raise
-            note(f"compiled graph: {error!r}")
-            kinds[kind] = None
+            note(f"{kind}: {error!r}")
+            failed.add(kind)
     return times
 
 
@@ -73,9 +67,9 @@ def measure(quick: bool) -> list[dict[str, Any]]:
     """A row a size and kind of hop."""
     rounds, count = COUNTS[quick]
     with contextlib.ExitStack() as stack:
-        kinds = _start(stack)
+        kinds, failed = _start(stack), set[str]()
         rows = []
         for name, size in SIZES.items():
-            rows += _rows(name, list(kinds), [_round(kinds, size, count) for _ in range(rounds)])
+            rows += _rows(name, list(kinds), [_round(kinds, failed, size, count) for _ in range(rounds)])
             note(name)
         return rows
