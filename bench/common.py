@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from pipepita.errors import PipepitaError
 from pipepita.machine import machine
 
 
@@ -39,12 +40,22 @@ def ratio(figures: dict[str, list[float]], name: str, base: str) -> float:
 
 
 def main(measure: Callable[[bool], list[dict[str, Any]]], description: str | None) -> None:
-    """The command line of one benchmark: `measure(quick)` returns the rows of its table."""
+    """The command line of one benchmark: `measure(quick)` returns the rows of its table.
+
+    Exit codes as pipepita's: 0, 1 for a run that failed (one line on stderr), 130 for Ctrl-C.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and cases: a look, not a figure to quote")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a Markdown table")
     arguments = parser.parse_args()
-    show(measure(arguments.quick), arguments.json)
+    try:
+        show(measure(arguments.quick), arguments.json)
+    except PipepitaError as error:
+        note(f"error: {error}")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        note("interrupted")
+        raise SystemExit(130) from None
 
 
 def note(text: str) -> None:

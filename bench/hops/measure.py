@@ -1,166 +1,75 @@
-"""`python -m bench.hops`: a hop between two Ray actors over our channels, next to bare shared memory and a semaphore.
+"""`python -m bench.hops`: a hop between two Ray actors over our channels, next to what else could carry a tensor.
 
-A hop is half a ping-pong: one side writes a tensor where the other can read it and wakes it. All ping-pongs run in the
-same pair of processes a kind, in turn, over several rounds.
+A hop is half a ping-pong: one side writes a tensor where the other can read it and wakes it. Kinds take turns over
+several rounds, each in a pair of processes of its own that sleeps while others run.
 """
 
 from __future__ import annotations
 
-import multiprocessing as mp
+import contextlib
 import statistics
-import time
-from collections.abc import Callable
-from multiprocessing import shared_memory
 from typing import Any
 
 import numpy as np
-import ray
-import torch
 
-from pipepita.channels import handshake
-from pipepita.channels.channel import Wire
-from pipepita.channels.transports import Listener, connect
+from bench.common import note
+from bench.hops.actors import Run, actor_call, channel, compiled_graph, peers
+from bench.hops.bare import bare, pipe
+from bench.hops.gloo import gloo
 from pipepita.engines.cluster import Cluster
-from pipepita.schedule import STANDARD
 
 SIZES = {"1 KB": 1 << 10, "64 KB": 1 << 16, "256 KB": 1 << 18, "1 MB": 1 << 20}
+COUNTS = {True: (2, 400), False: (5, 2000)}  # quick or not: rounds, and ping-pongs of one measurement
+FAILED = "failed"  # in place of every figure
 
 
-def _answer(name: str, size: int, there: Any, back: Any, hops: int) -> None:
-    """The far side of the bare ping-pong."""
-    memory = shared_memory.SharedMemory(name=name)
-    mine = np.ones(size, np.uint8)
-    slots = [np.frombuffer(memory.buf, np.uint8, size, offset) for offset in (0, size)]
-    for _ in range(hops):
-        there.acquire()
-        slots[1][:] = mine
-        back.release()
-    del slots
-    memory.close()
+def _start(stack: contextlib.ExitStack) -> dict[str, Run]:
+    """Every kind of hop, ready to run."""
+    kinds: dict[str, Run] = {kind.__name__: stack.enter_context(kind()) for kind in (bare, pipe, gloo)}
+    stack.callback(Cluster(None, 2, 0).close)
+    actors = peers(2, cpus=1)
+    kinds |= {name: channel(name, actors) for name in ("shared_memory", "tcp")}
+    return {**kinds, "actor call": actor_call(actors), "compiled graph": compiled_graph}
 
 
-def bare(size: int, hops: int) -> list[float]:
-    """Shared memory and two semaphores: copy in, post, wait. Microseconds a hop."""
-    context = mp.get_context("spawn")
-    memory = shared_memory.SharedMemory(create=True, size=2 * size)
-    there, back = context.Semaphore(0), context.Semaphore(0)
-    peer = context.Process(target=_answer, args=(memory.name, size, there, back, hops))
-    peer.start()
-    slot, mine, times = np.frombuffer(memory.buf, np.uint8, size), np.ones(size, np.uint8), []
-    for _ in range(hops):
-        began = time.perf_counter()
-        slot[:] = mine
-        there.release()
-        back.acquire()
-        times.append(1e6 * (time.perf_counter() - began) / 2)
-    peer.join()
-    del slot
-    memory.close()
-    memory.unlink()
-    return times[hops // 4 :]
+def _round(kinds: dict[str, Run], failed: set[str], size: int, count: int) -> dict[str, list[float]]:
+    """One measurement of every kind that is not in `failed`, where a Compiled Graph may end up."""
+    times: dict[str, list[float]] = {}
+    for kind, run in kinds.items():
+        if kind in failed:
+            continue
+        try:
+            times[kind] = run(size, count)
+        except Exception as error:  # experimental and deprecated: it may be absent, raise anything, or time out
+            if kind != "compiled graph":
+                raise
+            note(f"{kind}: {error!r}")
+            failed.add(kind)
+    return times
 
 
-class Peer:
-    """An actor with one channel in and one out."""
-
-    def listen(self, transport: str, wire: Wire, secret: bytes) -> Any:
-        """Begins to listen; the address."""
-        self.listener = Listener(transport, wire, secret, "127.0.0.1")
-        return self.listener.address
-
-    def connect(self, address: Any, wire: Wire, secret: bytes) -> None:
-        """Connects the way out."""
-        self.out = connect(address, wire, secret)
-
-    def ready(self) -> None:
-        """Waits for the way in."""
-        self.inlet = self.listener.inlet()
-
-    def answer(self, size: int, hops: int) -> None:
-        """The far side."""
-        tensor = torch.ones(size // 4)
-        for step in range(hops):
-            self.inlet.receive().release()
-            self.out.send(STANDARD, step, tensor)
-
-    def ask(self, size: int, hops: int) -> list[float]:
-        """The near side: microseconds a hop."""
-        tensor, times = torch.ones(size // 4), []
-        for step in range(hops):
-            began = time.perf_counter()
-            self.out.send(STANDARD, step, tensor)
-            self.inlet.receive().release()
-            times.append(1e6 * (time.perf_counter() - began) / 2)
-        return times[hops // 4 :]
-
-    def echo(self, tensor: torch.Tensor) -> torch.Tensor:
-        """An ordinary actor call, for comparison."""
-        return tensor
-
-
-def channel(transport: str, actors: list[Any]) -> Callable[[int, int], list[float]]:
-    """Hops between two actors over `transport`."""
-
-    def run(size: int, hops: int) -> list[float]:
-        secret = handshake.new_secret()
-        wires = [Wire(f"hop-{i}", i, 1 - i, 4, size) for i in range(2)]
-        addresses = ray.get([actors[1 - i].listen.remote(transport, wires[i], secret) for i in range(2)])
-        ray.get([actors[i].connect.remote(addresses[i], wires[i], secret) for i in range(2)])
-        ray.get([actor.ready.remote() for actor in actors])
-        far = actors[1].answer.remote(size, hops)
-        times = ray.get(actors[0].ask.remote(size, hops))
-        ray.get(far)
-        return times
-
-    return run
-
-
-def actor_call(actors: list[Any]) -> Callable[[int, int], list[float]]:
-    """An ordinary Ray actor call with a tensor, there and back."""
-
-    def run(size: int, hops: int) -> list[float]:
-        tensor, times = torch.ones(size // 4), []
-        for _ in range(hops // 20):
-            began = time.perf_counter()
-            ray.get(actors[0].echo.remote(tensor))
-            times.append(1e6 * (time.perf_counter() - began) / 2)
-        return times[hops // 80 :]
-
-    return run
+def _rows(name: str, kinds: list[str], rounds: list[dict[str, list[float]]]) -> list[dict[str, Any]]:
+    """A row a kind, for tensors of the size called `name`."""
+    rows = []
+    for kind in kinds:
+        row: dict[str, Any] = {"size": name, "hop": kind, "p50, us": FAILED, "p99, us": FAILED, "p50 / bare": FAILED}
+        if all(kind in times for times in rounds):
+            every = [time for times in rounds for time in times[kind]]
+            row["p50, us"], row["p99, us"] = (float(np.percentile(every, share)) for share in (50, 99))
+            row["p50 / bare"] = statistics.median(
+                statistics.median(times[kind]) / statistics.median(times["bare"]) for times in rounds
+            )
+        rows.append(row)
+    return rows
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
     """A row a size and kind of hop."""
-    count, hops = (2, 400) if quick else (5, 2000)
-    cluster = Cluster(None, 2, 0)
-    try:
-        actors = [ray.remote(Peer).options(num_cpus=1).remote() for _ in range(2)]
-        kinds: dict[str, Callable[[int, int], list[float]]] = {
-            "bare": bare,
-            "shared_memory": channel("shared_memory", actors),
-            "tcp": channel("tcp", actors),
-            "actor call": actor_call(actors),
-        }
+    rounds, count = COUNTS[quick]
+    with contextlib.ExitStack() as stack:
+        kinds, failed = _start(stack), set[str]()
         rows = []
         for name, size in SIZES.items():
-            rounds: dict[str, list[list[float]]] = {kind: [] for kind in kinds}
-            for _ in range(count):
-                for kind, run in kinds.items():
-                    rounds[kind].append(run(size, hops))
-            bases = [statistics.median(times) for times in rounds["bare"]]
-            for kind, several in rounds.items():
-                every = [t for times in several for t in times]
-                rows.append(
-                    {
-                        "size": name,
-                        "hop": kind,
-                        "p50, us": float(np.percentile(every, 50)),
-                        "p99, us": float(np.percentile(every, 99)),
-                        "p50 / bare": statistics.median(
-                            statistics.median(t) / b for t, b in zip(several, bases, strict=True)
-                        ),
-                    }
-                )
+            rows += _rows(name, list(kinds), [_round(kinds, failed, size, count) for _ in range(rounds)])
+            note(name)
         return rows
-    finally:
-        cluster.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,7 @@ from torch import nn
 
 import pipepita as pp
 from bench.common import interleaved, ratio
+from bench.step.paper import PaperLoop, feedback
 from pipepita.engines.wiring import Plan
 from pipepita.network.cut import cut
 from pipepita.schedule import MODULATED, STANDARD, relaxed
@@ -64,6 +66,13 @@ def backprop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor
     return step
 
 
+def paper_loop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor) -> PaperLoop:
+    """The step that a reader of the paper writes."""
+    model = pp.build(spec, shape, 10)
+    pp.initialise(model, 0)
+    return PaperLoop(model, feedback(math.prod(shape), 10), LR, x, y)
+
+
 def measure(quick: bool) -> list[dict[str, Any]]:
     """A row a net and number of threads."""
     rounds, calls = (3, 9) if quick else (15, 15)
@@ -75,6 +84,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             runs: dict[str, Callable[[], object]] = {
                 "bp": backprop(spec, shape, x, y),
                 "pepita": PepitaStep(spec, shape, "difference", "sgd", x, y),
+                "paper's loop": paper_loop(spec, shape, x, y),
                 "textbook": PepitaStep(spec, shape, "textbook", "sgd", x, y),
                 "through .grad": PepitaStep(spec, shape, "difference", "sgd:momentum=0.9,dampening=0", x, y),
             }
@@ -86,6 +96,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
                     "threads": threads,
                     **{f"{key}, ms": statistics.median(values) for key, values in figures.items()},
                     **{f"{key} / bp": ratio(figures, key, "bp") for key in list(runs)[1:]},
+                    "pepita / paper's loop": ratio(figures, "pepita", "paper's loop"),
                 }
             )
     return rows

@@ -1,0 +1,1 @@
+"""PEPITA as a pipeline next to backpropagation as one."""

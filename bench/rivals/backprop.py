@@ -1,0 +1,101 @@
+"""Backpropagation: in one process, and as stages by torch.distributed.pipelining."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
+
+from bench.rivals.net import Net
+from bench.rivals.turn import Turn, memory_mib, warm_up
+
+SCHEDULES = {"GPipe": ScheduleGPipe, "1F1B": Schedule1F1B}
+
+Step = Callable[[Tensor, Tensor], float | None]  # a batch in; the loss where it is known
+
+
+def _optimizer(module: nn.Module, net: Net) -> torch.optim.Optimizer:
+    return torch.optim.SGD(module.parameters(), lr=net.lr, momentum=0.9)
+
+
+def plain(net: Net) -> tuple[nn.Module, Step]:
+    """The whole net and the step that everyone writes."""
+    model = net.model()
+    optimizer, loss_of = _optimizer(model, net), nn.CrossEntropyLoss()
+
+    def step(x: Tensor, y: Tensor) -> float:
+        optimizer.zero_grad()
+        loss = loss_of(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return float(loss.detach())
+
+    return model, step
+
+
+def stage(net: Net, schedule: str, micro_batches: int) -> tuple[nn.Module, Step]:
+    """This rank's part of the net, and its step; the last rank's knows the loss."""
+    rank, stages = dist.get_rank(), dist.get_world_size()
+    module = net.part(rank, stages)
+    optimizer = _optimizer(module, net)
+    pipeline = SCHEDULES[schedule](
+        PipelineStage(module, rank, stages, torch.device("cpu")), micro_batches, nn.CrossEntropyLoss()
+    )
+
+    def step(x: Tensor, y: Tensor) -> float | None:
+        optimizer.zero_grad()
+        losses: list[Tensor] = []
+        if rank == 0:
+            pipeline.step(x, return_outputs=False)
+        elif rank < stages - 1:
+            pipeline.step()
+        else:
+            pipeline.step(target=y, losses=losses, return_outputs=False)
+        optimizer.step()
+        return float(torch.stack(losses).detach().mean()) if losses else None
+
+    return module, step
+
+
+def _timed(net: Net, step: Step, steps: int) -> Turn:
+    """`steps` steps over sliced data, the first quarter of them not counted."""
+    x, y = net.data(steps)
+    first = warm_up(steps)
+    began = cpu = 0.0
+    for index in range(steps):
+        if index == first:
+            began, cpu = time.perf_counter(), time.process_time()
+        items = slice(index * net.batch, (index + 1) * net.batch)
+        step(x[items], y[items])
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return Turn(steps - first, seconds, cpu, memory_mib(os.getpid()))
+
+
+def plain_turn(net: Net, steps: int, threads: int) -> Turn:
+    """One turn of in-process backpropagation."""
+    torch.set_num_threads(threads)
+    _, step = plain(net)
+    return _timed(net, step, steps)
+
+
+def stage_turn(net: Net, schedule: str, micro_batches: int, steps: int) -> Turn:
+    """This rank's part of one turn of a pipelining schedule."""
+    _, step = stage(net, schedule, micro_batches)
+    return _timed(net, step, steps)
+
+
+def stage_repeats(
+    net: Net, schedule: str, micro_batches: int, steps: int
+) -> tuple[list[float | None], list[np.ndarray]]:
+    """Trains on one batch again and again: (the losses, None where this rank does not know them, the weights)."""
+    module, step = stage(net, schedule, micro_batches)
+    x, y = net.data(1)
+    losses = [step(x, y) for _ in range(steps)]
+    # as arrays: a tensor would travel as a file descriptor, through a folder that a killed process leaves behind
+    return losses, [parameter.detach().numpy() for parameter in module.parameters()]

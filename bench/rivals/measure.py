@@ -1,0 +1,157 @@
+"""`python -m bench.rivals`: PEPITA as a pipeline next to backpropagation as one, and to both in one process.
+
+The same deep net, batch and number of processes for all. Contenders take turns over several rounds, in processes that
+live as long as the benchmark and wait on a pipe meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import pipepita as pp
+from bench.common import note
+from bench.crew import Crew
+from bench.gloo import united
+from bench.rivals import backprop, pepita
+from bench.rivals.net import Net
+from bench.rivals.turn import Turn, together
+from pipepita.errors import RunError
+from pipepita.schedule import Schedule, make
+
+STAGES = 2
+MICRO_BATCHES = {"GPipe": (1, 2, 4, 8), "1F1B": (2, 4, 8)}  # 1F1B refuses fewer micro-batches than stages
+_TURN_SECONDS = 120.0  # a turn takes a second or two: more is a hang
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One row to be. workers: processes, or threads of one process, that could be busy at once."""
+
+    name: str
+    turn: Callable[[], Turn]
+    workers: int
+    family: str = ""  # of several contenders with the same family only the fastest is shown
+
+
+def _pipelining(net: Net, crew: Crew, steps: int) -> list[Contender]:
+    def contender(schedule: str, count: int) -> Contender:
+        def turn() -> Turn:
+            return together(crew.ask(backprop.stage_turn, [(net, schedule, count, steps)] * STAGES, _TURN_SECONDS))
+
+        name = f"backprop, torch pipelining, {schedule}, {count} micro-batch{'es' if count > 1 else ''}"
+        return Contender(name, turn, STAGES, family=schedule)
+
+    return [contender(schedule, count) for schedule, counts in MICRO_BATCHES.items() for count in counts]
+
+
+def _pepita(net: Net, engine: pp.RayEngine, steps: int) -> list[Contender]:
+    def contender(name: str, schedule: Schedule) -> Contender:
+        return Contender(
+            f"PEPITA, ray engine, {name}",
+            lambda: pepita.engine_turn(net, engine, schedule, STAGES, steps),
+            STAGES,
+        )
+
+    layers = len(net.layers())
+    fills = {  # the smallest window that fills a pipeline, if each stage is a slot, and if each layer is one
+        f"streaming, window {schedule.window}": schedule
+        for schedule in (make("streaming", STAGES), make("streaming", layers))
+    }
+    return [
+        contender(name, schedule)
+        for name, schedule in {"locked": make("locked", layers), "relaxed": make("relaxed", layers), **fills}.items()
+    ]
+
+
+def _in_process(net: Net, backprops: Crew, pepitas: Crew, steps: int) -> list[Contender]:
+    def contender(name: str, crew: Crew, job: Callable[..., Turn], threads: int) -> Contender:
+        def turn() -> Turn:
+            return together(crew.ask(job, [(net, steps, threads)], _TURN_SECONDS))
+
+        return Contender(f"{name}, {threads} thread{'s' if threads > 1 else ''}", turn, threads)
+
+    return [
+        contender(name, crew, job, threads)
+        for threads in sorted({1, torch.get_num_threads()})
+        for name, crew, job in (
+            ("backprop, one process", backprops, backprop.plain_turn),
+            ("PEPITA, local engine", pepitas, pepita.local_turn),
+        )
+    ]
+
+
+def _check(net: Net, crew: Crew) -> None:
+    """The rival must learn like anybody else: its loss on one batch falls."""
+    for schedule in MICRO_BATCHES:
+        answers = crew.ask(backprop.stage_repeats, [(net, schedule, 2, 20)] * STAGES, _TURN_SECONDS)
+        losses, _ = answers[-1]
+        if not losses[-1] < losses[0] / 2:
+            raise RunError(f"{schedule} does not train: its loss went from {losses[0]:.3g} to {losses[-1]:.3g}")
+
+
+def _fastest(contenders: list[Contender], turns: dict[str, list[Turn]]) -> list[Contender]:
+    """`contenders` without the slower ones of each family."""
+    best: dict[str, Contender] = {}
+    for contender in contenders:
+        family = contender.family or contender.name
+        rival = best.setdefault(family, contender)
+        if _median_ms(turns[contender.name]) < _median_ms(turns[rival.name]):
+            best[family] = contender
+    return list(best.values())
+
+
+def _median_ms(turns: list[Turn]) -> float:
+    return statistics.median(turn.step_ms for turn in turns)
+
+
+def _rows(net: Net, contenders: list[Contender], turns: dict[str, list[Turn]]) -> list[dict[str, Any]]:
+    shown = _fastest(contenders, turns)
+    base = turns[min((c.name for c in shown if c.family), key=lambda name: _median_ms(turns[name]))]
+    rows = []
+    for contender in shown:
+        own = turns[contender.name]
+        ms = _median_ms(own)
+        rows.append(
+            {
+                "what": contender.name,
+                "items/s": round(1000 * net.batch / ms),
+                "ms a step": ms,
+                "/ pipelining": statistics.median(b.step_ms / t.step_ms for t, b in zip(own, base, strict=True)),
+                "memory, MiB": round(statistics.median(turn.memory for turn in own)),
+                "idle": max(0.0, statistics.median(turn.idle(contender.workers) for turn in own)),
+                "CPU ms a step": statistics.median(turn.cpu_ms for turn in own),
+            }
+        )
+    return rows
+
+
+def measure(quick: bool) -> list[dict[str, Any]]:
+    """A row a contender; of each pipelining schedule only its best number of micro-batches."""
+    rounds, steps = (2, 32) if quick else (9, 128)
+    net = Net()
+    with contextlib.ExitStack() as stack:
+        stages = stack.enter_context(Crew(STAGES))
+        stack.enter_context(united(stages, STAGES))
+        backprops, pepitas = (stack.enter_context(Crew(1)) for _ in range(2))
+        _check(net, stages)
+        engine = pp.RayEngine(STAGES, device="cpu")
+        stack.callback(engine.close)
+        contenders = [
+            *_pipelining(net, stages, steps),
+            *_pepita(net, engine, steps),
+            *_in_process(net, backprops, pepitas, steps),
+        ]
+        turns: dict[str, list[Turn]] = {contender.name: [] for contender in contenders}
+        for number in range(1, rounds + 1):
+            for contender in contenders:
+                turns[contender.name].append(contender.turn())
+            note(f"round {number} of {rounds}")
+    for name, own in turns.items():
+        note(f"{_median_ms(own):8.2f} ms a step  {name}")
+    return _rows(net, contenders, turns)

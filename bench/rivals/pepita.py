@@ -1,0 +1,53 @@
+"""PEPITA: stages of pipepita, through either engine."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pipepita as pp
+from bench.rivals.net import Net
+from bench.rivals.turn import Turn, cpu_seconds, memory_mib, warm_up
+from pipepita.coordinator import Coordinator, Tally
+from pipepita.engines.engine import Engine
+from pipepita.engines.ray import RayPipeline
+from pipepita.engines.wiring import Plan
+from pipepita.schedule import Schedule, relaxed
+from pipepita.stage import StageSpec
+
+
+def engine_turn(net: Net, engine: Engine, schedule: Schedule, stages: int, steps: int, threads: int = 1) -> Turn:
+    """One turn of `schedule` through `engine`, the first quarter of the steps not counted."""
+    rule, layers = pp.Pepita(), net.layers()
+    specs = [
+        StageSpec(i, [layers[j] for j in part], len(layers), net.classes, rule, "sgd", net.lr, 0, threads=threads)
+        for i, part in enumerate(net.parts(stages))
+    ]
+    x, y = net.data(steps)
+    first = warm_up(steps)
+    marks: list[tuple[float, float]] = []  # CPU seconds of (the stages, this process)
+    pipeline = engine.open(Plan(specs, schedule, net.batch))
+    pids = pipeline.pids() if isinstance(pipeline, RayPipeline) else [os.getpid()]
+
+    def mark(tally: Tally) -> None:
+        if tally.steps in (first, steps):
+            marks.append((sum(map(cpu_seconds, pids)), time.process_time()))
+
+    try:
+        coordinator = Coordinator(pipeline, schedule, rule.passes, batch_size=net.batch, on_sample=mark)
+        tally = coordinator.train_epoch(x, y, 1, net.lr)
+        (stages_before, own_before), (stages_after, own_after) = marks
+        return Turn(
+            steps - first,
+            tally.completed[-1] - tally.completed[first - 1],
+            stages_after - stages_before,
+            max(map(memory_mib, pids)),
+            0.0 if os.getpid() in pids else own_after - own_before,
+        )
+    finally:
+        pipeline.close()
+
+
+def local_turn(net: Net, steps: int, threads: int) -> Turn:
+    """One turn of the local engine: one stage, in this process."""
+    return engine_turn(net, pp.LocalEngine("cpu"), relaxed(), 1, steps, threads)
