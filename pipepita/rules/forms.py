@@ -6,19 +6,24 @@ Let W be today's weights, W' those that the same sample's standard pass saw, win
 |------------|-------------------------------|------------------------------|----------------------------|
 | textbook   | m_l = f_l(W m_{l-1})          | h_l = f_l(W' h_{l-1})        | activities                 |
 | difference | m_l = f_l(a_l + W D_{l-1})    | h_l = f_l(a_l)               | activities                 |
+| stash      | m_l = f_l(W' m_{l-1})         | h_l = f_l(W' h_{l-1})        | activities and weights     |
+| recompute  | m_l = f_l(W m_{l-1})          | h'_l = f_l(W h'_{l-1})       | the input                  |
 
-*textbook* is the paper's equation as written; in flight, h_l - m_l holds (W' - W) h_{l-1}, which feeds back.
-*difference* keeps a_l = W' h_{l-1} and sends only D_l = m_l - h_l on, with D_0 = F e
-(D_{l-1} = F_l e where every layer projects).
+*textbook* is the paper's equation as written; in flight, h_l - m_l holds (W' - W) h_{l-1}, which feeds back. The others
+compare two activities of the same weights. *difference* keeps a_l = W' h_{l-1} and sends only D_l = m_l - h_l on, with
+D_0 = F e (D_{l-1} = F_l e where every layer projects). *stash* (PipeDream's weight stashing) copies the weights at each
+standard pass. *recompute* runs the clean pass again, next to the modulated one.
 
-At window 1 the two agree up to rounding.
+The output layer's modulated pass is a fresh forward in every form, with W, or W' where they are stashed. All four apply
+the update to W. At window 1, W' is W: stash and recompute are textbook bit for bit, difference up to rounding.
 
 A new form is one class here and one entry in `FORMS`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import copy
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +31,8 @@ from torch import Tensor
 from pipepita.layers.layer import Layer, Masks
 from pipepita.layers.synapse import Synapse
 from pipepita.rules.rule import Product
+
+_ALIGNMENT = 64
 
 
 class Place(NamedTuple):
@@ -52,6 +59,9 @@ class Textbook:
     feedback: F_l^T, (classes, width), where the error enters at this layer. clean_presynaptic: whether h_{l-1} stands
     in the update instead of m_{l-1}.
     """
+
+    # whether the modulated pass brings every layer the clean activity of the one below, too
+    clean_travels: ClassVar[bool] = False
 
     def __init__(self, layer: Layer, place: Place, feedback: Tensor | None, clean_presynaptic: bool) -> None:
         self.layer, self._place, self._clean_presynaptic = layer, place, clean_presynaptic
@@ -186,7 +196,73 @@ class Difference(Textbook):
         return synapse.mix(error, self._through, onto=onto)
 
 
+class Stash(Textbook):
+    """PipeDream's weight stashing: the modulated pass goes through a copy of the weights that the standard pass saw."""
+
+    def __init__(self, layer: Layer, place: Place, feedback: Tensor | None, clean_presynaptic: bool) -> None:
+        super().__init__(layer, place, feedback, clean_presynaptic)
+        self._stashed: dict[int, Synapse] = {}  # a copy a sample in flight, so as many as the window
+
+    def _keep(self, step: int, flight: Flight) -> None:
+        super()._keep(step, flight)
+        self._stashed[step] = copy.deepcopy(self.layer.synapse)
+
+    def _synapse(self, step: int) -> Synapse:
+        return self._stashed.pop(step)
+
+
+class Recompute(Textbook):
+    """The clean pass runs again with today's weights, next to the modulated one, from the input that layer 1 kept.
+
+    A message up the layers holds [h'_l; m_l], (2B, *out_shape), so that a layer above the first keeps nothing of a
+    sample (the output layer: its softmax, for the target). Where every layer projects, m_{l-1} = h'_{l-1} + F_l e, and
+    only h'_l travels: the layers then no longer update at once. Dropout masks are drawn again. (Between stages the slot
+    that the standard pass's message lies in stays taken until the update, as in every form.)
+    """
+
+    clean_travels = True
+
+    def __init__(self, layer: Layer, place: Place, feedback: Tensor | None, clean_presynaptic: bool) -> None:
+        super().__init__(layer, place, feedback, clean_presynaptic)
+        self._inputs: dict[int, Tensor] = {}  # x, at the first layer
+        self._outputs: dict[int, Tensor] = {}  # h_L, at the last
+
+    def _keep(self, step: int, flight: Flight) -> None:
+        if self._place.first:
+            self._inputs[step] = flight.inputs
+        if self._place.last:
+            self._outputs[step] = flight.activity
+
+    def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
+        layer, place = self.layer, self._place
+        clean_inputs, arriving = self._halves(step, arriving)
+        inputs = self._modulated_inputs(clean_inputs, arriving, error)
+        masks = layer.masks(len(inputs), step)
+        # one after the other, not as one batch: then they are what the textbook form computes, to the bit
+        modulated = self._activity(layer.synapse.forward(inputs), masks)
+        if place.last:
+            self._learn(step, self._outputs.pop(step), modulated, clean_inputs, inputs, error)
+            return None
+        clean = self._activity(layer.synapse.forward(clean_inputs), masks)
+        self._learn(step, clean, modulated, clean_inputs, inputs, error)
+        sent = layer.outgoing(clean, masks)
+        return torch.cat([sent, layer.outgoing(modulated, masks)]) if place.chain else sent
+
+    def _halves(self, step: int, arriving: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """h'_{l-1}, and m_{l-1} if it arrives too."""
+        if self._place.first:
+            return self._inputs.pop(step), None
+        assert arriving is not None
+        if not self._place.chain:
+            return arriving, None
+        clean, modulated = arriving.chunk(2)
+        # the second half of a message may begin anywhere, and a BLAS may pick another kernel for another alignment
+        return clean, modulated if modulated.data_ptr() % _ALIGNMENT == 0 else modulated.clone()
+
+
 FORMS: dict[str, type[Textbook]] = {
     "difference": Difference,
     "textbook": Textbook,
+    "stash": Stash,
+    "recompute": Recompute,
 }

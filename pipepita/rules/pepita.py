@@ -6,9 +6,10 @@
     updates          l < L:  dW_l = (h_l - m_l) m_{l-1}^T        l = L:  dW_L = (m_L - y) m_{L-1}^T
 
 With samples in flight the weights move between a sample's two passes. Which of them the modulated pass meets is the
-rule's *form*: `pipepita.rules.forms` has them. At window 1 they agree.
+rule's *form*: `pipepita.rules.forms` has the four. At window 1 they agree.
 
-With `modulate="all"` every layer has its own F_l and starts from h_{l-1} + F_l e: no chain, all layers update at once.
+With `modulate="all"` every layer has its own F_l and starts from h_{l-1} + F_l e: no chain, all layers update at once
+(but for the form `recompute`, whose clean pass still runs up the layers).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PRESYNAPTICS = ("modulated", "standard")
 class Pepita:
     """The rule and its options.
 
-    form: "difference" or "textbook". modulate: "input" (the paper) or "all" (every layer gets
+    form: "difference", "textbook", "stash" or "recompute". modulate: "input" (the paper) or "all" (every layer gets
     its own F_l e). presynaptic: which pass's activity stands in the update, "modulated" (m_{l-1}, the paper's choice)
     or "standard". f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), fan_in the width that F projects onto
     (Appendix A). Raises `UserError` for a value that is none of these.
@@ -51,11 +52,17 @@ class Pepita:
         if not isinstance(self.f_scale, int | float) or not 0 <= self.f_scale < float("inf"):
             raise UserError(f"f_scale {self.f_scale} is not a finite number of at least 0 (the paper: 0.05)")
 
+    @property
+    def rows(self) -> int:
+        """2 where the modulated pass brings the clean activity beside the modulated one, else 1."""
+        return 2 if self._chain and FORMS[self.form].clean_travels else 1
+
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """The modulated pass runs up the layers from the error, or with modulate="all" begins at every one."""
         if name == STANDARD:
             return Reads(upstream=True)
-        return Reads(upstream=self._chain and number > 1, error=self._projects(number) or number == layers)
+        climbs = self._chain or FORMS[self.form].clean_travels
+        return Reads(upstream=climbs and number > 1, error=self._projects(number) or number == layers)
 
     @property
     def _chain(self) -> bool:
