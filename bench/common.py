@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import itertools
 import json
 import os
 import platform
@@ -71,16 +73,26 @@ def note(text: str) -> None:
 
 
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """A Markdown table on stdout, or one JSON object with the machine."""
+    """Markdown on stdout, a table for each run of rows with the same columns, or one JSON object with the machine.
+
+    A cell is a number, a text, a list of them, or a dataclass: its text in a table, its fields in JSON.
+    """
     if as_json:
-        print(json.dumps({"machine": machine(), "rows": rows}))
+        print(json.dumps({"machine": machine(), "rows": rows}, default=dataclasses.asdict))
         return
     print(f"{machine()}\n", file=sys.stderr)
-    print("| " + " | ".join(rows[0]) + " |")
-    print("|" + "---|" * len(rows[0]))
-    for row in rows:
-        print(
-            "| "
-            + " | ".join(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values())
-            + " |"
-        )
+    for number, (columns, group) in enumerate(itertools.groupby(rows, key=tuple)):
+        if number:
+            print()
+        print("| " + " | ".join(columns) + " |")
+        print("|" + "---|" * len(columns))
+        for row in group:
+            print("| " + " | ".join(map(_cell, row.values())) + " |")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
