@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.common import markdown, note
+from bench.common import note
 from pipepita.machine import machine
 
 HERE = Path(__file__).parent
@@ -32,8 +32,9 @@ def run(name: str, full: bool) -> dict[str, Any]:
     done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True)
     seconds = round(time.monotonic() - began, 1)
     if done.returncode:
-        return {"command": " ".join(command[1:]), "seconds": seconds, "failed": done.returncode, "rows": []}
-    return {"command": " ".join(command[1:]), "seconds": seconds, "rows": json.loads(done.stdout)["rows"]}
+        return {"command": " ".join(command[1:]), "seconds": seconds, "failed": done.returncode}
+    said = json.loads(done.stdout)
+    return {"command": " ".join(command[1:]), "seconds": seconds, "rows": said["rows"], "table": said["table"]}
 
 
 def main() -> int:
@@ -59,7 +60,7 @@ def main() -> int:
 def _page(found: dict[str, Any]) -> str:
     parts = ["# Benchmarks\n", f"{found['machine']}\n"]
     for name, one in found["benchmarks"].items():
-        said = markdown(one["rows"]) if one["rows"] else f"failed with exit code {one.get('failed')}"
+        said = one.get("table") or f"failed with exit code {one['failed']}"
         parts += [f"## {name}\n", f"`python {one['command']}`, {one['seconds']} s\n", f"{said}\n"]
     return "\n".join(parts)
 

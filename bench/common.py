@@ -64,12 +64,13 @@ def note(text: str) -> None:
 
 
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Markdown on stdout, or one JSON object with the machine.
+    """Markdown on stdout, or one JSON object with the machine, the rows and the same table.
 
     A cell is a number, a text, a list of them, or a dataclass: its text in a table, its fields in JSON.
     """
     if as_json:
-        print(json.dumps({"machine": machine(), "rows": rows}, default=dataclasses.asdict))
+        found = {"machine": machine(), "rows": rows, "table": markdown(rows)}
+        print(json.dumps(found, default=dataclasses.asdict))
         return
     print(f"{machine()}\n", file=sys.stderr)
     print(markdown(rows))

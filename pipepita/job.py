@@ -15,6 +15,7 @@ from pipepita.errors import UserError, unknown
 from pipepita.files import check_picture, check_writable
 from pipepita.network.modules import ACTIVATIONS
 from pipepita.rules import RULES, Rule
+from pipepita.rules.forms import FORMS
 from pipepita.schedule import SCHEDULES
 
 
@@ -77,7 +78,7 @@ class Job(Options):
     network: str = Field("fc:1024", description="hidden layers, like fc:256x8 or conv:32,5/pool:2/fc:256")
     activation: str = Field("relu", description="of every hidden layer")
     rule: str = Field("pepita", description="learning rule")
-    form: str = Field("difference", description="of the modulated pass: difference or textbook")
+    form: str = Field("difference", description=f"of the modulated pass: {', '.join(FORMS)}")
     modulate: str = Field("input", description="where the error enters: input, or all layers")
     presynaptic: str = Field("modulated", description="the update's presynaptic pass: modulated or standard")
     f_scale: float = Field(0.05, ge=0, description="scale of the feedback matrices")

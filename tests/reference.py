@@ -57,7 +57,8 @@ class Reference:
     """PEPITA with momentum, layer by layer, with as many samples in flight as `run` is told.
 
     normalize: each item's hidden activity divided by its root mean square. feedback: {layer index: F_l^T}, each of
-    shape (classes, in).
+    shape (classes, in). form: "stash" runs the modulated pass through the weights of the standard pass, "recompute"
+    runs the standard pass again before it, "difference" and "textbook" do neither.
     """
 
     def __init__(
@@ -91,16 +92,20 @@ class Reference:
         for layer in self.layers[:-1]:
             a = linear_part(layer, x)
             h = self.activity(a)
-            kept.append({"x": x, "a": a, "h": h, "out": outgoing(layer, h)})
+            kept.append({"x": x, "a": a, "h": h, "out": outgoing(layer, h), "w": layer["w"]})
             x = kept[-1]["out"]
         h = softmax(linear_part(self.layers[-1], x))
-        return [*kept, {"x": x, "h": h, "out": h}]
+        return [*kept, {"x": x, "h": h, "out": h, "w": self.layers[-1]["w"]}]
 
     def modulated(self, kept: list[dict], y: Array) -> None:
         target = np.eye(kept[-1]["h"].shape[1])[y]
         e = kept[-1]["h"] - target
+        if self.form == "recompute":
+            kept = self.standard(kept[0]["x"])
         arriving, updates = None, []
         for index, (layer, k) in enumerate(zip(self.layers, kept, strict=True)):
+            if self.form == "stash":
+                layer = {**layer, "w": k["w"]}
             last = index == len(self.layers) - 1
             difference = self.form == "difference"
             if index in self.feedback:  # the error enters here

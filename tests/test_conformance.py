@@ -52,6 +52,10 @@ RULES = {
     "textbook": pp.Pepita(form="textbook"),
     "difference, all": pp.Pepita(modulate="all"),
     "textbook, all": pp.Pepita(form="textbook", modulate="all"),
+    "stash": pp.Pepita(form="stash"),
+    "stash, all": pp.Pepita(form="stash", modulate="all"),
+    "recompute": pp.Pepita(form="recompute"),
+    "recompute, all": pp.Pepita(form="recompute", modulate="all"),
     "standard presynaptic": pp.Pepita(presynaptic="standard"),
 }
 SCHEDULES = [locked(), relaxed(), streaming(2), streaming(5)]

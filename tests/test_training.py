@@ -71,6 +71,18 @@ def test_summary_has_what_the_command_line_promises(few_digits):
     assert [line["epoch"] for line in result.history] == [1, 2]
 
 
+@pytest.mark.parametrize("form", ["stash", "recompute"])
+def test_a_run_folder_remembers_the_form(few_digits, tmp_path, form):
+    result = pp.train(
+        small(few_digits), few_digits, engine="local", rule=pp.Pepita(form=form), schedule="streaming", window=3,
+        epochs=2, run_dir=tmp_path / "run",
+    )  # fmt: skip
+    assert result.form == json.loads((tmp_path / "run" / "run.json").read_text())["rule_options"]["form"] == form
+    found = pp.evaluate(tmp_path / "run", few_digits)
+    assert found["test_accuracy"] == result.test_accuracy
+    assert found["weights_sha256"] == result.weights_sha256
+
+
 def test_run_folder_and_evaluate(few_digits, tmp_path):
     folder = tmp_path / "run"
     model = small(few_digits)
@@ -94,7 +106,7 @@ def test_run_folder_and_evaluate(few_digits, tmp_path):
         pp.evaluate(folder, few_digits)
 
 
-@pytest.mark.parametrize("form", ["difference", "textbook"])
+@pytest.mark.parametrize("form", ["difference", "textbook", "stash", "recompute"])
 def test_divergence_names_step_and_layer_and_keeps_the_last_good_checkpoint(few_digits, tmp_path, form):
     data = pp.Data(few_digits.x_train * 1e18, few_digits.y_train, few_digits.x_test, few_digits.y_test, 10)
     model = small(data)
@@ -146,6 +158,13 @@ def test_textbook_in_flight_is_warned_of(few_digits):
     rule = pp.Pepita(form="textbook")
     with pytest.warns(UserWarning, match="stability index .* above 1"):
         pp.train(small(few_digits), few_digits, engine="local", rule=rule, schedule="streaming", window=8, epochs=1)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("form", ["difference", "stash", "recompute"])
+def test_the_warning_is_for_the_textbook_form_only(few_digits, form):
+    rule = pp.Pepita(form=form)
+    pp.train(small(few_digits), few_digits, engine="local", rule=rule, schedule="streaming", window=8, epochs=1)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def wires(plan: Plan) -> list[Wire]:
     classes = stages[0].classes
     found = [wire("samples", COORDINATOR, 0, stages[0].layers[0].width)]
     found += [
-        wire(f"forward-{index}", index, index + 1, math.prod(stage.layers[-1].out_shape))
+        wire(f"forward-{index}", index, index + 1, stage.rule.rows * math.prod(stage.layers[-1].out_shape))
         for index, stage in enumerate(stages[:-1])
     ]
     found.append(wire("outputs", last, COORDINATOR, classes))

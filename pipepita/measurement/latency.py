@@ -89,7 +89,8 @@ def latency(
     count = settings.stages or len(layers)
     parts = balance([cost.total for cost in layer_costs], count)
     stage_costs = [sum((layer_costs[i] for i in part), Cost(0, 0)) for part in parts]
-    broadcast = getattr(rule, "modulate", "input") == "all"
+    # where no layer waits for the one below, the second pass begins everywhere at once
+    broadcast = not rule.reads(rule.passes[-1], len(layers), len(layers)).upstream
 
     with ExitStack() as cleanup:
         if engine is None:

@@ -59,6 +59,10 @@ class Rule(Protocol):
     def passes(self) -> tuple[str, ...]:
         """The passes that a sample makes, first to last."""
 
+    @property
+    def rows(self) -> int:
+        """How many rows of a message between two layers an item takes at most: 1 for one activity, 2 for two."""
+
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """What layer `number` (from 1) of `layers` needs for pass `name`."""
 

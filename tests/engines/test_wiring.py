@@ -24,6 +24,16 @@ def test_chain():
     assert (found["outputs"].source, found["outputs"].target) == (2, COORDINATOR)
 
 
+def test_slots_between_stages_hold_two_activities_where_the_clean_pass_runs_again():
+    once, twice, clean = (
+        {wire.name: wire.slot_bytes for wire in wires(plan(rule, streaming(3)))}
+        for rule in (pp.Pepita(), pp.Pepita(form="recompute"), pp.Pepita(form="recompute", modulate="all"))
+    )
+    assert [twice[name] for name in ("forward-0", "forward-1")] == [2 * 4 * 32 * size for size in (4 * 9, 20)]
+    assert all(twice[name] == once[name] for name in ("samples", "outputs", "error-0", "error-2"))
+    assert {name: clean[name] for name in once} == once
+
+
 def test_broadcast_reaches_every_stage():
     names = [wire.name for wire in wires(plan(pp.Pepita(modulate="all"), streaming(3)))]
     assert names[-3:] == ["error-0", "error-1", "error-2"]

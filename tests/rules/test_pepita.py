@@ -72,6 +72,16 @@ CASES = [
     ("conv:4,3/pool:2/fc:20", 2, "difference", "all", "modulated", True),
     ("conv:4,3/pool:2/fc:20", 1, "textbook", "all", "standard", True),
 ]
+for form in ("stash", "recompute"):
+    CASES += [
+        ("fc:40", 3, form, "input", "modulated", False),
+        ("fc:40", 3, form, "input", "standard", False),
+        ("fc:30x3", 3, form, "input", "modulated", True),
+        ("fc:30x3", 3, form, "all", "modulated", True),
+        ("fc:30x3", 3, form, "all", "standard", True),
+        ("conv:4,3/pool:2/fc:20", 3, form, "input", "modulated", True),
+        ("conv:4,3/pool:2/fc:20", 3, form, "all", "modulated", True),
+    ]
 
 
 @pytest.mark.parametrize(("spec", "window", "form", "modulate", "presynaptic", "normalize"), CASES)
@@ -133,6 +143,21 @@ def test_reads_says_who_needs_the_error():
     ]
     assert [broadcast.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [Reads(error=True)] * 3
     assert chain.reads(STANDARD, 2, 3) == Reads(upstream=True)
+
+
+def test_recompute_needs_the_clean_pass_from_below_at_every_layer():
+    chain, broadcast = pp.Pepita(form="recompute"), pp.Pepita(form="recompute", modulate="all")
+    assert [chain.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [
+        Reads(error=True),
+        Reads(upstream=True),
+        Reads(upstream=True, error=True),
+    ]
+    assert [broadcast.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [
+        Reads(error=True),
+        Reads(upstream=True, error=True),
+        Reads(upstream=True, error=True),
+    ]
+    assert (chain.rows, broadcast.rows, pp.Pepita().rows, pp.Pepita(form="stash").rows) == (2, 1, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What samples in flight do to the accuracy, form by form."""
