@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import itertools
 import json
+import signal
 import statistics
 import sys
 import time
@@ -48,6 +49,7 @@ def main(measure: Callable[[bool], list[dict[str, Any]]], description: str | Non
     parser.add_argument("--quick", action="store_true", help="fewer rounds and cases: a look, not a figure to quote")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a Markdown table")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that engines are closed then, too
     try:
         show(measure(arguments.quick), arguments.json)
     except PipepitaError as error:

@@ -50,3 +50,14 @@ def _threads_restored() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     assert torch.get_num_threads() == before, "a test left another number of threads behind"
+
+
+@pytest.fixture
+def places(tmp_path) -> dict[str, str]:
+    """An empty TMPDIR, short enough for Ray's sockets, to see what a run leaves behind."""
+    folder = Path("/tmp") / f"ppc{os.getpid()}"
+    folder.mkdir()
+    yield {"TMPDIR": str(folder)}
+    left = list(folder.rglob("*"))
+    folder.rmdir()
+    assert not left

@@ -51,39 +51,33 @@ def _pipelining(net: Net, crew: Crew, steps: int) -> list[Contender]:
 
 
 def _pepita(net: Net, engine: pp.RayEngine, steps: int) -> list[Contender]:
-    def contender(name: str, schedule: Schedule) -> Contender:
+    def contender(schedule: Schedule, modulate: str) -> Contender:
+        name = f"PEPITA, {schedule.name}" + (f", window {schedule.window}" if schedule.window > 1 else "")
         return Contender(
-            f"PEPITA, ray engine, {name}",
-            lambda: pepita.engine_turn(net, engine, schedule, STAGES, steps),
+            f"{name}, modulate {modulate}",
+            lambda: pepita.engine_turn(net, engine, schedule, STAGES, steps, modulate=modulate),
             STAGES,
         )
 
-    layers = len(net.layers())
-    fills = {  # the smallest window that fills a pipeline, if each stage is a slot, and if each layer is one
-        f"streaming, window {schedule.window}": schedule
-        for schedule in (make("streaming", STAGES), make("streaming", layers))
-    }
-    return [
-        contender(name, schedule)
-        for name, schedule in {"locked": make("locked", layers), "relaxed": make("relaxed", layers), **fills}.items()
-    ]
+    schedules = [make(name, STAGES) for name in ("locked", "relaxed", "streaming")]
+    return [contender(schedule, modulate) for modulate in ("input", "all") for schedule in schedules]
 
 
 def _in_process(net: Net, backprops: Crew, pepitas: Crew, steps: int) -> list[Contender]:
-    def contender(name: str, crew: Crew, job: Callable[..., Turn], threads: int) -> Contender:
+    def contender(name: str, crew: Crew, job: Callable[..., Turn], *arguments: Any) -> Contender:
+        threads = int(arguments[0])
+
         def turn() -> Turn:
-            return together(crew.ask(job, [(net, steps, threads)], _TURN_SECONDS))
+            return together(crew.ask(job, [(net, steps, *arguments)], _TURN_SECONDS))
 
-        return Contender(f"{name}, {threads} thread{'s' if threads > 1 else ''}", turn, threads)
+        return Contender(f"{name}, in process, {threads} thread{'s' if threads > 1 else ''}", turn, threads)
 
-    return [
-        contender(name, crew, job, threads)
-        for threads in sorted({1, torch.get_num_threads()})
-        for name, crew, job in (
-            ("backprop, one process", backprops, backprop.plain_turn),
-            ("PEPITA, local engine", pepitas, pepita.local_turn),
-        )
-    ]
+    found = []
+    for threads in sorted({1, torch.get_num_threads()}):
+        found.append(contender("backprop", backprops, backprop.plain_turn, threads))
+        for modulate in ("input", "all"):
+            found.append(contender(f"PEPITA, modulate {modulate}", pepitas, pepita.local_turn, threads, modulate))
+    return found
 
 
 def _check(net: Net, crew: Crew) -> None:
@@ -133,7 +127,7 @@ def _rows(net: Net, contenders: list[Contender], turns: dict[str, list[Turn]]) -
 
 def measure(quick: bool) -> list[dict[str, Any]]:
     """A row a contender; of each pipelining schedule only its best number of micro-batches."""
-    rounds, steps = (2, 32) if quick else (9, 128)
+    rounds, steps = (2, 32) if quick else (7, 128)
     net = Net()
     with contextlib.ExitStack() as stack:
         stages = stack.enter_context(Crew(STAGES))

@@ -16,9 +16,11 @@ from pipepita.schedule import Schedule, relaxed
 from pipepita.stage import StageSpec
 
 
-def engine_turn(net: Net, engine: Engine, schedule: Schedule, stages: int, steps: int, threads: int = 1) -> Turn:
+def engine_turn(
+    net: Net, engine: Engine, schedule: Schedule, stages: int, steps: int, threads: int = 1, modulate: str = "input"
+) -> Turn:
     """One turn of `schedule` through `engine`, the first quarter of the steps not counted."""
-    rule, layers = pp.Pepita(), net.layers()
+    rule, layers = pp.Pepita(modulate=modulate), net.layers()
     specs = [
         StageSpec(i, [layers[j] for j in part], len(layers), net.classes, rule, "sgd", net.lr, 0, threads=threads)
         for i, part in enumerate(net.parts(stages))
@@ -48,6 +50,6 @@ def engine_turn(net: Net, engine: Engine, schedule: Schedule, stages: int, steps
         pipeline.close()
 
 
-def local_turn(net: Net, steps: int, threads: int) -> Turn:
+def local_turn(net: Net, steps: int, threads: int, modulate: str) -> Turn:
     """One turn of the local engine: one stage, in this process."""
-    return engine_turn(net, pp.LocalEngine("cpu"), relaxed(), 1, steps, threads)
+    return engine_turn(net, pp.LocalEngine("cpu"), relaxed(), 1, steps, threads, modulate)

@@ -57,9 +57,16 @@ def latency(
     check_picture(timeline, "--timeline")
 
     from pipepita.display import progress
+    from pipepita.interrupt import Interrupt
     from pipepita.measurement.several import several
 
-    with progress("measuring") as advance:
+    with Interrupt() as stop, progress("measuring") as show_progress:
+
+        def advance(done: int, total: int, what: str) -> None:
+            if stop():
+                raise KeyboardInterrupt
+            show_progress(done, total, what)
+
         found = several(networks, job, rounds=rounds, seconds=seconds, progress=advance)
     summaries = [one.summary for one in found]
     if plot is not None:

@@ -64,8 +64,6 @@ def latency(
         if name not in OPTIONS:
             raise unknown("option", name, OPTIONS)
     settings: Options = checked(Options, {"lr": 0.001, **options})
-    if not 1 <= rounds <= _MOST_ROUNDS or not 0 < seconds <= 3600:
-        raise UserError(f"{rounds} rounds of {seconds} s: 1 to {_MOST_ROUNDS} rounds of more than 0 and up to 3600 s")
     data = load(data) if isinstance(data, str) else data
     rule = rule or Pepita()
     work = rebuild(describe(model))
@@ -73,6 +71,7 @@ def latency(
         spec.normalized(work, data.item_shape)
     spec.initialise(work, settings.seed)
     layers = cut(work, data.item_shape, data.classes, settings.seed)
+    check(len(layers), settings, window, rounds, seconds)
     slowed = paces(settings.standard_ms, settings.modulated_ms, len(layers))
     emulated = slowed[0] is not None
     whole = StageSpec(
@@ -151,6 +150,16 @@ def latency(
     }
     last = {name: runs[name][-1] for name in chosen}
     return Latency(summary, {name: r.timeline for name, r in last.items()}, {name: r.first for name, r in last.items()})
+
+
+def check(layers: int, settings: Options, window: int | None, rounds: int, seconds: float) -> None:
+    """`UserError` for what cannot be measured on a network of `layers` layers; before anything is started."""
+    if not 1 <= rounds <= _MOST_ROUNDS or not 0 < seconds <= 3600:
+        raise UserError(f"{rounds} rounds of {seconds} s: 1 to {_MOST_ROUNDS} rounds of more than 0 and up to 3600 s")
+    count = settings.stages or layers
+    balance([1.0] * layers, count)
+    schedules.make("streaming", count, window)
+    paces(settings.standard_ms, settings.modulated_ms, layers)
 
 
 def _closed_forms(

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pipepita.data import load
 from pipepita.engines.ray import RayEngine
 from pipepita.job import Job
-from pipepita.measurement.latency import OPTIONS, latency
+from pipepita.measurement.latency import OPTIONS, check, latency
 from pipepita.measurement.report import Latency
 from pipepita.network import spec
 from pipepita.network.cut import cut
@@ -32,6 +32,8 @@ def several(
         for network in networks
     ]  # fmt: skip
     depths = [len(cut(model, data.item_shape, data.classes)) for model in models]
+    for depth in depths:
+        check(depth, job.options(), job.window, rounds, seconds)
     options = job.options().model_dump(include=set(OPTIONS) - {"lr"})
     found = []
     with ExitStack() as cleanup:

@@ -22,26 +22,27 @@ def _schedules(summary: dict[str, Any]) -> Table:
     table.add_column(f"medians of {summary['rounds']} rounds")
     for name in summary["schedules"]:
         table.add_column(name, justify="right")
-    for words, text in _LINES.items():
+    for words, text in _LINES:
         table.add_row(words, *(text(row) for row in summary["schedules"].values()))
     return table
 
 
-_LINES: dict[str, Callable[[dict[str, Any]], str]] = {
-    "window, samples in flight": lambda row: str(row["window"]),
-    "ms a sample": lambda row: _number(row["period_ms"]),
-    "items/s": lambda row: f"{row['items_per_second']:,.0f}",
-    "prediction after, ms: p50": lambda row: _number(row["latency_ms"]["prediction"]["p50"]),
-    "                      p95, p99": lambda row: _tail(row["latency_ms"]["prediction"]),
-    "last update after, ms: p50": lambda row: _number(row["latency_ms"]["update"]["p50"]),
-    "                       p95, p99": lambda row: _tail(row["latency_ms"]["update"]),
-    "lock time of a layer, ms": lambda row: _span(row["lock_ms"]),
-    "speed-up over locked": lambda row: f"{row['speedup']:.2f}",
-    "  over the rounds": lambda row: "{:.2f} to {:.2f}".format(*row["speedup_range"]),
-    "ceiling": lambda row: f"{row['ceiling']:.2f}",
-    "  with hops as measured": lambda row: f"{row['ceiling_with_hops']:.2f}",
-    "efficiency": lambda row: f"{row['efficiency']:.0%}",
-}
+# (words, text), top to bottom
+_LINES: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
+    ("window, samples in flight", lambda row: str(row["window"])),
+    ("ms a sample", lambda row: _number(row["period_ms"])),
+    ("items/s", lambda row: f"{row['items_per_second']:,.0f}"),
+    ("prediction after, ms: p50", lambda row: _number(row["latency_ms"]["prediction"]["p50"])),
+    ("  p95, p99", lambda row: _tail(row["latency_ms"]["prediction"])),
+    ("last update after, ms: p50", lambda row: _number(row["latency_ms"]["update"]["p50"])),
+    ("  p95, p99", lambda row: _tail(row["latency_ms"]["update"])),
+    ("lock time of a layer, ms", lambda row: _span(row["lock_ms"])),
+    ("speed-up over locked", lambda row: f"{row['speedup']:.2f}"),
+    ("  over the rounds", lambda row: "{:.2f} to {:.2f}".format(*row["speedup_range"])),
+    ("ceiling", lambda row: f"{row['ceiling']:.2f}"),
+    ("  with hops as measured", lambda row: f"{row['ceiling_with_hops']:.2f}"),
+    ("efficiency", lambda row: f"{row['efficiency']:.0%}"),
+)
 
 
 def _title(summary: dict[str, Any]) -> str:

@@ -74,7 +74,7 @@ def test_a_turn_counts_three_quarters_of_the_steps(pair):
 
 def test_turns_of_pepita(ray_engine):
     """One of the local engine in this process, one of two actors with a coordinator beside them."""
-    local = pepita.local_turn(SMALL, 8, 1)
+    local = pepita.local_turn(SMALL, 8, 1, "all")
     assert local.steps == 6
     assert local.beside == 0
     streamed = pepita.engine_turn(SMALL, ray_engine, make("streaming", 2), 2, 8)

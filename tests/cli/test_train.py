@@ -12,55 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commandline import command, error_of, processes_of, run
 
 SUMMARY = {
     *("rule", "form", "modulate", "normalize", "network", "dataset", "engine", "schedule", "window", "stages", "seed"),
     *("epochs", "steps", "items", "test_accuracy", "train_loss", "wall_seconds", "items_per_second", "step_ms"),
     *("weights_sha256", "run_dir"),
 }
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "pipepita", *map(str, arguments)]
-
-
-def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
-    )
-
-
-def error_of(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
-    assert done.returncode == code, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.stderr.rstrip().endswith(line)
-    return line
-
-
-def processes_of(folder: str) -> list[str]:
-    """Command lines that mention `folder`."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if folder in text:
-            found.append(text)
-    return found
-
-
-@pytest.fixture
-def places(tmp_path) -> dict[str, str]:
-    """An empty TMPDIR, short enough for Ray's sockets, to see what a run leaves behind."""
-    folder = Path("/tmp") / f"ppc{os.getpid()}"
-    folder.mkdir()
-    yield {"TMPDIR": str(folder)}
-    left = list(folder.rglob("*"))
-    folder.rmdir()
-    assert not left
 
 
 def test_train_then_evaluate(tmp_path):

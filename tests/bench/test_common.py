@@ -1,0 +1,54 @@
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import common
+from bench.__main__ import names
+from bench.schedules.measure import cases
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_table_for_each_run_of_columns():
+    rows = [{"a": 1, "b": 2.34567}, {"a": [1, 2.0], "b": None}, {"c": "x"}]
+    assert common.markdown(rows) == "| a | b |\n|---|---|\n| 1 | 2.35 |\n| 1, 2 | - |\n\n| c |\n|---|\n| x |"
+
+
+def test_every_benchmark_says_how_to_run_it():
+    """Each folder has a README with its own command and a table, and the index names it."""
+    index = (ROOT / "bench" / "README.md").read_text()
+    for name in names():
+        page = (ROOT / "bench" / name / "README.md").read_text()
+        assert f"python -m bench.{name}" in page
+        assert f"python -m bench.{name}" in index
+        assert re.search(r"^\|---", page, re.MULTILINE), f"{name} has no table"
+        for heading in ("**Claim.**", "**What it does not show.**"):
+            assert heading in page, f"{name} lacks {heading}"
+
+
+def test_cases_cover_every_depth_and_one_stage_a_layer():
+    found = cases(quick=False)
+    assert {layers for layers, *_ in found} == {2, 4, 8, 16, 32}
+    assert all((layers, width, batch, layers) in found for layers, width, batch, _ in found)
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.slow
+def test_one_entry_for_all(tmp_path):
+    """A benchmark that takes seconds, through the entry: one JSON, one Markdown file."""
+    command = [sys.executable, "-m", "bench", "recording", "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "bench.json").read_text())["benchmarks"]["recording"]
+    assert len(found["rows"]) == 6
+    assert "| network |" in (tmp_path / "bench.md").read_text()
+
+
+def test_unknown_benchmark():
+    done = subprocess.run([sys.executable, "-m", "bench", "nonsense"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "no benchmark is called nonsense" in done.stderr

@@ -1,0 +1,81 @@
+"""`pipepita latency` as people meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from commandline import command, error_of, processes_of, run
+
+
+@pytest.mark.slow
+def test_one_object_pictures_and_nothing_left(tmp_path, places):
+    shared = sorted(Path("/dev/shm").iterdir())
+    files = {"--plot": "plot.png", "--trace": "trace.json", "--timeline": "gantt.png"}
+    done = run(
+        "latency", "--layers", "2,3", "--width", 16, "--dataset", "random:20", "--batch-size", 2, "--rounds", 1,
+        "--seconds", 0.05, *(part for pair in files.items() for part in pair), "--json",
+        cwd=tmp_path, **places,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    networks = json.loads(done.stdout)["networks"]
+    assert [(one["network"], one["layers"]) for one in networks] == [("fc:16x1", 2), ("fc:16x2", 3)]
+    for one in networks:
+        assert set(one["schedules"]) == {"locked", "relaxed", "streaming"}
+        assert set(one["in_process"]) == {"one_thread_ms", "all_threads_ms"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files.values())
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    assert {"X", "M", "s", "f"} <= {event["ph"] for event in events}
+    assert sorted(Path("/dev/shm").iterdir()) == shared
+    assert not processes_of(places["TMPDIR"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupt_leaves_nothing(tmp_path, places, number):
+    process = subprocess.Popen(
+        command("latency", "--network", "fc:16", "--rounds", 1000, "--json"),
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **places},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not any("StageActor" in line for line in _rays()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "Traceback" not in err
+    assert not processes_of(places["TMPDIR"])
+
+
+def _rays() -> list[str]:
+    return processes_of("ray::")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--layers", "1"), "--layers 1: whole numbers of at least 2"),
+        (("--layers", "2,x"), "--layers 2,x"),
+        (("--layers", "2", "--network", "fc:8"), "give one of them"),
+        (("--emulate-ms", "5", "--standard-ms", "5"), "give either it or them"),
+        (("--emulate-ms", "fast"), "standard_ms 'fast'"),
+        (("--network", "fc:0"), "below 1"),
+        (("--dataset", "random:no"), "random:784"),
+        (("--plot", "no/where.png"), "--plot no/where.png: its folder does not exist"),
+        (("--timeline", "gantt.txt"), "ends in .png"),
+        (("--rounds", "0"), "0 rounds"),
+        (("--seconds", "-1"), "-1.0 s"),
+        (("--window", "0"), "window 0"),
+        (("--stages", "99"), "stages"),
+    ],
+)
+def test_mistakes_are_one_line(tmp_path, arguments, words):
+    assert words in error_of(run("latency", *arguments, cwd=tmp_path))
+    assert not list(tmp_path.iterdir())
