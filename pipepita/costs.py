@@ -41,6 +41,7 @@ def measured_costs(stage: StageSpec, batch_size: int, samples: int = _SAMPLES) -
     finally:
         pipeline.close()
     for layer, parameters in zip(stage.layers, before, strict=True):
+        layer.to(parameters[0].device)
         for parameter, value in zip(layer.parameters, parameters, strict=True):
             parameter.copy_(value)
     first, second = stage.rule.passes[0], stage.rule.passes[-1]

@@ -51,6 +51,9 @@ class Stage:
             layer.to(self.device)
         self._emulated = Device()
         paces = spec.paces or [None] * len(spec.layers)
+        # a GPU works on after a call returns: a lap that is kept has to wait for it
+        waits = self.device.type == "cuda" and not isinstance(self.recorder, Silent)
+        self._lap = self._lap_when_done if waits else self.recorder.lap
         self._learners = [self._learner(layer, pace) for layer, pace in zip(spec.layers, paces, strict=True)]
         self._optimizers = [optimizers.make(spec.optimizer, layer, spec.lr) for layer in spec.layers]
 
@@ -58,6 +61,10 @@ class Stage:
         spec = self.spec
         learner = spec.rule.learner(layer, spec.total, spec.classes, spec.seed)
         return learner if pace is None else PacedLearner(learner, pace, self._emulated)
+
+    def _lap_when_done(self, phase: int, name: str, step: int, layer: int = 0) -> None:
+        torch.cuda.synchronize(self.device)
+        self.recorder.lap(phase, name, step, layer)
 
     def set_lr(self, lr: float) -> None:
         """The learning rate of every layer from now on."""
@@ -78,7 +85,7 @@ class Stage:
         x = x.to(self.device)
         for learner in self._learners:
             x = learner.standard(step, x)
-            self.recorder.lap(PASS, self._first, step, learner.layer.number)
+            self._lap(PASS, self._first, step, learner.layer.number)
         return x
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
@@ -87,14 +94,14 @@ class Stage:
         error = None if error is None else error.to(self.device)
         for learner in self._learners:
             arriving = learner.second(step, arriving, error)
-            self.recorder.lap(PASS, self._second, step, learner.layer.number)
+            self._lap(PASS, self._second, step, learner.layer.number)
         return arriving
 
     def update(self, step: int) -> None:
         """Applies sample `step`'s update to every layer and forgets the sample."""
         for learner, optimizer in zip(self._learners, self._optimizers, strict=True):
             optimizer.step(learner.product(step))
-            self.recorder.lap(UPDATE, self._second, step, learner.layer.number)
+            self._lap(UPDATE, self._second, step, learner.layer.number)
 
     def evaluate(self, x: Tensor) -> Tensor:
         """The forward pass without dropout; keeps nothing."""

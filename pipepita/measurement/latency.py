@@ -74,9 +74,10 @@ def latency(
     check(len(layers), settings, window, rounds, seconds)
     slowed = paces(settings.standard_ms, settings.modulated_ms, len(layers))
     emulated = slowed[0] is not None
+    device = (engine or LocalEngine(settings.device)).devices(1)[0]
     whole = StageSpec(
-        0, layers, len(layers), data.classes, rule, settings.optimizer, settings.lr, settings.seed,
-        threads=settings.threads,
+        0, layers, len(layers), data.classes, rule, settings.optimizer, settings.lr, settings.seed, device,
+        settings.threads,
     )  # fmt: skip
     layer_costs = measured_costs(whole, settings.batch_size)
     if emulated:  # the nominal times are what the closed form is about; a layer that is slower than its device shows
