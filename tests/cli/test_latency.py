@@ -72,7 +72,7 @@ def _rays() -> list[str]:
         (("--timeline", "gantt.txt"), "ends in .png"),
         (("--rounds", "0"), "0 rounds"),
         (("--seconds", "-1"), "-1.0 s"),
-        (("--window", "0"), "window 0"),
+        (("--window", "0"), "window '0'"),
         (("--stages", "99"), "stages"),
     ],
 )
