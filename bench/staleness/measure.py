@@ -7,11 +7,8 @@ error at the input or at all layers; samples and seconds until a given accuracy,
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-import torch
 
 import pipepita as pp
 from bench.common import note
@@ -19,21 +16,21 @@ from pipepita import schedule as schedules
 from pipepita.coordinator import Tally
 from pipepita.data.sets import DATA_DIR_VARIABLE
 from pipepita.display import Observer
-from pipepita.engines.engine import Engine, Pipeline
-from pipepita.engines.wiring import Plan
+from pipepita.engines.engine import Engine
 from pipepita.network.cut import cut
 from pipepita.stability import stability_index
 
-BATCH, MOMENTUM, DROPOUT = 64, 0.9, 0.1
+BATCH, MOMENTUM = 64, 0.9
 FORMS = ("textbook", "stash", "recompute", "difference")
-SHALLOW, DEEP = "fc:1024", "fc:256x8"
+SHALLOW, DEEP, DROPOUT = "fc:1024", "fc:256x8", 0.1
+DEPTH_DROPOUT = 0.0  # of the second table: with dropout, modulate input hardly learns at this depth
 LR, DEEP_INPUT_LR = 0.1, 0.03
 STREAMING_WINDOW, STAGES = 5, 2
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is run. every: samples between two evaluations on the way to `target` percent."""
+    """How much is run. every: how finely the samples needed for `target` percent are counted."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
     items: int = 60_000
@@ -77,13 +74,14 @@ def _data(items: int) -> pp.Data:
     return replace(mnist, x_train=mnist.x_train[:items], y_train=mnist.y_train[:items])
 
 
-def _accuracies(
-    data: pp.Data, scale: Scale, network: str, rule: pp.Pepita, lr: float, window: int, normalize: bool = False
-) -> Accuracies:
+def _accuracies(data: pp.Data, scale: Scale, network: str, rule: pp.Pepita, lr: float, window: int) -> Accuracies:
     """One run a seed, in process."""
+    deep = network == DEEP
     found = Accuracies()
     for seed in scale.seeds:
-        model = pp.build(network, data.item_shape, data.classes, dropout=DROPOUT, normal=normalize)
+        model = pp.build(
+            network, data.item_shape, data.classes, dropout=DEPTH_DROPOUT if deep else DROPOUT, normal=deep
+        )
         try:
             result = pp.train(
                 model, data, rule=rule, engine="local", device="cpu", observer=_Silent(), epochs=scale.epochs, lr=lr,
@@ -120,101 +118,81 @@ def _depth(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
         rule, untrained = pp.Pepita(modulate=modulate), pp.Pepita(modulate=modulate, f_scale=0.0)
         rows.append(
             {
-                "8 x 256, modulate": modulate,
+                "8 x 256, no dropout, modulate": modulate,
                 "lr": lr,
-                **{f"window {w}": _accuracies(data, scale, DEEP, rule, lr, w, True) for w in scale.deep_windows},
-                "F = 0, window 1": _accuracies(data, scale, DEEP, untrained, lr, 1, True),
+                **{f"window {w}": _accuracies(data, scale, DEEP, rule, lr, w) for w in scale.deep_windows},
+                "F = 0, window 1": _accuracies(data, scale, DEEP, untrained, lr, 1),
             }
         )
     return rows
 
 
-class _Watch(Observer):
-    """Counts samples, and looks at the weights in use every so often: draining first would disturb what is measured."""
+class _Answered(Observer):
+    """Counts the samples whose error is known, to stop a run after a given number."""
 
-    def __init__(self, data: pp.Data, every: int = 0, target: float = 100.0) -> None:
+    def __init__(self) -> None:
         self.samples = 0
-        self.reached: int | None = None  # after how many samples the target was first seen
-        self._data, self._every, self._target = data, every, target
-        self._probe = _deep(data).eval()
-        self.pipeline: Pipeline | None = None
 
     def sample(self, tally: Tally) -> None:
         self.samples += 1
-        if self._every and self.samples % self._every == 0:
-            assert self.pipeline is not None
-            self._probe.load_state_dict(self.pipeline.state()[0])
-            right = self._probe(self._data.x_test).argmax(1) == self._data.y_test
-            if 100 * float(right.float().mean()) >= self._target:
-                self.reached = self.reached or self.samples
 
 
-class _WatchedEngine(pp.LocalEngine):
-    """Shows its pipeline to the observer."""
-
-    def __init__(self, watch: _Watch) -> None:
-        super().__init__("cpu")
-        self._watch = watch
-
-    def open(self, plan: Plan) -> Pipeline:
-        self._watch.pipeline = super().open(plan)
-        return self._watch.pipeline
-
-
-def _deep(data: pp.Data) -> torch.nn.Sequential:
-    return pp.build(DEEP, data.item_shape, data.classes, dropout=DROPOUT, normal=True)
-
-
-def _train_until(
-    stop: Callable[[], bool],
-    data: pp.Data,
-    scale: Scale,
-    engine: Engine,
-    stages: int,
-    name: str,
-    seed: int,
-    watch: _Watch,
-) -> pp.Result:
-    return pp.train(
-        _deep(data), data, rule=pp.Pepita(modulate="all"), engine=engine, stages=stages, observer=watch, stop=stop,
-        epochs=scale.epochs, lr=LR, batch_size=BATCH, optimizer=f"sgd:momentum={MOMENTUM}", seed=seed, schedule=name,
-        window=_window(name),
+def _first(samples: int, data: pp.Data, scale: Scale, engine: Engine, stages: int, name: str, seed: int) -> pp.Result:
+    """The first so many samples of a run of eight hidden layers, modulate all, drained and evaluated."""
+    window, answered = _window(name), _Answered()
+    result = pp.train(
+        pp.build(DEEP, data.item_shape, data.classes, dropout=DROPOUT, normal=True), data,
+        rule=pp.Pepita(modulate="all"), engine=engine, stages=stages, epochs=scale.epochs, lr=LR, batch_size=BATCH,
+        optimizer=f"sgd:momentum={MOMENTUM}", seed=seed, schedule=name, window=window, observer=answered,
+        stop=lambda: answered.samples > samples - window,  # window - 1 more are on their way
     )  # fmt: skip
+    assert result.steps == samples
+    return result
+
+
+def _seconds(run: pp.Result) -> float:
+    """Of training alone."""
+    return sum(line["seconds"] for line in run.history)
 
 
 def _window(name: str) -> int:
     return STREAMING_WINDOW if name == "streaming" else 1
 
 
-def _samples_needed(data: pp.Data, scale: Scale, name: str, seed: int) -> int | None:
-    """After how many samples the weights in use first reach the target; None if they never do."""
-    watch = _Watch(data, scale.every, scale.target)
-    engine = _WatchedEngine(watch)
-    _train_until(lambda: watch.reached is not None, data, scale, engine, 1, name, seed, watch)
-    return watch.reached
+def _needed(data: pp.Data, scale: Scale, name: str, seed: int) -> int | None:
+    """How many samples reach the target: the smallest multiple of `every` that does; None if none does.
+
+    A run of its own for each: evaluating on the way would drain the pipeline, and that changes what is learnt.
+    """
+    engine = pp.LocalEngine("cpu")
+    for samples in range(scale.every, scale.epochs * len(data.x_train) // BATCH, scale.every):
+        if _first(samples, data, scale, engine, 1, name, seed).test_accuracy >= scale.target:
+            return samples
+    return None
 
 
 def _time_to_accuracy(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
-    """Eight hidden layers, modulate all: a row a schedule and engine.
+    """A row an engine and schedule.
 
-    How many samples it takes is found in process, for every engine ends with the same weights; then a run of so many
-    is timed in each. Seeds outside, so that a slow spell of the machine hits all cases.
+    How many samples it takes is found in process, once a window: engines and locks change no weight. Then a run of so
+    many is timed in each engine. Seeds outside, so that a slow spell of the machine hits all cases.
     """
     engines: dict[str, tuple[Engine, int]] = {
         "local": (pp.LocalEngine("cpu"), 1),
         f"ray, {STAGES} stages": (pp.RayEngine(STAGES, device="cpu"), STAGES),
     }
-    found: dict[tuple[str, str], list[tuple[int, float, float] | None]] = {
+    runs: dict[tuple[str, str], list[pp.Result | None]] = {
         (where, name): [] for where in engines for name in schedules.SCHEDULES
     }
     try:
         for seed in scale.seeds:
-            for name in schedules.SCHEDULES:
-                needed = _samples_needed(data, scale, name, seed)
-                for where, (engine, stages) in engines.items():
-                    case = found[where, name]
-                    case.append(None if needed is None else _timed(needed, data, scale, engine, stages, name, seed))
-                    note(f"{DEEP} to {scale.target:g} %, {where}, {name}, seed {seed}: {case[-1]}")
+            needed = {_window(name): _needed(data, scale, name, seed) for name in ("relaxed", "streaming")}
+            for (where, name), results in runs.items():
+                samples = needed[_window(name)]
+                run = None if samples is None else _first(samples, data, scale, *engines[where], name, seed)
+                results.append(run)
+                seen = run and f"{samples} samples, {_seconds(run):.2f} s, {run.weights_sha256[:12]}"
+                note(f"{DEEP} to {scale.target:g} %, {where}, {name}, seed {seed}: {seen}")
     finally:
         for engine, _ in engines.values():
             engine.close()
@@ -223,21 +201,12 @@ def _time_to_accuracy(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
             f"8 x 256 to {scale.target:g} %": where,
             "schedule": name,
             "window": _window(name),
-            "samples": [run and run[0] for run in runs],
-            "seconds": [run and run[1] for run in runs],
-            "test % then": [run and f"{run[2]:.2f}" for run in runs],
+            "samples": [run and run.steps for run in results],
+            "seconds": [run and _seconds(run) for run in results],
+            "test % then": [run and f"{run.test_accuracy:.2f}" for run in results],
         }
-        for (where, name), runs in found.items()
+        for (where, name), results in runs.items()
     ]
-
-
-def _timed(
-    needed: int, data: pp.Data, scale: Scale, engine: Engine, stages: int, name: str, seed: int
-) -> tuple[int, float, float]:
-    """(samples, seconds of training, test accuracy) of a run that is stopped, and drained, after `needed` answers."""
-    watch = _Watch(data)
-    result = _train_until(lambda: watch.samples >= needed, data, scale, engine, stages, name, seed, watch)
-    return result.steps, sum(line["seconds"] for line in result.history), result.test_accuracy
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
