@@ -70,7 +70,7 @@ def _data(items: int) -> pp.Data:
     try:
         mnist = pp.load("mnist")
     except pp.UserError as error:
-        raise SystemExit(f"error: set {DATA_DIR_VARIABLE} to a folder with torchvision's MNIST ({error})") from None
+        raise pp.UserError(f"set {DATA_DIR_VARIABLE} to a folder with torchvision's MNIST ({error})") from None
     return replace(mnist, x_train=mnist.x_train[:items], y_train=mnist.y_train[:items])
 
 
@@ -198,7 +198,7 @@ def _time_to_accuracy(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
             engine.close()
     return [
         {
-            f"8 x 256 to {scale.target:g} %": where,
+            f"8 x 256, dropout {DROPOUT:g}, to {scale.target:g} %": where,
             "schedule": name,
             "window": _window(name),
             "samples": [run and run.steps for run in results],
