@@ -24,20 +24,36 @@ if TYPE_CHECKING:
     from pipepita.measurement.report import Latency
     from pipepita.network.spec import build, initialise, normalized
     from pipepita.result import Result
-    from pipepita.rules import Pepita
+    from pipepita.rules import (
+        Backprop,
+        DirectFeedbackAlignment,
+        FeedbackAlignment,
+        FixedSigns,
+        Pepita,
+        RandomSigns,
+        TargetProjection,
+        UniformSigns,
+    )
     from pipepita.training import train
 
 _HOMES = {
+    "Backprop": "rules",
     "Data": "data",
+    "DirectFeedbackAlignment": "rules",
     "Diverged": "errors",
+    "FeedbackAlignment": "rules",
+    "FixedSigns": "rules",
     "Latency": "measurement.report",
     "LocalEngine": "engines.local",
     "Pepita": "rules",
     "PipepitaError": "errors",
+    "RandomSigns": "rules",
     "RayEngine": "engines.ray",
     "Result": "result",
     "RunError": "errors",
     "StageDied": "errors",
+    "TargetProjection": "rules",
+    "UniformSigns": "rules",
     "UserError": "errors",
     "build": "network.spec",
     "evaluate": "evaluation",

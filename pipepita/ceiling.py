@@ -2,6 +2,8 @@
 
     locked     L (s + m)          relaxed    L s + m          streaming, K >= (L + 1) / 2    s + m
 
+    (a backward pass: relaxed is no faster than locked, streaming needs K = L; no second pass: relaxed is s)
+
 for L equal stages of s a standard and m a modulated pass (its update included), on a device each; `clock` has the same
 recurrence for unequal ones. On fewer cores no period is shorter than the work of a sample over the cores.
 """
@@ -10,18 +12,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipepita.clock import Cost, settled_period
+from pipepita.clock import Cost, Route, settled_period
 from pipepita.schedule import Schedule
 
 
-def period(schedule: Schedule, costs: Sequence[Cost], *, cores: int, broadcast: bool = False, hop: float = 0) -> float:
-    """The shortest time from one sample to the next that `schedule` allows for stages of these costs, in their unit.
+def period(
+    schedule: Schedule,
+    costs: Sequence[Cost],
+    *,
+    cores: int,
+    route: Route = Route(),  # noqa: B008 (frozen)
+    parts: Sequence[range] | None = None,
+    hop: float = 0,
+) -> float:
+    """The shortest time from one sample to the next that `schedule` allows for layers of these costs, in their unit.
 
-    cores: or devices, that the stages share. broadcast, hop: as in `clock.events`.
+    cores: or devices, that the stages share. route, parts, hop: as in `clock.events`.
 
     >>> from pipepita.schedule import locked, relaxed, streaming
     >>> [period(schedule, [Cost()] * 8, cores=8) for schedule in (locked(), relaxed(), streaming(5))]
     [16.0, 9.0, 2.0]
     """
     work = sum(cost.total for cost in costs) / cores
-    return max(settled_period(schedule, costs, broadcast=broadcast, hop=hop), work)
+    return max(settled_period(schedule, costs, route=route, parts=parts, hop=hop), work)

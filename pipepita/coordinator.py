@@ -1,7 +1,7 @@
 """The coordinator: samples in, errors out. The same for every engine.
 
 It keeps the window by emitting passes in the schedule's order, turns each output into an error (output - one-hot), and
-sends that back. It never stands between two layers.
+sends that back; where a rule learns from the target, that goes out with the sample. It never stands between two layers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pipepita.stage import compute_mode
 from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, Recorder, Silent
 
 _TINY = torch.finfo(torch.float32).tiny
+_COLLECT = "collect"  # what the coordinator does with an output to which no second pass answers
 _COUNTED_TOGETHER = 32  # samples whose loss is summed at once, off the path of the next one
 
 
@@ -116,9 +117,12 @@ class Coordinator:
         self._pipeline.train(self.step, lr)
         lap = self.recorder.lap
         self.recorder.start()
-        actions = self._schedule.actions(self.step, self._passes)
-        for name, step in actions:
-            if name == self._passes[0]:
+        admit, *answers = self._passes
+        in_flight = self._schedule.in_flight(self._pipeline.depth, self._passes)
+        actions = self._schedule.actions(self.step, (admit, *(answers or [_COLLECT])), [in_flight])
+        taught = self._pipeline.signals[admit]
+        for name, step, _ in actions:
+            if name == admit:
                 if upcoming is None or bad_step is not None or self._stop():
                     actions.end(step)
                     self._pipeline.samples.send(END, step)
@@ -129,6 +133,8 @@ class Coordinator:
                 lap(SEND, name, step)
                 # while the pipeline works
                 targets[step] = labels, one_hot.index_select(0, labels)
+                for outlet in taught:
+                    outlet.send(name, step, targets[step][1])
                 upcoming = next(samples, None)
                 self.step = step + 1
             else:
@@ -141,7 +147,7 @@ class Coordinator:
         return tally
 
     def _answer(self, name: str, step: int, labels: Tensor, one_hot: Tensor, tally: Tally) -> bool:
-        """Receives `step`'s output and sends its error back; whether the output was finite."""
+        """Receives `step`'s output and sends its error back, if anyone wants it; whether the output was finite."""
         lap = self.recorder.lap
         lap(OTHER, name, step)
         message = self._pipeline.outputs.receive()
@@ -154,7 +160,7 @@ class Coordinator:
         if not finite:
             error.zero_()  # the pipeline drains without spreading NaN to layers that are still sound
         lap(PASS, name, step)
-        for outlet in self._pipeline.errors:
+        for outlet in self._pipeline.signals.get(name, ()):
             outlet.send(name, step, error)
         lap(SEND, name, step)
         tally.completed.append(time.perf_counter())

@@ -48,7 +48,7 @@ def measured_costs(stage: StageSpec, batch_size: int, samples: int = _SAMPLES) -
     return [
         Cost(
             _median(spans, PASS, first, layer.number),
-            _median(spans, PASS, second, layer.number),
+            _median(spans, PASS, second, layer.number) if second != first else 0.0,
             _median(spans, UPDATE, second, layer.number),
         )
         for layer in stage.layers

@@ -29,7 +29,7 @@ _SPIN_SECONDS = 0.0003
 
 @dataclass(frozen=True)
 class Pace:
-    """How long one layer takes at least: seconds a standard and a modulated pass (its update included)."""
+    """How long one layer takes at least: seconds a standard and a second pass (its update included)."""
 
     standard: float
     modulated: float
@@ -64,8 +64,8 @@ class PacedLearner:
         self._learner, self._pace, self._device = learner, pace, device
         self.layer: Layer = learner.layer
 
-    def standard(self, step: int, x: Tensor) -> Tensor:
-        out = self._learner.standard(step, x)
+    def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
+        out = self._learner.standard(step, x, target)
         self._device.takes(self._pace.standard)
         return out
 
@@ -74,8 +74,11 @@ class PacedLearner:
         self._device.takes(self._pace.modulated)
         return out
 
-    def product(self, step: int) -> Product:
+    def product(self, step: int) -> Product | None:
         return self._learner.product(step)
+
+    def updated(self) -> None:
+        self._learner.updated()
 
     def evaluate(self, x: Tensor) -> Tensor:
         return self._learner.evaluate(x)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipepita import optimizers
+from pipepita import optimizers, rules
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import UserError, unknown
 from pipepita.files import check_picture, check_writable
 from pipepita.network.modules import ACTIVATIONS
-from pipepita.rules import RULES, Rule
-from pipepita.rules.forms import FORMS
+from pipepita.rules import RULE_OPTIONS, RULES, Rule
+from pipepita.rules.forms import FORMS, PRESYNAPTICS
+from pipepita.rules.projection import PERTURBATIONS
 from pipepita.schedule import SCHEDULES
 
 
@@ -77,11 +77,13 @@ class Job(Options):
     download: bool = Field(False, description="fetch a data set that is not there")
     network: str = Field("fc:1024", description="hidden layers, like fc:256x8 or conv:32,5/pool:2/fc:256")
     activation: str = Field("relu", description="of every hidden layer")
-    rule: str = Field("pepita", description="learning rule")
-    form: str = Field("difference", description=f"of the modulated pass: {', '.join(FORMS)}")
-    modulate: str = Field("input", description="where the error enters: input, or all layers")
-    presynaptic: str = Field("modulated", description="the update's presynaptic pass: modulated or standard")
-    f_scale: float = Field(0.05, ge=0, description="scale of the feedback matrices")
+    rule: str = Field("pepita", description=f"learning rule: {', '.join(RULES)}")
+    form: str | None = Field(None, description=f"with samples in flight: pepita {', '.join(FORMS)}; bp stash, textbook")
+    modulate: str | None = Field(None, description="pepita: where the error enters: input, or all layers")
+    presynaptic: str | None = Field(None, description=f"pepita: what an update is made of: {', '.join(PRESYNAPTICS)}")
+    perturbation: str | None = Field(None, description=f"pepita: what enters: {', '.join(PERTURBATIONS)}")
+    f_scale: float | None = Field(None, ge=0, description="pepita: scale of the feedback matrices, the paper's 0.05")
+    strict: bool | None = Field(None, description="usf, brsf, frsf: feedback of W's norm, and signs of W stay")
     normalize: bool = Field(False, description="divide each item's hidden activity by its root mean square")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden activity dropped")
     engine: str = Field("ray", description="local: one process; ray: one Ray actor a stage")
@@ -96,11 +98,9 @@ class Job(Options):
         return self
 
     def make_rule(self) -> Rule:
-        """The rule with its options."""
-        if self.rule not in RULES:
-            raise unknown("rule", self.rule, RULES)
-        kind = RULES[self.rule]
-        return kind(**{field.name: getattr(self, field.name) for field in dataclasses.fields(kind) if field.init})
+        """The rule with its options; `UserError` for an option that it does not have."""
+        given = {name: getattr(self, name) for name in RULE_OPTIONS}
+        return rules.make(self.rule, {name: value for name, value in given.items() if value is not None})
 
     def options(self) -> Options:
         """The part that `train` takes beside model, data and rule."""

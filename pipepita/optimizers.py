@@ -40,8 +40,8 @@ class MomentumSGD:
         self._velocities = [torch.zeros_like(parameter) for parameter in layer.parameters]
 
     def step(self, product: Product) -> None:
-        post, pre, sign = product
-        self._layer.synapse.accumulate(post, pre, self._velocities, self._momentum, sign)
+        post, pre, scale = product
+        self._layer.synapse.accumulate(post, pre, self._velocities, self._momentum, scale)
         for parameter, velocity in zip(self._layer.parameters, self._velocities, strict=True):
             parameter.add_(velocity, alpha=-self.lr)
 
@@ -69,8 +69,8 @@ class TorchOptimizer:
             group["lr"] = value
 
     def step(self, product: Product) -> None:
-        post, pre, sign = product
-        self._layer.synapse.accumulate(post, pre, self._grads, 0.0, sign)
+        post, pre, scale = product
+        self._layer.synapse.accumulate(post, pre, self._grads, 0.0, scale)
         self._inner.step()
 
     def state(self) -> dict[str, Tensor]:

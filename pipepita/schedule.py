@@ -4,30 +4,56 @@
     streaming, K = 2  S0 S1 M0 S2 M1 S3 M2 ...
     streaming, K = 3  S0 S1 S2 M0 S3 M1 S4 M2 ...
 
-Channels are FIFO, so the coordinator's order of emission is every layer's order of work. Engines run it, the clock
-diagram draws it, the tests check it.
+Channels are FIFO, so where the second pass travels up the layers, or comes to all at once, the coordinator's order of
+emission is every layer's order of work. A backward pass comes from above, and a layer at the top must answer before
+one at the bottom: the window tapers from K at the first layer to 1 at the last, which with a stage a layer is 1F1B.
+
+    layer 1 (K = 3)   S0 S1 S2 B0 S3 B1 ...
+    layer 2           S0 S1 B0 S2 B1 ...
+    layer 3           S0 B0 S1 B1 ...
+
+Engines run it, the clock diagram draws it, the tests check it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import count
 from typing import NamedTuple
 
 from pipepita.errors import UserError, unknown
 
-STANDARD, MODULATED = "standard", "modulated"
+STANDARD, MODULATED, BACKWARD, BROADCAST = "standard", "modulated", "backward", "broadcast"
+
+
+class Flow(StrEnum):
+    """How a sample's second pass travels: up the layers, down them, to all at once; or there is none."""
+
+    UP = "up"
+    DOWN = "down"
+    ALL = "all"
+    NONE = "none"
 
 
 class Action(NamedTuple):
-    """One pass of one sample; prints as `S3` or `M3`."""
+    """One pass of one sample; prints as `S3`, `M3` or `B3`. part: which group of a stage's layers (see `groups`)."""
 
     name: str
     step: int
+    part: int = 0
 
     def __str__(self) -> str:
         return f"{self.name[0].upper()}{self.step}"
+
+
+class Group(NamedTuple):
+    """Neighbouring layers of a stage with the same window: places in the network, from 0, `stop` not included."""
+
+    start: int
+    stop: int
+    window: int
 
 
 @dataclass(frozen=True)
@@ -42,20 +68,51 @@ class Schedule:
     window: int = 1
     waits: bool = False
 
-    def actions(self, first: int = 0, passes: tuple[str, ...] = (STANDARD, MODULATED)) -> Actions:
-        """The order of a run whose first sample is `first`, for a rule that makes `passes` (one or two)."""
-        return Actions(self.window, first, passes)
+    def actions(
+        self,
+        first: int = 0,
+        passes: tuple[str, ...] = (STANDARD, MODULATED),
+        windows: Sequence[int] = (),
+        flow: Flow = Flow.UP,
+    ) -> Actions:
+        """The order of a run whose first sample is `first`, for a rule of `passes` (one or two).
+
+        windows: of a stage's `groups`; by default one, as for the coordinator.
+        """
+        return Actions(windows or [self.window], first, passes, flow)
+
+    def groups(self, layers: Sequence[int], total: int, flow: Flow) -> list[Group]:
+        """The layers of a stage (their places in a network of `total`), grouped by window."""
+        found: list[Group] = []
+        for place in layers:
+            window = self.window if flow is not Flow.DOWN else -(-self.window * (total - place) // total)
+            if found and found[-1].window == window:
+                found[-1] = found[-1]._replace(stop=place + 1)
+            else:
+                found.append(Group(place, place + 1, window))
+        return found
+
+    def in_flight(self, stages: int, passes: tuple[str, ...]) -> int:
+        """How many samples the coordinator admits before it wants an output back.
+
+        Without a second pass no weight is ever stale, so it is enough to keep every stage and channel busy.
+        """
+        return self.window if len(passes) > 1 or self.waits else 2 * (stages + 1)
 
 
 class Actions:
     """An endless order of actions that can be ended once the last sample is known.
 
+    A round is a first pass of each group of layers, of as many samples ahead as its window, and then second passes.
+
     `end(step)`, called when `step`'s first pass is due, means that `step` will not come: what is left are the second
     passes of the samples before it.
     """
 
-    def __init__(self, window: int, first: int, passes: tuple[str, ...]) -> None:
-        self._window, self._first, self._passes = window, first, passes
+    def __init__(self, windows: Sequence[int], first: int, passes: tuple[str, ...], flow: Flow = Flow.UP) -> None:
+        self._windows, self._first, self._passes = windows, first, passes
+        parts = range(len(windows))
+        self._answering = list(reversed(parts)) if flow is Flow.DOWN else list(parts)
         self._end: int | None = None
 
     def end(self, step: int) -> None:
@@ -67,16 +124,17 @@ class Actions:
 
     def __iter__(self) -> Iterator[Action]:
         admit, *answers = self._passes
-        for step in count(self._first):
-            if not self._ended(step):
-                yield Action(admit, step)
-            elif not answers:
+        ahead = max(self._windows) - 1
+        for answered in count(self._first - ahead):
+            for part, window in enumerate(self._windows):
+                step = answered + window - 1
+                if step >= self._first and not self._ended(step):
+                    yield Action(admit, step, part)
+            if self._ended(answered if answers else answered + ahead):
                 return
-            answered = step - self._window + 1
             if answers and answered >= self._first:
-                if self._ended(answered):
-                    return
-                yield Action(answers[0], answered)
+                for part in self._answering:
+                    yield Action(answers[0], answered, part)
 
 
 def locked() -> Schedule:
@@ -101,10 +159,11 @@ MAX_WINDOW = 128
 SCHEDULES = ("locked", "relaxed", "streaming")
 
 
-def make(name: str, layers: int, window: int | None = None) -> Schedule:
-    """The schedule called `name` for a network of `layers` layers.
+def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP) -> Schedule:
+    """The schedule called `name` for a network of `layers` layers whose second pass travels like `flow`.
 
-    window: for streaming; by default the smallest that fills the pipeline, ceil((layers + 1) / 2), at least 2.
+    window: for streaming; by default the smallest that fills the pipeline: ceil((layers + 1) / 2), at least 2; for a
+    backward pass as many as there are layers, and 1 where there is no second pass.
     `UserError` for an unknown name, a window below 1 or above `MAX_WINDOW`, or one above 1 where there is none.
     """
     if name not in SCHEDULES:
@@ -114,7 +173,13 @@ def make(name: str, layers: int, window: int | None = None) -> Schedule:
     if window is not None and window > MAX_WINDOW:
         raise UserError(f"window {window} is above {MAX_WINDOW}, the most samples that may be in flight")
     if name == "streaming":
-        return streaming(window if window is not None else min(MAX_WINDOW, max(2, (layers + 2) // 2)))
+        return streaming(window if window is not None else min(MAX_WINDOW, _filling(layers, flow)))
     if window not in (None, 1):
         raise UserError(f"window {window} needs --schedule streaming: {name} has one sample in flight")
     return locked() if name == "locked" else relaxed()
+
+
+def _filling(layers: int, flow: Flow) -> int:
+    if flow is Flow.NONE:
+        return 1
+    return max(2, layers if flow is Flow.DOWN else (layers + 2) // 2)

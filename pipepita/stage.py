@@ -16,6 +16,7 @@ from pipepita import optimizers
 from pipepita.emulation import Device, Pace, PacedLearner
 from pipepita.layers.layer import Layer
 from pipepita.rules import Learner, Reads, Rule
+from pipepita.schedule import Flow, Group, Schedule
 from pipepita.timeline.recorder import PASS, UPDATE, Recorder, Silent
 
 
@@ -71,37 +72,57 @@ class Stage:
         for optimizer in self._optimizers:
             optimizer.lr = lr
 
-    def reads(self, name: str) -> Reads:
-        """What must arrive from outside before pass `name` can run here."""
-        wants = [self.spec.rule.reads(name, layer.number, self.spec.total) for layer in self.spec.layers]
-        return Reads(upstream=wants[0].upstream, error=any(want.error for want in wants))
+    def groups(self, schedule: Schedule) -> list[Group]:
+        """The layers here that make each pass together under `schedule`."""
+        return schedule.groups([layer.number - 1 for layer in self.spec.layers], self.spec.total, self.spec.rule.flow)
+
+    def reads(self, name: str, group: Group) -> Reads:
+        """What must arrive before pass `name` can run in `group`: from below it, from above it, by broadcast."""
+        spec = self.spec
+        wants = [spec.rule.reads(name, place + 1, spec.total) for place in range(group.start, group.stop)]
+        return Reads(wants[0].upstream, wants[-1].downstream, any(want.signal for want in wants))
 
     def arrives(self, sent: int) -> None:
         """A message for the next pass is there, sent at `sent` nanoseconds; matters to emulated devices only."""
         self._emulated.arrives(sent)
 
-    def standard(self, step: int, x: Tensor) -> Tensor:
-        """The first pass through all layers: (B, *in_shape) -> (B, *out_shape)."""
+    def standard(self, step: int, x: Tensor, target: Tensor | None = None, group: Group | None = None) -> Tensor:
+        """The first pass through the layers of `group`, or all: (B, *in_shape) -> (B, *out_shape)."""
         x = x.to(self.device)
-        for learner in self._learners:
-            x = learner.standard(step, x)
+        target = None if target is None else target.to(self.device)
+        for learner in self._of(group):
+            x = learner.standard(step, x, target)
             self._lap(PASS, self._first, step, learner.layer.number)
         return x
 
-    def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
-        """The second pass through all layers, without the updates; what the next stage needs, or None."""
+    def second(
+        self, step: int, arriving: Tensor | None, error: Tensor | None, group: Group | None = None
+    ) -> Tensor | None:
+        """The second pass through the layers of `group`, or all, without the updates; what goes on, or None."""
         arriving = None if arriving is None else arriving.to(self.device)
         error = None if error is None else error.to(self.device)
-        for learner in self._learners:
+        learners = self._of(group)
+        for learner in reversed(learners) if self.spec.rule.flow is Flow.DOWN else learners:
             arriving = learner.second(step, arriving, error)
             self._lap(PASS, self._second, step, learner.layer.number)
         return arriving
 
-    def update(self, step: int) -> None:
-        """Applies sample `step`'s update to every layer and forgets the sample."""
-        for learner, optimizer in zip(self._learners, self._optimizers, strict=True):
-            optimizer.step(learner.product(step))
+    def update(self, step: int, group: Group | None = None) -> None:
+        """Applies sample `step`'s update to every layer of `group`, or all."""
+        chosen = self._place(group)
+        for learner, optimizer in zip(self._learners[chosen], self._optimizers[chosen], strict=True):
+            product = learner.product(step)
+            if product is not None:
+                optimizer.step(product)
+                learner.updated()
             self._lap(UPDATE, self._second, step, learner.layer.number)
+
+    def _of(self, group: Group | None) -> list[Learner]:
+        return self._learners[self._place(group)]
+
+    def _place(self, group: Group | None) -> slice:
+        first = self.spec.layers[0].number - 1
+        return slice(None) if group is None else slice(group.start - first, group.stop - first)
 
     def evaluate(self, x: Tensor) -> Tensor:
         """The forward pass without dropout; keeps nothing."""

@@ -88,7 +88,7 @@ def train(
     if init == "he":
         spec.initialise(work, settings.seed)
     layers = cut(work, data.item_shape, data.classes, settings.seed)
-    schedule = schedules.make(settings.schedule, len(layers), settings.window)
+    schedule = schedules.make(settings.schedule, len(layers), settings.window, rule.flow)
     slowed = paces(settings.standard_ms, settings.modulated_ms, len(layers))
     _warn_if_unstable(rule, layers, data, settings, schedule, observer)
 
@@ -128,7 +128,7 @@ def train(
         run.coordinator.recorder = coordinator_recorder(recorded)
         result = run.all_epochs(began)
         if recorded:
-            recorded_run = Timeline(run.coordinator.recorder.spans(), pipeline.timeline(), rule.passes)
+            recorded_run = Timeline(run.coordinator.recorder.spans(), pipeline.timeline(), rule.passes, rule.flow)
             _write_timeline(recorded_run, f"{schedule.name}, window {schedule.window}", settings)
     _give_back(model, work, normalize)
     result.model = model
@@ -201,7 +201,7 @@ class _Run:
                     "item_shape": list(data.item_shape),
                     "classes": data.classes,
                     "options": settings.model_dump(mode="json"),
-                    "rule_options": {key: value for key, value in vars(rule).items() if key not in ("name", "passes")},
+                    "rule_options": vars(rule),
                 }
             )
 

@@ -71,6 +71,7 @@ class Reference:
         form: str = "difference",
         modulate: str = "input",
         presynaptic: str = "modulated",
+        sign: bool = False,
         normalize: bool = False,
     ) -> None:
         self.layers = [
@@ -79,6 +80,7 @@ class Reference:
         self.feedback = {index: f.astype(np.float64) for index, f in feedback.items()}
         self.lr, self.momentum, self.form = lr, momentum, form
         self.modulate, self.presynaptic, self.normalize = modulate, presynaptic, normalize
+        self.error = np.sign if sign else np.asarray
 
     def activity(self, a: Array) -> Array:
         h = np.maximum(a, 0)
@@ -109,7 +111,7 @@ class Reference:
             last = index == len(self.layers) - 1
             difference = self.form == "difference"
             if index in self.feedback:  # the error enters here
-                d = (e @ self.feedback[index]).reshape(k["x"].shape)
+                d = (self.error(e) @ self.feedback[index]).reshape(k["x"].shape)
                 m_in = k["x"] + d
             else:
                 d = arriving if difference else None
@@ -125,8 +127,15 @@ class Reference:
                 )
                 post = k["h"] - m
                 arriving = outgoing(layer, m) - k["out"] if difference else outgoing(layer, m)
-            updates.append(product(layer, post, m_in if self.presynaptic == "modulated" else k["x"]))
-        for layer, update in zip(self.layers, updates, strict=True):
+            update = product(layer, post, k["x"] if self.presynaptic == "standard" else m_in)
+            if not last and self.presynaptic in ("own", "two-step"):
+                update = -product(layer, m, m_in)
+                update += product(layer, k["h"], k["x"]) if self.presynaptic == "own" else 0
+            updates.append(update)
+        self.update(self.layers, updates)
+
+    def update(self, layers: list[dict], updates: list[Array]) -> None:
+        for layer, update in zip(layers, updates, strict=True):
             layer["v"] = self.momentum * layer["v"] + update
             layer["w"] = layer["w"] - self.lr * layer["v"]
 
@@ -135,6 +144,9 @@ class Reference:
         waiting: list[tuple[list[dict], Array]] = []
         for x, y in batches:
             waiting.append((self.standard(x.astype(np.float64)), y))
+            if self.presynaptic == "two-step":
+                hidden, kept = self.layers[:-1], waiting[-1][0][:-1]
+                self.update(hidden, [product(one, k["h"], k["x"]) for one, k in zip(hidden, kept, strict=True)])
             if len(waiting) == window:
                 self.modulated(*waiting.pop(0))
         while waiting:

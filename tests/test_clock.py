@@ -1,8 +1,12 @@
 import pytest
 
-from pipepita.clock import Cost, clock, events, settled_period
+from pipepita.clock import Cost, Route, clock, events, settled_period
 from pipepita.errors import UserError
-from pipepita.schedule import locked, make, relaxed, streaming
+from pipepita.schedule import BACKWARD, MODULATED, STANDARD, Flow, locked, make, relaxed, streaming
+
+EVERYWHERE = Route((STANDARD, MODULATED), Flow.ALL)
+DOWN = Route((STANDARD, BACKWARD), Flow.DOWN)
+ONCE = Route((STANDARD,), Flow.NONE)
 
 
 def drawn(*arguments, **options) -> list[str]:
@@ -34,11 +38,54 @@ def test_streaming_fills_the_slots():
 
 
 def test_broadcast_begins_everywhere_at_once():
-    assert drawn(relaxed(), 3, 2, broadcast=True) == [
+    assert drawn(relaxed(), 3, 2, route=EVERYWHERE) == [
         "S0 . . M0 S1 . . M1",
         ". S0 . M0 . S1 . M1",
         ". . S0 M0 . . S1 M1",
     ]
+
+
+def test_a_backward_pass_keeps_every_layer_locked():
+    rows = [
+        "S0 . . . . B0 S1 . . . . B1",
+        ". S0 . . B0 . . S1 . . B1 .",
+        ". . S0 B0 . . . . S1 B1 . .",
+    ]
+    assert drawn(relaxed(), 3, 2, route=DOWN) == drawn(locked(), 3, 2, route=DOWN) == rows
+
+
+def test_backward_passes_in_flight_are_1f1b():
+    assert drawn(streaming(3), 3, 4, route=DOWN) == [
+        "S0 S1 S2 . . B0 S3 B1 . B2 . B3",
+        ". S0 S1 . B0 S2 B1 S3 B2 . B3 .",
+        ". . S0 B0 S1 B1 S2 B2 S3 B3 . .",
+    ]
+
+
+def test_without_a_second_pass_nothing_is_locked():
+    assert drawn(relaxed(), 3, 3, route=ONCE) == ["S0 S1 S2 . .", ". S0 S1 S2 .", ". . S0 S1 S2"]
+    assert drawn(locked(), 3, 2, route=ONCE) == ["S0 . . S1 . .", ". S0 . . S1 .", ". . S0 . . S1"]
+
+
+@pytest.mark.parametrize("layers", [2, 4, 8])
+def test_periods_of_other_routes(layers):
+    """Backward: 2L locked or relaxed, 2 once K = L. Broadcast: L + 1 until it streams. One pass: L locked, else 1."""
+    for route, locked_slots, relaxed_slots, streaming_slots in (
+        (DOWN, 2 * layers, 2 * layers, 2),
+        (EVERYWHERE, layers + 1, layers + 1, 2),
+        (ONCE, layers, 1, 1),
+    ):
+        assert clock(locked(), layers, 8, route=route).period == locked_slots
+        assert clock(relaxed(), layers, 8 * layers, route=route).period == relaxed_slots
+        full = make("streaming", layers, None, route.flow)
+        assert clock(full, layers, 30 * layers, route=route).period == pytest.approx(streaming_slots, abs=0.1)
+
+
+@pytest.mark.parametrize(("window", "parts"), [(2, 2), (4, 4), (8, 8), (8, 2), (8, 4)])
+def test_1f1b_fills_stages_of_several_layers(window, parts):
+    """The window tapers over layers, not stages: a split into as many equal stages as samples in flight is full."""
+    split = [range(first, first + 8 // parts) for first in range(0, 8, 8 // parts)]
+    assert settled_period(streaming(window), [Cost()] * 8, route=DOWN, parts=split) == pytest.approx(16 / parts)
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 4, 8, 16])

@@ -47,7 +47,7 @@ class PepitaStep:
         output = self.pipeline.outputs.receive().tensor
         error = output.clone()
         error[self.items, self.y] -= 1
-        for outlet in self.pipeline.errors:
+        for outlet in self.pipeline.signals[MODULATED]:
             outlet.send(MODULATED, self.step, error)
         self.step += 1
 

@@ -12,10 +12,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from pipepita.schedule import MODULATED, STANDARD
+from pipepita.schedule import BACKWARD, BROADCAST, MODULATED, STANDARD
 
 EVALUATE, END, DONE = "evaluate", "end", "done"
-KINDS = (STANDARD, MODULATED, EVALUATE, END, DONE)  # on the wire a kind is its place here: only append
+# on the wire a kind is its place here: only append
+KINDS = (STANDARD, MODULATED, EVALUATE, END, DONE, BACKWARD, BROADCAST)
 
 
 def _nothing() -> None:

@@ -11,12 +11,12 @@ import typer
 from pipepita.cli.options import JSON_HELP, with_job_options
 from pipepita.errors import UserError
 from pipepita.files import check_picture, check_writable
-from pipepita.job import read_job
+from pipepita.job import Job, read_job
+from pipepita.rules import RULE_OPTIONS, RULES
 
 _FIELDS = (
-    "network", "dataset", "data_dir", "batch_size", "stages", "window", "rule", "form", "modulate", "presynaptic",
-    "f_scale", "normalize", "activation", "dropout", "optimizer", "threads", "seed", "device", "address",
-    "standard_ms", "modulated_ms",
+    "network", "dataset", "data_dir", "batch_size", "stages", "window", "rule", *RULE_OPTIONS, "normalize",
+    "activation", "dropout", "optimizer", "threads", "seed", "device", "address", "standard_ms", "modulated_ms",
 )  # fmt: skip
 _DEFAULTS = {"network": "fc:512x8", "dataset": "random:784", "dropout": 0.0}
 _EMULATE = "--standard-ms and --modulated-ms in one"
@@ -29,6 +29,10 @@ def latency(
         str | None, typer.Option(help="depths instead of a network, output layer included: 2,4,8,16")
     ] = None,
     width: Annotated[int, typer.Option(help="of the hidden layers of --layers")] = 256,
+    rules: Annotated[
+        str | None,
+        typer.Option(help="rules to compare: all, or some like pepita,pepita:modulate=all,bp,drtp", show_default=False),
+    ] = None,
     rounds: Annotated[int, typer.Option(help="of all schedules in turn")] = 5,
     seconds: Annotated[float, typer.Option(help="of one schedule in one round, about")] = 1.0,
     emulate_ms: Annotated[str | None, typer.Option(help=_EMULATE, show_default=False)] = None,
@@ -50,8 +54,14 @@ def latency(
         given |= {"standard_ms": emulate_ms, "modulated_ms": emulate_ms}
     if layers is not None and "network" in given:
         raise UserError(f"--layers {layers} and --network {given['network']}: give one of them")
-    networks = [given.pop("network", _DEFAULTS["network"])] if layers is None else _networks(layers, width)
+    if layers is not None and rules is not None:
+        raise UserError(f"--layers {layers} and --rules {rules}: give one of them")
     job = read_job(None, _DEFAULTS | given, [])
+    jobs = [(job.network, job)]
+    if layers is not None:
+        jobs = [(network, job.model_copy(update={"network": network})) for network in _networks(layers, width)]
+    elif rules is not None:
+        jobs = [(text, _with_rule(job, text)) for text in (ALL_RULES if rules == "all" else rules.split(","))]
     check_picture(plot, "--plot")
     check_writable(trace, "--trace")
     check_picture(timeline, "--timeline")
@@ -67,7 +77,7 @@ def latency(
                 raise KeyboardInterrupt
             show_progress(done, total, what)
 
-        found = several(networks, job, rounds=rounds, seconds=seconds, progress=advance)
+        found = several(jobs, rounds=rounds, seconds=seconds, progress=advance)
     summaries = [one.summary for one in found]
     if plot is not None:
         from pipepita.measurement.show import plot as draw_plot
@@ -84,11 +94,28 @@ def latency(
         periods = {name: row["period_ms"] for name, row in last.summary["schedules"].items()}
         gantt.draw({f"{name}: {periods[name]:.3g} ms a sample": t for name, t in last.timelines.items()}, timeline)
     if as_json:
-        print(json.dumps(summaries[0] if layers is None else {"networks": summaries}))
+        several_of = "networks" if layers is not None else "rules" if rules is not None else None
+        print(json.dumps(summaries[0] if several_of is None else {several_of: summaries}))
         return
-    from pipepita.measurement.show import show
+    from pipepita.measurement.show import compare, show
 
-    show(summaries)
+    (show if rules is None else compare)(summaries)
+
+
+# The second pass of bp's relatives travels as bp's does, but they have other products to make
+ALL_RULES = ("pepita", "pepita:modulate=all", *(name for name in RULES if name != "pepita"))
+
+
+def _with_rule(job: Job, text: str) -> Job:
+    """`job` with the rule of a text like pepita:modulate=all."""
+    name, _, rest = text.strip().partition(":")
+    options: dict[str, Any] = {"rule": name}
+    for part in filter(None, rest.split("+")):
+        key, equals, value = part.partition("=")
+        if not equals or key not in RULE_OPTIONS:
+            raise UserError(f"--rules {text!r}: write options like pepita:modulate=all+form=stash")
+        options[key] = value
+    return read_job(None, job.model_dump(exclude_unset=True) | options, [])
 
 
 def _networks(layers: str, width: int) -> list[str]:

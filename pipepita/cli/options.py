@@ -38,7 +38,7 @@ def _decorated(command: Callable[..., None], fields: list[str], defaults: Mappin
     for name, field in ((name, Job.model_fields[name]) for name in fields):
         option = f"--{name.replace('_', '-')}"
         # numbers stay text here: pydantic reads them, and its errors name the value
-        kind = bool if field.annotation is bool else str
+        kind = bool if field.annotation in (bool, bool | None) else str
         names = [f"{option}/--no-{option[2:]}"] if kind is bool else [option]
         value = defaults.get(name, field.default)
         default = "" if value is None else f" [default: {value}]"
@@ -55,7 +55,7 @@ def _decorated(command: Callable[..., None], fields: list[str], defaults: Mappin
 
 
 def _metavar(annotation: Any) -> str | None:
-    words = {bool: None, int: "N", int | None: "N", float: "X"}
+    words = {bool: None, bool | None: None, int: "N", int | None: "N", float: "X", float | None: "X"}
     return words.get(annotation, "TEXT")
 
 

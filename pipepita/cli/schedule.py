@@ -14,27 +14,31 @@ def schedule(
     layers: Annotated[int, typer.Option(help="layers of the network")] = 4,
     schedule: Annotated[str, typer.Option(help="locked, relaxed or streaming")] = "relaxed",
     window: Annotated[int | None, typer.Option(help="samples in flight (streaming)")] = None,
-    modulate: Annotated[str, typer.Option(help="input: up the chain; all: every layer at once")] = "input",
+    rule: Annotated[
+        str, typer.Option(help="learning rule: its second pass travels up, down, to all, or not at all")
+    ] = "pepita",
+    modulate: Annotated[
+        str | None, typer.Option(help="pepita's: input: up the chain; all: every layer at once")
+    ] = None,
     samples: Annotated[int, typer.Option(help="samples to show")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Show who does what in each slot, when every pass of every layer takes one slot."""
-    from pipepita.clock import clock
-    from pipepita.errors import unknown
-    from pipepita.rules.pepita import MODULATES
+    from pipepita.clock import Route, clock
+    from pipepita.job import read_job
     from pipepita.schedule import locked, make
 
-    if modulate not in MODULATES:
-        raise unknown("modulate", modulate, MODULATES)
-    chosen = make(schedule, layers, window)
-    broadcast = modulate == "all"
-    shown = clock(chosen, layers, samples, broadcast=broadcast)
-    settled = clock(chosen, layers, 8 * (chosen.window + layers), broadcast=broadcast).period
-    baseline = clock(locked(), layers, 8, broadcast=broadcast).period
+    made = read_job(None, {"rule": rule} | ({} if modulate is None else {"modulate": modulate}), []).make_rule()
+    route = Route(made.passes, made.flow)
+    chosen = make(schedule, layers, window, made.flow)
+    shown = clock(chosen, layers, samples, route=route)
+    settled = clock(chosen, layers, 8 * (chosen.window + layers), route=route).period
+    baseline = clock(locked(), layers, 8, route=route).period
     if as_json:
         rows = [[str(cell) if cell else None for cell in row] for row in shown.rows]
         print(json.dumps({
-            "schedule": chosen.name, "window": chosen.window, "layers": layers, "modulate": modulate, "rows": rows,
+            "schedule": chosen.name, "window": chosen.window, "layers": layers, "rule": rule, "modulate": modulate,
+            "rows": rows,
             "period_slots": settled, "locked_period_slots": baseline,
         }))  # fmt: skip
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
@@ -16,13 +16,14 @@ class Pipeline(Protocol):
     """Stages wired to each other and to the coordinator.
 
     threads: torch's intra-op threads that the coordinator may use. Idle ones spin for a while, so beside stages in
-    processes of their own, which need the cores, it is one.
+    processes of their own, which need the cores, it is one. depth: how many stages.
 
     Between `train` or `evaluate` and `join` the stages run and messages flow; otherwise they are drained and idle.
     """
 
     threads: int
     classes: int
+    depth: int
 
     @property
     def samples(self) -> Outlet:
@@ -33,8 +34,8 @@ class Pipeline(Protocol):
         """From the last stage."""
 
     @property
-    def errors(self) -> Sequence[Outlet]:
-        """To every stage that needs the error."""
+    def signals(self) -> Mapping[str, Sequence[Outlet]]:
+        """By pass: to every stage that needs the target (in the first pass) or the error (in the second)."""
 
     @property
     def done(self) -> Sequence[Inlet]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipepita import loop
 from pipepita.channels.memory import MemoryChannel
 from pipepita.engines.engine import Pipeline
-from pipepita.engines.wiring import COORDINATOR, DONE, ERROR, Plan, port, wires
+from pipepita.engines.wiring import COORDINATOR, DONE, SIGNAL, Plan, port, signals, wires
 from pipepita.errors import RunError, UserError
 from pipepita.stage import Stage, compute_mode
 from pipepita.timeline.recorder import Spans, stage_recorder
@@ -44,10 +44,10 @@ class LocalPipeline:
 
     def __init__(self, plan: Plan) -> None:
         self._schedule = plan.schedule
-        self.threads, self.classes = plan.stages[0].threads, plan.stages[0].classes
+        self.threads, self.classes, self.depth = plan.stages[0].threads, plan.stages[0].classes, len(plan.stages)
         self._stages = [Stage(spec, stage_recorder(plan.record, len(spec.layers))) for spec in plan.stages]
         ports: list[dict[str, MemoryChannel]] = [{} for _ in plan.stages]
-        self.errors: list[MemoryChannel] = []
+        sent: dict[str, MemoryChannel] = {}
         self.done: list[MemoryChannel] = []
         for wire in wires(plan):
             channel = MemoryChannel(self._pump if wire.target == COORDINATOR else None)
@@ -59,10 +59,11 @@ class LocalPipeline:
                     self.samples = channel
                 case "outputs":
                     self.outputs = channel
-                case kind if kind == ERROR:
-                    self.errors.append(channel)
+                case kind if kind == SIGNAL:
+                    sent[wire.name] = channel
                 case kind if kind == DONE:
                     self.done.append(channel)
+        self.signals = {name: [sent[wire] for wire in found] for name, found in signals(plan).items()}
         self._ports = [loop.Ports(**found) for found in ports]
         self._running: list[tuple[loop.Loop, MemoryChannel] | None] = []
 

@@ -16,7 +16,7 @@ from pipepita.channels.transports import TRANSPORTS, Listener, choose, connect, 
 from pipepita.engines.cluster import Cluster, load_ray
 from pipepita.engines.engine import Pipeline
 from pipepita.engines.watched import WatchedInlet, WatchedOutlet
-from pipepita.engines.wiring import COORDINATOR, DONE, ERROR, Plan, port, wires
+from pipepita.engines.wiring import COORDINATOR, DONE, SIGNAL, Plan, port, signals, wires
 from pipepita.errors import ChannelClosed, PipepitaError, RunError, StageDied, UserError, unknown
 from pipepita.machine import cores
 from pipepita.timeline.recorder import Spans
@@ -139,11 +139,11 @@ class RayPipeline:
 
     def __init__(self, actors: list[Any], plan: Plan, transport: str | None = None) -> None:
         self._ray = load_ray()
-        self._actors, self._plan, self.classes = actors, plan, plan.stages[0].classes
+        self._actors, self._plan, self.classes, self.depth = actors, plan, plan.stages[0].classes, len(plan.stages)
         self._running: list[Any] = []
         self._ends: list[Inlet | Outlet] = []
         self._listeners: list[Listener] = []
-        self.errors: list[Outlet] = []
+        self.signals: dict[str, list[Outlet]] = {}
         self.done: list[Inlet] = []
         try:
             self._connect(transport)
@@ -177,14 +177,16 @@ class RayPipeline:
         where = {w: own[w].address if w in own else addresses[w.target][port(w, w.target)] for w in everything}
         outlets = [{port(w, i): (w, where[w]) for w in everything if w.source == i} for i in stages]
         connecting = [a.connect.remote(found, secret) for a, found in zip(self._actors, outlets, strict=True)]
+        sent: dict[str, Outlet] = {}
         for wire in everything:
             if wire.source == COORDINATOR:
                 outlet = WatchedOutlet(connect(where[wire], wire, secret), self)
                 self._ends.append(outlet)
                 if wire.name == "samples":
                     self.samples = outlet
-                elif wire.name.startswith(ERROR):
-                    self.errors.append(outlet)
+                elif wire.name.startswith(SIGNAL):
+                    sent[wire.name] = outlet
+        self.signals = {name: [sent[wire] for wire in found] for name, found in signals(self._plan).items()}
         self._get(connecting)
         for wire, listener in own.items():
             inlet = WatchedInlet(listener.inlet(), self)

@@ -1,7 +1,8 @@
 """Which channels a pipeline needs, as data.
 
-coordinator --samples--> stage 0 --forward--> stage 1 ... stage n-1 --outputs--> coordinator
-coordinator --error----> every stage that holds a layer which reads the error
+coordinator --samples--> stage 0 --forward---> stage 1 ... stage n-1 --outputs--> coordinator
+                         stage 0 <--backward-- stage 1 ...             where the rule has a backward pass
+coordinator --signal---> every stage that holds a layer which reads the error, or the target
 every stage --done-----> coordinator, where the schedule waits for updates
 """
 
@@ -11,11 +12,13 @@ import math
 from dataclasses import dataclass
 
 from pipepita.channels.channel import Wire
-from pipepita.schedule import Schedule
+from pipepita.schedule import Flow, Schedule
 from pipepita.stage import StageSpec
 
 COORDINATOR = -1
-UPSTREAM, DOWNSTREAM, ERROR, DONE = "upstream", "downstream", "error", "done"  # the ports of `loop.Ports`
+# the ports of `loop.Ports`
+UPSTREAM, DOWNSTREAM, ABOVE, BELOW, SIGNAL, DONE = "upstream", "downstream", "above", "below", "signal", "done"
+_BACKWARD = "backward"
 _FLOAT_BYTES = 4
 
 
@@ -48,19 +51,39 @@ def wires(plan: Plan) -> list[Wire]:
         wire(f"forward-{index}", index, index + 1, stage.rule.rows * math.prod(stage.layers[-1].out_shape))
         for index, stage in enumerate(stages[:-1])
     ]
+    if stages[0].rule.flow is Flow.DOWN:
+        found += [
+            wire(f"{_BACKWARD}-{index}", index + 1, index, math.prod(stage.layers[-1].out_shape))
+            for index, stage in enumerate(stages[:-1])
+        ]
     found.append(wire("outputs", last, COORDINATOR, classes))
     for index, stage in enumerate(stages):
-        rule = stage.rule
-        if any(rule.reads(name, layer.number, stage.total).error for name in rule.passes for layer in stage.layers):
-            found.append(wire(f"error-{index}", COORDINATOR, index, classes))
+        if any(signalled(stage, name) for name in stage.rule.passes):
+            found.append(wire(f"{SIGNAL}-{index}", COORDINATOR, index, classes))
         if schedule.waits:
             found.append(wire(f"done-{index}", index, COORDINATOR, 0))
     return found
 
 
+def signalled(stage: StageSpec, name: str) -> bool:
+    """Whether the coordinator sends `stage` its signal in pass `name`: the target in the first, the error later."""
+    return any(stage.rule.reads(name, layer.number, stage.total).signal for layer in stage.layers)
+
+
+def signals(plan: Plan) -> dict[str, list[str]]:
+    """The wires that the coordinator sends its signal on, by pass."""
+    passes = plan.stages[0].rule.passes
+    return {
+        name: [f"{SIGNAL}-{index}" for index, stage in enumerate(plan.stages) if signalled(stage, name)]
+        for name in passes
+    }
+
+
 def port(wire: Wire, end: int) -> str:
     """Which of its ports stage `end` puts this wire on."""
     kind = wire.name.partition("-")[0]
-    if kind in (ERROR, DONE):
+    if kind in (SIGNAL, DONE):
         return kind
+    if kind == _BACKWARD:
+        return ABOVE if wire.target == end else BELOW
     return UPSTREAM if wire.target == end else DOWNSTREAM

@@ -11,7 +11,7 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_weight
+from torch.nn.grad import conv2d_input, conv2d_weight
 
 Shape = tuple[int, ...]
 
@@ -36,8 +36,14 @@ class Synapse(Protocol):
     def mix(self, shares: Tensor, through: Tensor, onto: Tensor) -> Tensor:
         """onto <- onto + W (shares basis) from `through(basis)`, for shares (B, C): W meets C items instead of B."""
 
-    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:
-        """into <- decay * into + sign * (post pre^T, averaged over the batch), for [weight] or [weight, bias].
+    def back(self, post: Tensor, weight: Tensor, shape: Shape) -> Tensor:
+        """weight^T post, for any `weight` of the map's shape: what came out as `post` at inputs of `shape`, (B, ...).
+
+        Contiguous, whatever `post` was.
+        """
+
+    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
+        """into <- decay * into + scale * (post pre^T, averaged over the batch), for [weight] or [weight, bias].
 
         With decay 0 whatever `into` held is ignored, so it may be uninitialised.
         """
@@ -78,8 +84,11 @@ class LinearSynapse:
     def mix(self, shares: Tensor, through: Tensor, onto: Tensor) -> Tensor:
         return onto.addmm_(shares, through)
 
-    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:
-        scale = sign / len(post)
+    def back(self, post: Tensor, weight: Tensor, shape: Shape) -> Tensor:
+        return torch.mm(post, weight)
+
+    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
+        scale = scale / len(post)
         into[0].addmm_(post.t(), pre, beta=decay, alpha=scale)
         for bias in into[1:]:
             _mix(bias, post.sum(0), decay, scale)
@@ -147,8 +156,23 @@ class ConvSynapse:
         rows.view(len(rows), -1).addmm_(shares, through)
         return onto
 
-    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, sign: float) -> None:
-        conv, scale = self.module, sign / (len(post) * math.prod(post.shape[2:]))
+    def back(self, post: Tensor, weight: Tensor, shape: Shape) -> Tensor:
+        conv = self.module
+        padded = shape if self._border is None else self._padded(torch.zeros(shape)).shape
+        arrived = conv2d_input(
+            tuple(padded), weight, _channels_last(post), conv.stride, self._padding, conv.dilation, conv.groups
+        )
+        return (arrived if self._border is None else self._unpadded(arrived, shape)).contiguous()
+
+    def _unpadded(self, x: Tensor, shape: Shape) -> Tensor:
+        """The transpose of the padding: what lay on the border goes back to where it came from."""
+        with torch.inference_mode(False), torch.enable_grad():
+            inner = torch.zeros(shape, device=x.device, requires_grad=True)
+            (arrived,) = torch.autograd.grad(self._padded(inner), inner, x.clone())
+        return arrived
+
+    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
+        conv, scale = self.module, scale / (len(post) * math.prod(post.shape[2:]))
         product = conv2d_weight(
             self._padded(pre),
             conv.weight.shape,

@@ -70,7 +70,7 @@ def run(contender: Contender, data: Data, samples: int) -> Run:
         )
         chosen = torch.arange(samples * contender.batch_size) % len(data.x_train)
         tally = coordinator.train_epoch(data.x_train[chosen], data.y_train[chosen], 1, stages[0].lr)
-        timeline = Timeline(recorder.spans(), pipeline.timeline(), rule.passes)
+        timeline = Timeline(recorder.spans(), pipeline.timeline(), rule.passes, rule.flow)
     finally:
         pipeline.close()
     first = contender.warm_up

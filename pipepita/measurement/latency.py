@@ -12,7 +12,7 @@ from torch import nn
 
 from pipepita import ceiling
 from pipepita import schedule as schedules
-from pipepita.clock import Cost
+from pipepita.clock import Cost, Route
 from pipepita.costs import measured_costs
 from pipepita.data import Data, load
 from pipepita.emulation import paces
@@ -88,9 +88,6 @@ def latency(
         ]
     count = settings.stages or len(layers)
     parts = balance([cost.total for cost in layer_costs], count)
-    stage_costs = [sum((layer_costs[i] for i in part), Cost(0, 0)) for part in parts]
-    # where no layer waits for the one below, the second pass begins everywhere at once
-    broadcast = not rule.reads(rule.passes[-1], len(layers), len(layers)).upstream
 
     with ExitStack() as cleanup:
         if engine is None:
@@ -107,7 +104,10 @@ def latency(
             ]  # fmt: skip
 
         everything = [range(len(layers))]
-        chosen = {name: schedules.make(name, count, window if name == "streaming" else None) for name in SCHEDULE_ORDER}
+        chosen = {
+            name: schedules.make(name, count, window if name == "streaming" else None, rule.flow)
+            for name in SCHEDULE_ORDER
+        }
         contenders = {
             name: Contender(engine, schedule, stages(parts, engine, settings.threads), settings.batch_size)
             for name, schedule in chosen.items()
@@ -124,7 +124,7 @@ def latency(
         at_hand = count if emulated else _devices(engine, count, on_host)
 
     hop_ms = median_hop_ms(runs["locked"])
-    closed = _closed_forms(chosen, stage_costs, at_hand, broadcast, hop_ms)
+    closed = _closed_forms(chosen, layer_costs, parts, Route(rule.passes, rule.flow), at_hand, hop_ms)
     figures = {
         name: schedule_figures(
             runs[name], runs["locked"], window=schedule.window, batch_size=settings.batch_size, layers=len(layers),
@@ -138,6 +138,7 @@ def latency(
         "batch_size": settings.batch_size,
         "rule": rule.name,
         "modulate": getattr(rule, "modulate", None),
+        "flow": str(rule.flow),
         "emulated": emulated,
         "rounds": rounds,
         "schedules": figures,
@@ -164,10 +165,10 @@ def check(layers: int, settings: Options, window: int | None, rounds: int, secon
 
 
 def _closed_forms(
-    chosen: dict[str, Schedule], costs: list[Cost], cores: int, broadcast: bool, hop_ms: float
+    chosen: dict[str, Schedule], costs: list[Cost], parts: list[range], route: Route, cores: int, hop_ms: float
 ) -> dict[str, Closed]:
     free, paid = (
-        {n: ceiling.period(s, costs, cores=cores, broadcast=broadcast, hop=hop) for n, s in chosen.items()}
+        {n: ceiling.period(s, costs, cores=cores, route=route, parts=parts, hop=hop) for n, s in chosen.items()}
         for hop in (0.0, hop_ms)
     )
     return {n: Closed(free[n], free["locked"] / free[n], paid["locked"] / paid[n]) for n in chosen}

@@ -1,4 +1,4 @@
-"""Several networks of one job measured with one engine: speed-up against depth."""
+"""Several jobs measured with one engine: speed-up against depth, or rule against rule."""
 
 from __future__ import annotations
 
@@ -15,39 +15,38 @@ from pipepita.network.cut import cut
 
 
 def several(
-    networks: Sequence[str],
-    job: Job,
+    jobs: Sequence[tuple[str, Job]],
     *,
     rounds: int,
     seconds: float,
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> list[Latency]:
-    """`latency` for each of these spec strings, everything else as `job` says; each summary says its network."""
-    data = load(job.dataset, data_dir=job.data_dir, download=job.download)
+    """`latency` for each job under its name, which differ in network and rule alone; each summary says which."""
+    common = jobs[0][1]
+    data = load(common.dataset, data_dir=common.data_dir, download=common.download)
     models = [
         spec.build(
-            network, data.item_shape, data.classes,
+            job.network, data.item_shape, data.classes,
             activation=job.activation, dropout=job.dropout, normal=job.normalize,
         )
-        for network in networks
+        for _, job in jobs
     ]  # fmt: skip
     depths = [len(cut(model, data.item_shape, data.classes)) for model in models]
-    for depth in depths:
+    for (_, job), depth in zip(jobs, depths, strict=True):
         check(depth, job.options(), job.window, rounds, seconds)
-    options = job.options().model_dump(include=set(OPTIONS) - {"lr"})
     found = []
     with ExitStack() as cleanup:
-        engine = RayEngine(job.stages or max(depths), address=job.address, device=job.device)
+        engine = RayEngine(common.stages or max(depths), address=common.address, device=common.device)
         cleanup.callback(engine.close)
-        for number, (network, model) in enumerate(zip(networks, models, strict=True)):
+        for number, ((name, job), model) in enumerate(zip(jobs, models, strict=True)):
 
-            def advance(done: int, total: int, what: str, before: int = number, network: str = network) -> None:
-                progress(before * total + done, len(networks) * total, f"{network} {what}".strip())
+            def advance(done: int, total: int, what: str, before: int = number, name: str = name) -> None:
+                progress(before * total + done, len(jobs) * total, f"{name} {what}".strip())
 
             one = latency(
                 model, data, rule=job.make_rule(), window=job.window, rounds=rounds, seconds=seconds, engine=engine,
-                progress=advance, **options,
+                progress=advance, **job.options().model_dump(include=set(OPTIONS) - {"lr"}),
             )  # fmt: skip
-            one.summary = {"network": network, **one.summary}
+            one.summary = {"name": name, "network": job.network, **one.summary}
             found.append(one)
     return found

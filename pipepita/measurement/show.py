@@ -112,26 +112,75 @@ def show(summaries: Sequence[dict[str, Any]]) -> None:
         console.print(tables(summary))
 
 
+def compare(summaries: Sequence[dict[str, Any]]) -> None:
+    """Prints one table of several rules on the same network: how long layers stay locked, and what that costs."""
+    first = summaries[0]
+    table = Table(title=f"{first['network']}: {_title(first).partition(': ')[2]}", title_justify="left")
+    table.add_column("rule", no_wrap=True)
+    table.add_column("second pass")
+    for words in ("locked, ms", "lock, ms", "relaxed", "lock, ms", "streaming", "window", "ceiling", "1 process, ms"):
+        table.add_column(words, justify="right")
+    for summary in summaries:
+        locked, relaxed, streaming = (summary["schedules"][name] for name in ("locked", "relaxed", "streaming"))
+        process = summary["in_process"]
+        table.add_row(
+            summary["name"],
+            _TRAVELS[summary["flow"]],
+            _number(locked["period_ms"]),
+            _mean(locked["lock_ms"]),
+            f"{relaxed['speedup']:.2f}",
+            _mean(relaxed["lock_ms"]),
+            f"{streaming['speedup']:.2f}",
+            str(streaming["window"]),
+            f"{streaming['ceiling']:.2f}",
+            _number(process["one_thread_ms"]) if process else "-",
+        )
+    console = Console()
+    console.print(table)
+    console.print(
+        "relaxed, streaming: times as fast as locked of the same rule; ceiling: streaming's, by the closed form; lock: "
+        "what a layer, having computed a standard pass, waits before the next, mean of the layers; medians of "
+        f"{first['rounds']} rounds"
+    )
+    console.print(_notes(first)[-1])
+
+
+_TRAVELS = {"up": "up the layers", "down": "down the layers", "all": "to all at once", "none": "there is none"}
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return _number(sum(known) / len(known)) if known else "-"
+
+
 def plot(summaries: Sequence[dict[str, Any]], path: Path) -> None:
     """Speed-up over locked against depth, measured next to the ceiling, as a PNG (or what the suffix says)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    depths = [summary["layers"] for summary in summaries]
+    by_rule = len({summary["name"] for summary in summaries}) > len({summary["network"] for summary in summaries})
+    depths = list(range(len(summaries))) if by_rule else [summary["layers"] for summary in summaries]
+    lines = ("", " ") if by_rule else ("--", "-")
     for name, colour in (("relaxed", "tab:blue"), ("streaming", "tab:orange")):
         rows = [summary["schedules"][name] for summary in summaries]
-        axes.plot(depths, [row["ceiling"] for row in rows], "--", color=colour, marker="_", label=f"{name}, ceiling")
+        axes.plot(
+            depths, [row["ceiling"] for row in rows], lines[0], color=colour, marker="_", label=f"{name}, ceiling"
+        )
         measured = [row["speedup"] for row in rows]
         spread = [
             [value - row["speedup_range"][0] for value, row in zip(measured, rows, strict=True)],
             [row["speedup_range"][1] - value for value, row in zip(measured, rows, strict=True)],
         ]
-        axes.errorbar(depths, measured, spread, color=colour, marker="o", capsize=3, label=f"{name}, measured")
+        axes.errorbar(
+            depths, measured, spread, linestyle=lines[1], color=colour, marker="o", capsize=3, label=f"{name}, measured"
+        )
     axes.axhline(1, color="grey", linewidth=0.8)
-    axes.set_xlabel("layers")
+    axes.set_xlabel("" if by_rule else "layers")
     axes.set_ylabel("speed-up over locked")
-    axes.set_xticks(depths)
+    axes.set_xticks(depths, [summary["name"] for summary in summaries] if by_rule else None)
+    if by_rule:
+        axes.tick_params("x", labelrotation=30)
     axes.set_ylim(bottom=0)
     axes.set_title(_caption(summaries[0]), fontsize=9)
     axes.legend(fontsize=8)

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from pipepita.layers.layer import Layer, Masks
 from pipepita.layers.synapse import Synapse
+from pipepita.rules.projection import Perturbation
 from pipepita.rules.rule import Product
 
 _ALIGNMENT = 64
@@ -53,23 +54,53 @@ class Flight(NamedTuple):
     masks: Masks
 
 
+class Hebbian:
+    """What a hidden layer's update is made of: with dW_l = (h_l - m_l) m_{l-1}^T as in the paper, or one of these.
+
+    | presynaptic | dW_l                                                                  | source                   |
+    |-------------|-----------------------------------------------------------------------|--------------------------|
+    | modulated   | (h_l - m_l) m_{l-1}^T                                                 | section 3                |
+    | standard    | (h_l - m_l) h_{l-1}^T                                                 | section 3                |
+    | own         | h_l h_{l-1}^T - m_l m_{l-1}^T                                         | Srinivasan et al. 2024   |
+    | two-step    | h_l h_{l-1}^T after the standard pass, -m_l m_{l-1}^T after the other | the same (time-local)    |
+    """
+
+    def __init__(self, presynaptic: str) -> None:
+        self.clean = presynaptic == "standard"
+        self.apart = presynaptic in ("own", "two-step")
+        self._two_steps = presynaptic == "two-step"
+
+    def early(self, activity: Tensor, inputs: Tensor) -> Product | None:
+        """The update after the standard pass, if there is one."""
+        return Product(activity, inputs, 1.0) if self._two_steps else None
+
+    def late(self, clean: Tensor, modulated: Tensor, clean_inputs: Tensor, inputs: Tensor) -> Product:
+        """The update after the modulated pass, from h_l, m_l, h_{l-1} and m_{l-1}."""
+        if self._two_steps:
+            return Product(modulated, inputs, -1.0)
+        if self.apart:  # as one product of twice the items; a synapse divides by their number
+            return Product(torch.cat([clean, -modulated]), torch.cat([clean_inputs, inputs]), 2.0)
+        return Product(clean - modulated, clean_inputs if self.clean else inputs, 1.0)
+
+
+PRESYNAPTICS = ("modulated", "standard", "own", "two-step")
+
+
 class Textbook:
     """The modulated pass as written, and what all forms share.
 
-    feedback: F_l^T, (classes, width), where the error enters at this layer. clean_presynaptic: whether h_{l-1} stands
-    in the update instead of m_{l-1}.
+    perturbation: where the error enters at this layer. hebbian: what an update is made of.
     """
 
     # whether the modulated pass brings every layer the clean activity of the one below, too
     clean_travels: ClassVar[bool] = False
 
-    def __init__(self, layer: Layer, place: Place, feedback: Tensor | None, clean_presynaptic: bool) -> None:
-        self.layer, self._place, self._clean_presynaptic = layer, place, clean_presynaptic
-        self._feedback = None if feedback is None else feedback.to(layer.parameters[0].device)
+    def __init__(self, layer: Layer, place: Place, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
+        self.layer, self._place, self._perturbation, self._hebbian = layer, place, perturbation, hebbian
         self._flights: dict[int, Flight] = {}
-        self._products: dict[int, Product] = {}
+        self._products: dict[int, Product | None] = {}
 
-    def standard(self, step: int, x: Tensor) -> Tensor:
+    def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         layer = self.layer
         x = layer.arrive(x)
         masks = layer.masks(len(x), step)
@@ -77,6 +108,7 @@ class Textbook:
         activity = self._activity(preactivation, masks)
         sent = layer.outgoing(activity, masks)
         self._keep(step, Flight(x, preactivation, activity, sent, masks))
+        self._products[step] = None if self._place.last else self._hebbian.early(activity, x)
         return sent
 
     def _preactivation(self, x: Tensor) -> Tensor:
@@ -90,7 +122,7 @@ class Textbook:
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         flight = self._flights.pop(step)
-        inputs = self._modulated_inputs(flight.inputs, arriving, error)
+        inputs = self._modulated_inputs(step, flight.inputs, arriving, error)
         modulated = self._activity(self._synapse(step).forward(inputs), flight.masks)
         self._learn(step, flight.activity, modulated, flight.inputs, inputs, error)
         return self.layer.outgoing(modulated, flight.masks) if self._sends else None
@@ -103,13 +135,16 @@ class Textbook:
         """What sample `step`'s modulated pass goes through."""
         return self.layer.synapse
 
-    def _modulated_inputs(self, clean: Tensor, arriving: Tensor | None, error: Tensor | None) -> Tensor:
-        """m_{l-1}: `clean` + F_l e where the error enters here, else what arrives."""
-        if self._feedback is None:
+    def _modulated_inputs(self, step: int, clean: Tensor, arriving: Tensor | None, error: Tensor | None) -> Tensor:
+        """m_{l-1}: `clean` + D_{l-1} where the error enters here, else what arrives."""
+        if self._perturbation is None:
             assert arriving is not None
             return arriving
         assert error is not None
-        return torch.addmm(clean.flatten(1), error, self._feedback).view_as(clean)
+        feedback = self._perturbation.feedback
+        if feedback is None:
+            return clean + self._perturbation(step, error).view_as(clean)
+        return torch.addmm(clean.flatten(1), self._perturbation.shares(error), feedback).view_as(clean)
 
     def _learn(
         self, step: int, clean: Tensor, modulated: Tensor, clean_inputs: Tensor, inputs: Tensor, error: Tensor | None
@@ -118,19 +153,23 @@ class Textbook:
         if self._place.last:
             assert error is not None
             post = (modulated - clean).add_(error)  # m_L - y = (m_L - h_L) + e, so the target need not travel
+            self._products[step] = Product(post, clean_inputs if self._hebbian.clean else inputs, 1.0)
         else:
-            post = clean - modulated
-        self._products[step] = Product(post, clean_inputs if self._clean_presynaptic else inputs, 1.0)
+            self._products[step] = self._hebbian.late(clean, modulated, clean_inputs, inputs)
 
-    def product(self, step: int) -> Product:
+    def product(self, step: int) -> Product | None:
         return self._products.pop(step)
+
+    def updated(self) -> None:
+        """Nothing to do."""
 
     def evaluate(self, x: Tensor) -> Tensor:
         output = self.layer.evaluate(x)
         return output.softmax(1) if self._place.last else output
 
     def fixed(self) -> dict[str, Tensor]:
-        return {} if self._feedback is None else {f"{self.layer.name}.feedback": self._feedback}
+        feedback = None if self._perturbation is None else self._perturbation.feedback
+        return {} if feedback is None else {f"{self.layer.name}.feedback": feedback}
 
 
 class Difference(Textbook):
@@ -150,9 +189,13 @@ class Difference(Textbook):
             flight = flight._replace(preactivation=flight.preactivation.clone())
         self._flights[step] = flight
 
-    def product(self, step: int) -> Product:
+    def product(self, step: int) -> Product | None:
         self._through = None
         return super().product(step)
+
+    @property
+    def _feedback(self) -> Tensor | None:
+        return None if self._perturbation is None else self._perturbation.feedback
 
     def _basis(self) -> Tensor:
         """F_l^T as a batch of inputs, one a class."""
@@ -169,38 +212,42 @@ class Difference(Textbook):
             return super().second(step, whole, error)
         layer, flight = self.layer, self._flights.pop(step)
         assert flight.preactivation is not None
-        preactivation = self._driven(flight.preactivation, flight.inputs, arriving, error)
+        preactivation = self._driven(step, flight.preactivation, flight.inputs, arriving, error)
         inputs = flight.inputs
-        if not self._clean_presynaptic:
+        if not self._hebbian.clean:
             whole = None if arriving is None else arriving + flight.inputs
-            inputs = self._modulated_inputs(flight.inputs, whole, error)
+            inputs = self._modulated_inputs(step, flight.inputs, whole, error)
         modulated = layer.activity(preactivation, flight.masks)
         going = None
         if self._sends and layer.pools:
             going = layer.outgoing(modulated, flight.masks) - flight.sent
-        change = modulated.sub_(flight.activity)
-        self._products[step] = Product(change, inputs, -1.0)
+        if self._hebbian.apart:
+            self._products[step] = self._hebbian.late(flight.activity, modulated, flight.inputs, inputs)
+            change = modulated - flight.activity
+        else:
+            change = modulated.sub_(flight.activity)
+            self._products[step] = Product(change, inputs, -1.0)
         return change if self._sends and going is None else going
 
-    def _driven(self, onto: Tensor, inputs: Tensor, arriving: Tensor | None, error: Tensor | None) -> Tensor:
+    def _driven(self, step: int, onto: Tensor, inputs: Tensor, arriving: Tensor | None, error: Tensor | None) -> Tensor:
         """onto <- onto + W_l D_{l-1}"""
         synapse = self.layer.synapse
-        if self._feedback is None:
+        if self._perturbation is None:
             assert arriving is not None
             return synapse.drive(arriving, onto=onto)
         assert error is not None
         if not self._goes_through(error):
-            return synapse.drive((error @ self._feedback).view_as(inputs), onto=onto)
+            return synapse.drive(self._perturbation(step, error).view_as(inputs), onto=onto)
         if self._through is None:
             self._through = synapse.through(self._basis())
-        return synapse.mix(error, self._through, onto=onto)
+        return synapse.mix(self._perturbation.shares(error), self._through, onto=onto)
 
 
 class Stash(Textbook):
     """PipeDream's weight stashing: the modulated pass goes through a copy of the weights that the standard pass saw."""
 
-    def __init__(self, layer: Layer, place: Place, feedback: Tensor | None, clean_presynaptic: bool) -> None:
-        super().__init__(layer, place, feedback, clean_presynaptic)
+    def __init__(self, layer: Layer, place: Place, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
+        super().__init__(layer, place, perturbation, hebbian)
         self._stashed: dict[int, Synapse] = {}  # a copy a sample in flight, so as many as the window
 
     def _keep(self, step: int, flight: Flight) -> None:
@@ -222,8 +269,8 @@ class Recompute(Textbook):
 
     clean_travels = True
 
-    def __init__(self, layer: Layer, place: Place, feedback: Tensor | None, clean_presynaptic: bool) -> None:
-        super().__init__(layer, place, feedback, clean_presynaptic)
+    def __init__(self, layer: Layer, place: Place, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
+        super().__init__(layer, place, perturbation, hebbian)
         self._inputs: dict[int, Tensor] = {}  # x, at the first layer
         self._outputs: dict[int, Tensor] = {}  # h_L, at the last
 
@@ -236,7 +283,7 @@ class Recompute(Textbook):
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         layer, place = self.layer, self._place
         clean_inputs, arriving = self._halves(step, arriving)
-        inputs = self._modulated_inputs(clean_inputs, arriving, error)
+        inputs = self._modulated_inputs(step, clean_inputs, arriving, error)
         masks = layer.masks(len(inputs), step)
         # one after the other, not as one batch: then they are what the textbook form computes, to the bit
         modulated = self._activity(layer.synapse.forward(inputs), masks)

@@ -14,17 +14,17 @@ With `modulate="all"` every layer has its own F_l and starts from h_{l-1} + F_l 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 from pipepita.errors import UserError, unknown
 from pipepita.layers.layer import Layer
-from pipepita.randomness import generator, uniform
-from pipepita.rules.forms import FORMS, Place
+from pipepita.rules.forms import FORMS, PRESYNAPTICS, Hebbian, Place
+from pipepita.rules.projection import PERTURBATIONS
 from pipepita.rules.rule import Learner, Reads
-from pipepita.schedule import MODULATED, STANDARD
+from pipepita.schedule import MODULATED, STANDARD, Flow
 
 MODULATES = ("input", "all")
-PRESYNAPTICS = ("modulated", "standard")
 
 
 @dataclass(frozen=True)
@@ -32,25 +32,40 @@ class Pepita:
     """The rule and its options.
 
     form: "difference", "textbook", "stash" or "recompute". modulate: "input" (the paper) or "all" (every layer gets
-    its own F_l e). presynaptic: which pass's activity stands in the update, "modulated" (m_{l-1}, the paper's choice)
-    or "standard". f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), fan_in the width that F projects onto
-    (Appendix A). Raises `UserError` for a value that is none of these.
+    its own F_l e). presynaptic: what an update is made of; "modulated" is the paper's, see `forms.Hebbian`.
+    perturbation: what enters, "error" (F e), "sign" (F sign(e)) or "random", see `projection`. f_scale:
+    F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), fan_in the width that F projects onto (Appendix A); 0 switches the
+    error off. Raises `UserError` for a value that is none of these.
     """
 
     form: str = "difference"
     modulate: str = "input"
     presynaptic: str = "modulated"
+    perturbation: str = "error"
     f_scale: float = 0.05
-    name: str = field(default="pepita", init=False)
-    passes: tuple[str, ...] = field(default=(STANDARD, MODULATED), init=False)
+    name: ClassVar[str] = "pepita"
+    passes: ClassVar[tuple[str, ...]] = (STANDARD, MODULATED)
 
     def __post_init__(self) -> None:
-        choices = {"form": tuple(FORMS), "modulate": MODULATES, "presynaptic": PRESYNAPTICS}
+        choices = {
+            "form": tuple(FORMS), "modulate": MODULATES, "presynaptic": PRESYNAPTICS,
+            "perturbation": tuple(PERTURBATIONS),
+        }  # fmt: skip
         for option, known in choices.items():
             if getattr(self, option) not in known:
                 raise unknown(option, getattr(self, option), known)
         if not isinstance(self.f_scale, int | float) or not 0 <= self.f_scale < float("inf"):
             raise UserError(f"f_scale {self.f_scale} is not a finite number of at least 0 (the paper: 0.05)")
+
+    @property
+    def updates(self) -> tuple[str, ...]:
+        """After the modulated pass; the two-step form after both."""
+        return self.passes if self.presynaptic == "two-step" else (MODULATED,)
+
+    @property
+    def flow(self) -> Flow:
+        """Up the layers, or to all at once where nothing but the error travels."""
+        return Flow.UP if self._climbs else Flow.ALL
 
     @property
     def rows(self) -> int:
@@ -61,21 +76,24 @@ class Pepita:
         """The modulated pass runs up the layers from the error, or with modulate="all" begins at every one."""
         if name == STANDARD:
             return Reads(upstream=True)
-        climbs = self._chain or FORMS[self.form].clean_travels
-        return Reads(upstream=climbs and number > 1, error=self._projects(number) or number == layers)
+        return Reads(upstream=self._climbs and number > 1, signal=self._projects(number) or number == layers)
 
     @property
     def _chain(self) -> bool:
         return self.modulate == "input"
+
+    @property
+    def _climbs(self) -> bool:
+        return self._chain or FORMS[self.form].clean_travels
 
     def _projects(self, number: int) -> bool:
         return number == 1 or not self._chain
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer with its feedback matrix F_l, drawn from (seed, "feedback", l), where it needs one."""
-        feedback = None
+        perturbation = None
         if self._projects(layer.number):
             bound = self.f_scale * (6 / layer.width) ** 0.5
-            feedback = uniform((classes, layer.width), bound, generator(seed, "feedback", layer.number))
+            perturbation = PERTURBATIONS[self.perturbation](layer, classes, bound, seed)
         place = Place(layer.number == 1, layer.number == layers, self._chain)
-        return FORMS[self.form](layer, place, feedback, self.presynaptic == "standard")
+        return FORMS[self.form](layer, place, perturbation, Hebbian(self.presynaptic))

@@ -7,21 +7,27 @@ from typing import NamedTuple, Protocol
 from torch import Tensor
 
 from pipepita.layers.layer import Layer
+from pipepita.schedule import Flow
 
 
 class Reads(NamedTuple):
-    """What a layer needs for a pass: the layer below's message, the coordinator's error, or both."""
+    """What a layer needs for a pass.
+
+    upstream: the layer below's message. downstream: the layer above's. signal: the coordinator's, which is the target
+    in the first pass and the error in the second.
+    """
 
     upstream: bool = False
-    error: bool = False
+    downstream: bool = False
+    signal: bool = False
 
 
 class Product(NamedTuple):
-    """What an update is made of: sign * post pre^T, both (B, ...)."""
+    """What an update is made of: scale * post pre^T, both (B, ...)."""
 
     post: Tensor
     pre: Tensor
-    sign: float
+    scale: float
 
 
 class Learner(Protocol):
@@ -29,8 +35,11 @@ class Learner(Protocol):
 
     layer: Layer
 
-    def standard(self, step: int, x: Tensor) -> Tensor:
-        """Sample `step`'s first pass: (B, *in_shape) -> (B, *out_shape). The output layer returns its softmax."""
+    def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
+        """Sample `step`'s first pass: (B, *in_shape) -> (B, *out_shape). The output layer returns its softmax.
+
+        target: (B, classes), one-hot, where the rule's `reads` asked for the signal.
+        """
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         """Sample `step`'s second pass, from what the rule's `reads` asked for; None where nothing is sent on.
@@ -38,14 +47,17 @@ class Learner(Protocol):
         error: (B, classes), output minus one-hot target.
         """
 
-    def product(self, step: int) -> Product:
-        """What to update with, once `second` has run; forgets the sample."""
+    def product(self, step: int) -> Product | None:
+        """What to update with, once a pass that the rule `updates` after has run; None: this layer not, this time."""
+
+    def updated(self) -> None:
+        """The optimizer has changed the weights."""
 
     def evaluate(self, x: Tensor) -> Tensor:
         """The forward pass without dropout; the output layer returns its softmax."""
 
     def fixed(self) -> dict[str, Tensor]:
-        """Tensors that the rule drew for this layer and never changes (its feedback matrix)."""
+        """Tensors that the rule drew for this layer (its feedback matrix), under its name."""
 
 
 class Rule(Protocol):
@@ -57,7 +69,15 @@ class Rule(Protocol):
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """The passes that a sample makes, first to last."""
+        """The passes that a sample makes, one or two: the standard pass, and what follows it."""
+
+    @property
+    def flow(self) -> Flow:
+        """How the second pass travels."""
+
+    @property
+    def updates(self) -> tuple[str, ...]:
+        """After which passes a layer updates itself; the last one among them."""
 
     @property
     def rows(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipepita.schedule import Flow
 from pipepita.timeline.recorder import PASS, PHASES, RECEIVE, SEND, UPDATE, Spans
 
 _MS = 1e-6  # of a nanosecond
@@ -14,16 +15,20 @@ _MS = 1e-6  # of a nanosecond
 
 @dataclass(frozen=True)
 class Timeline:
-    """One run: what the coordinator and each stage recorded, on one clock. passes: the rule's, first to last."""
+    """One run: what the coordinator and each stage recorded, on one clock.
+
+    passes: the rule's, first to last. flow: how the second travels.
+    """
 
     coordinator: Spans
     stages: list[Spans]
     passes: tuple[str, ...]
+    flow: Flow = Flow.UP
 
     def prediction_ms(self, first: int) -> list[float]:
         """From the admission of each sample from `first` on to its output at the coordinator, milliseconds."""
         admitted = self._admitted(first)
-        known = _by_step(self.coordinator.of(RECEIVE, self.passes[-1]), "end")
+        known = _by_step(self.coordinator.of(RECEIVE), "end")
         return [(known[step] - admitted[step]) * _MS for step in admitted if step in known]
 
     def update_ms(self, first: int) -> list[float]:
@@ -64,8 +69,10 @@ class Timeline:
         found: dict[str, list[float]] = {"send": [], "wake": []}
         for below, above in zip(self.stages, self.stages[1:], strict=False):
             for name in self.passes:
-                received = {int(row["step"]): row for row in above.of(RECEIVE, name)}
-                for sent in below.of(SEND, name):
+                down = self.flow is Flow.DOWN and name != self.passes[0]
+                sender, receiver = (above, below) if down else (below, above)
+                received = {int(row["step"]): row for row in receiver.of(RECEIVE, name)}
+                for sent in sender.of(SEND, name):
                     row = received.get(int(sent["step"]))
                     if row is not None and sent["step"] >= first and row["begin"] < sent["begin"] < row["end"]:
                         found["send"].append(int(sent["end"] - sent["begin"]) * _MS)

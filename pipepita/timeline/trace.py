@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pipepita.schedule import Flow
 from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, UPDATE, Spans
 
@@ -56,7 +57,7 @@ def _slice(spans: Spans, span: np.void, start: int, passes: tuple[str, ...]) -> 
     name, phase, step = spans.names[int(span["name"])], int(span["phase"]), int(span["step"])
     words = {
         RECEIVE: (f"wait {name} {step}", _WAIT_COLOUR),
-        PASS: (f"{name} {step}", _COLOURS[passes.index(name) % len(_COLOURS)]),
+        PASS: (f"{name} {step}", _COLOURS[passes.index(name) % len(_COLOURS)] if name in passes else _WAIT_COLOUR),
         UPDATE: (f"update {step}", _UPDATE_COLOUR),
         SEND: (f"send {name} {step}", _SEND_COLOUR),
         OTHER: (f"gather {step}", _WAIT_COLOUR),
@@ -86,19 +87,24 @@ def _arrows(timeline: Timeline, start: int) -> Iterator[dict[str, Any]]:
 def _messages(timeline: Timeline) -> Iterator[tuple[str, int, dict[int, np.void], int, dict[int, np.void]]]:
     """(pass, sending row, its sends by step, receiving row, its receives by step) of every pair that talks."""
     rows = [timeline.coordinator, *timeline.stages]
-    admit, answer = timeline.passes[0], timeline.passes[-1]
+    admit, *answers = timeline.passes
     sends = [{name: _by_step(spans, SEND, name) for name in timeline.passes} for spans in rows]
     receives = [{name: _by_step(spans, RECEIVE, name) for name in timeline.passes} for spans in rows]
     last = len(rows) - 1
     yield admit, 0, sends[0][admit], 1, receives[1][admit]
     for row in range(1, last):
-        for name in timeline.passes:
-            yield name, row, sends[row][name], row + 1, receives[row + 1][name]
+        yield admit, row, sends[row][admit], row + 1, receives[row + 1][admit]
     # the output's arrival is what the coordinator waits for before it can answer
-    yield admit, last, sends[last][admit], 0, receives[0][answer]
-    for row in range(1, last + 1):
-        if row == 1 or not sends[row - 1].get(answer):  # nothing from below: this stage begins from the error
-            yield answer, 0, sends[0][answer], row, receives[row][answer]
+    outputs = {int(row["step"]): row for row in timeline.coordinator.of(RECEIVE)}
+    yield admit, last, sends[last][admit], 0, outputs
+    for answer in answers:
+        down = timeline.flow is Flow.DOWN
+        chain = range(last, 0, -1) if down else range(1, last + 1)
+        for place, row in enumerate(chain):
+            before = chain[place - 1] if place else 0
+            # nothing from its neighbour: this stage begins from the error
+            sender = before if before and sends[before].get(answer) else 0
+            yield answer, sender, sends[sender][answer], row, receives[row][answer]
 
 
 def _by_step(spans: Spans, phase: int, name: str) -> dict[int, np.void]:

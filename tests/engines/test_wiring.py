@@ -1,9 +1,9 @@
 import pytest
 
 import pipepita as pp
-from pipepita.engines.wiring import COORDINATOR, Plan, port, wires
+from pipepita.engines.wiring import COORDINATOR, Plan, port, signals, wires
 from pipepita.network.cut import cut
-from pipepita.schedule import locked, streaming
+from pipepita.schedule import locked, relaxed, streaming
 from pipepita.stage import StageSpec
 
 
@@ -15,8 +15,8 @@ def plan(rule, schedule, split=((0,), (1, 2), (3,))):
 
 def test_chain():
     found = {wire.name: wire for wire in wires(plan(pp.Pepita(), streaming(3)))}
-    assert list(found) == ["samples", "forward-0", "forward-1", "outputs", "error-0", "error-2"]
-    assert [found[name].slot_bytes for name in ("samples", "forward-0", "forward-1", "outputs", "error-0")] == [
+    assert list(found) == ["samples", "forward-0", "forward-1", "outputs", "signal-0", "signal-2"]
+    assert [found[name].slot_bytes for name in ("samples", "forward-0", "forward-1", "outputs", "signal-0")] == [
         4 * 32 * size for size in (64, 4 * 9, 20, 10, 10)
     ]
     assert {wire.capacity for wire in found.values()} == {2 * 3 + 2}
@@ -30,13 +30,29 @@ def test_slots_between_stages_hold_two_activities_where_the_clean_pass_runs_agai
         for rule in (pp.Pepita(), pp.Pepita(form="recompute"), pp.Pepita(form="recompute", modulate="all"))
     )
     assert [twice[name] for name in ("forward-0", "forward-1")] == [2 * 4 * 32 * size for size in (4 * 9, 20)]
-    assert all(twice[name] == once[name] for name in ("samples", "outputs", "error-0", "error-2"))
+    assert all(twice[name] == once[name] for name in ("samples", "outputs", "signal-0", "signal-2"))
     assert {name: clean[name] for name in once} == once
 
 
 def test_broadcast_reaches_every_stage():
     names = [wire.name for wire in wires(plan(pp.Pepita(modulate="all"), streaming(3)))]
-    assert names[-3:] == ["error-0", "error-1", "error-2"]
+    assert names[-3:] == ["signal-0", "signal-1", "signal-2"]
+
+
+def test_a_backward_pass_has_a_channel_down_and_begins_at_the_top():
+    found = {wire.name: wire for wire in wires(plan(pp.Backprop(), streaming(3)))}
+    assert list(found) == ["samples", "forward-0", "forward-1", "backward-0", "backward-1", "outputs", "signal-2"]
+    assert (found["backward-0"].source, found["backward-0"].target) == (1, 0)
+    assert found["backward-0"].slot_bytes == found["forward-0"].slot_bytes
+    assert (port(found["backward-0"], 1), port(found["backward-0"], 0)) == ("below", "above")
+
+
+def test_targets_go_out_with_the_sample_and_errors_after_it():
+    assert signals(plan(pp.TargetProjection(), relaxed())) == {"standard": ["signal-0", "signal-1", "signal-2"]}
+    assert signals(plan(pp.DirectFeedbackAlignment(), relaxed())) == {
+        "standard": [], "broadcast": ["signal-0", "signal-1", "signal-2"],
+    }  # fmt: skip
+    assert signals(plan(pp.Pepita(), relaxed())) == {"standard": [], "modulated": ["signal-0", "signal-2"]}
 
 
 def test_locked_hears_of_every_update():
@@ -47,8 +63,8 @@ def test_locked_hears_of_every_update():
 def test_ports():
     found = {wire.name: wire for wire in wires(plan(pp.Pepita(), locked()))}
     assert [port(found["forward-0"], end) for end in (0, 1)] == ["downstream", "upstream"]
-    assert [port(found[name], 2) for name in ("forward-1", "outputs", "error-2", "done-2")] == [
-        "upstream", "downstream", "error", "done",
+    assert [port(found[name], 2) for name in ("forward-1", "outputs", "signal-2", "done-2")] == [
+        "upstream", "downstream", "signal", "done",
     ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from pipepita.coordinator import Coordinator
 from pipepita.engines.wiring import Plan
 from pipepita.network.cut import cut
 from pipepita.randomness import generator
+from pipepita.rules.projection import PERTURBATIONS
 from pipepita.rules.rule import Reads
 from pipepita.schedule import MODULATED, STANDARD, Schedule
 from pipepita.stage import StageSpec
@@ -38,7 +39,7 @@ def run(spec: str, rule: pp.Pepita, data: pp.Data, window: int, normalize: bool)
     described[-1]["pool"] = None
     reference = Reference(
         described, feedback, lr=LR, momentum=MOMENTUM, form=rule.form, modulate=rule.modulate,
-        presynaptic=rule.presynaptic, normalize=normalize,
+        presynaptic=rule.presynaptic, sign=rule.perturbation == "sign", normalize=normalize,
     )  # fmt: skip
     stage = StageSpec(0, layers, len(layers), 10, rule, "sgd", LR, SEED)
     schedule = Schedule("test", window)
@@ -84,6 +85,14 @@ for form in ("stash", "recompute"):
     ]
 
 
+CASES += [
+    (spec, window, form, modulate, presynaptic, spec != "fc:40")
+    for spec, modulate in (("fc:40", "input"), ("fc:30x3", "all"), ("conv:4,3/pool:2/fc:20", "input"))
+    for window, form in ((1, "difference"), (3, "difference"), (2, "textbook"), (2, "stash"))
+    for presynaptic in ("own", "two-step")
+]
+
+
 @pytest.mark.parametrize(("spec", "window", "form", "modulate", "presynaptic", "normalize"), CASES)
 def test_agrees_with_the_equations(few_digits, spec, window, form, modulate, presynaptic, normalize):
     rule = pp.Pepita(form=form, modulate=modulate, presynaptic=presynaptic, f_scale=1.0)
@@ -94,6 +103,30 @@ def test_agrees_with_the_equations(few_digits, spec, window, form, modulate, pre
         moved = np.abs(theirs["w"] - start).max()
         assert moved > 1e-3  # else agreement would mean nothing
         np.testing.assert_allclose(ours, theirs["w"], atol=2e-5 + 1e-4 * moved)
+
+
+@pytest.mark.parametrize(("window", "form"), [(1, "difference"), (3, "difference"), (2, "textbook")])
+@pytest.mark.parametrize("modulate", ["input", "all"])
+def test_the_sign_of_the_error(few_digits, window, form, modulate):
+    rule = pp.Pepita(form=form, modulate=modulate, perturbation="sign", f_scale=3.0)
+    trained, reference = run("fc:30x2", rule, few_digits, window, True)
+    reference.run(batches(few_digits), window)
+    other, _ = run("fc:30x2", pp.Pepita(form=form, modulate=modulate, f_scale=3.0), few_digits, window, True)
+    for ours, theirs, unsigned in zip(trained, reference.layers, other, strict=True):
+        np.testing.assert_allclose(ours, theirs["w"], atol=1e-4)
+        assert np.abs(ours - unsigned).max() > 1e-2
+
+
+def test_a_random_perturbation_has_the_range_of_f_and_ignores_the_error(few_digits):
+    layers = cut(pp.build("fc:40", few_digits.item_shape, 10), few_digits.item_shape, 10)
+    noise = PERTURBATIONS["random"](layers[0], 10, 0.25, SEED)
+    found = noise(7, torch.ones(64, 10))
+    assert found.shape == (64, 64)
+    assert torch.equal(found, noise(7, torch.zeros(64, 10)))
+    assert not torch.equal(found, noise(8, torch.ones(64, 10)))
+    assert 0.24 < float(found.max()) <= 0.25
+    assert -0.25 <= float(found.min()) < -0.24
+    assert not pp.Pepita(perturbation="random").learner(layers[0], 2, 10, SEED).fixed()
 
 
 def test_batch_of_one_takes_the_other_way_through_the_projection(few_digits):
@@ -137,25 +170,25 @@ def test_feedback_has_the_papers_range():
 def test_reads_says_who_needs_the_error():
     chain, broadcast = pp.Pepita(), pp.Pepita(modulate="all")
     assert [chain.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [
-        Reads(error=True),
+        Reads(signal=True),
         Reads(upstream=True),
-        Reads(upstream=True, error=True),
+        Reads(upstream=True, signal=True),
     ]
-    assert [broadcast.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [Reads(error=True)] * 3
+    assert [broadcast.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [Reads(signal=True)] * 3
     assert chain.reads(STANDARD, 2, 3) == Reads(upstream=True)
 
 
 def test_recompute_needs_the_clean_pass_from_below_at_every_layer():
     chain, broadcast = pp.Pepita(form="recompute"), pp.Pepita(form="recompute", modulate="all")
     assert [chain.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [
-        Reads(error=True),
+        Reads(signal=True),
         Reads(upstream=True),
-        Reads(upstream=True, error=True),
+        Reads(upstream=True, signal=True),
     ]
     assert [broadcast.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [
-        Reads(error=True),
-        Reads(upstream=True, error=True),
-        Reads(upstream=True, error=True),
+        Reads(signal=True),
+        Reads(upstream=True, signal=True),
+        Reads(upstream=True, signal=True),
     ]
     assert (chain.rows, broadcast.rows, pp.Pepita().rows, pp.Pepita(form="stash").rows) == (2, 1, 1, 1)
 

@@ -1,0 +1,173 @@
+"""bp, fa and the sign-concordant rules against autograd, with the feedback substituted, for every kind of layer."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from rules.substituted import gradients
+from torch import nn
+
+import pipepita as pp
+from pipepita.coordinator import Coordinator
+from pipepita.engines.wiring import Plan
+from pipepita.network import spec
+from pipepita.network.cut import cut
+from pipepita.randomness import generator, uniform
+from pipepita.schedule import relaxed, streaming
+from pipepita.stage import Stage, StageSpec, compute_mode
+
+SEED, LR, BATCH = 3, 0.1, 12
+
+NETWORKS = {
+    "fully connected": lambda: spec.build("fc:24x3", (1, 8, 8), 10, normal=True),
+    "convolutions": lambda: spec.build("conv:6,3,1,1/pool:2/conv:5,3,2/avgpool:1/fc:12", (1, 8, 8), 10, normal=True),
+    "biases, groups, padding": lambda: nn.Sequential(
+        nn.Conv2d(1, 4, 4, padding="same"),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(4, 6, 3, padding=1, groups=2, padding_mode="circular"),
+        nn.LeakyReLU(0.1),
+        nn.Conv2d(6, 6, 3, padding=(2, 1), padding_mode="replicate", dilation=2),
+        nn.GELU(),
+        nn.Conv2d(6, 4, 2, stride=(2, 1), padding=1),
+        nn.SiLU(),
+        nn.AdaptiveMaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(16, 20),
+        nn.ELU(),
+        nn.Linear(20, 10),
+    ),
+}
+
+
+def number(model: nn.Sequential, module: nn.Module) -> int:
+    return 1 + [m for m in model if isinstance(m, nn.Linear | nn.Conv2d)].index(module)
+
+
+def bound(weight: torch.Tensor) -> float:
+    return (6 / weight[0].numel()) ** 0.5
+
+
+def feedback(rule: str, model: nn.Sequential):
+    """What each rule's backward pass goes through at step 0, from its definition."""
+
+    def drawn(module, purpose, *where):
+        shape = tuple(module.weight.shape)
+        return uniform(shape, bound(module.weight), generator(SEED, purpose, number(model, module), *where))
+
+    return {
+        "bp": lambda m: m.weight,
+        "fa": lambda m: drawn(m, "feedback"),
+        "usf": lambda m: m.weight.sign() * bound(m.weight) / 3**0.5,
+        "brsf": lambda m: m.weight.sign() * drawn(m, "magnitudes", 0).abs(),
+        "frsf": lambda m: m.weight.sign() * drawn(m, "magnitudes").abs(),
+    }[rule]
+
+
+RULES = {
+    "bp": pp.Backprop(),
+    "fa": pp.FeedbackAlignment(),
+    "usf": pp.UniformSigns(),
+    "brsf": pp.RandomSigns(),
+    "frsf": pp.FixedSigns(),
+}
+
+
+def updated(model: nn.Sequential, rule, x: torch.Tensor, y: torch.Tensor, steps: int = 1) -> dict[str, torch.Tensor]:
+    """The weights after `steps` samples of SGD without momentum."""
+    layers = cut(model, tuple(x.shape[1:]), 10, SEED)
+    stage = StageSpec(0, layers, len(layers), 10, rule, "sgd:momentum=0", LR, SEED)
+    pipeline = pp.LocalEngine("cpu").open(Plan([stage], relaxed(), len(x)))
+    for epoch in range(steps):
+        Coordinator(pipeline, relaxed(), rule.passes, batch_size=len(x)).train_epoch(x, y, epoch, LR)
+    return pipeline.state()[0]
+
+
+@pytest.fixture
+def sample(few_digits):
+    return few_digits.x_train[:BATCH], few_digits.y_train[:BATCH]
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_one_step_is_autograds(sample, network, rule):
+    model = NETWORKS[network]()
+    spec.initialise(model, SEED)
+    other = copy.deepcopy(model)
+    expected = gradients(other, *sample, feedback(rule, other))
+    for name, after in updated(model, RULES[rule], *sample).items():
+        moved = (model.state_dict()[name].double() - after.double()) / LR
+        torch.testing.assert_close(moved, expected[name], rtol=2e-3, atol=2e-5)
+        assert expected[name].abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("rule", ["fa", "usf"])
+def test_feedback_matters(sample, rule):
+    """Another backward pass than bp's gives other updates below the output layer, so the comparison can tell."""
+    model = NETWORKS["fully connected"]()
+    spec.initialise(model, SEED)
+    true, other = updated(model, pp.Backprop(), *sample), updated(model, RULES[rule], *sample)
+    *hidden, output = true
+    assert torch.equal(true[output], other[output])
+    assert not any(torch.allclose(true[name], other[name], atol=1e-5) for name in hidden)
+
+
+@pytest.mark.parametrize("rule", [pp.UniformSigns, pp.RandomSigns, pp.FixedSigns])
+def test_strict_signs_stay_and_feedback_has_the_weights_norm(sample, rule):
+    model = NETWORKS["convolutions"]()
+    spec.initialise(model, SEED)
+    loose, strict = (updated(model, rule(strict=strict), *sample, steps=20) for strict in (False, True))
+    before = model.state_dict()
+    assert any((before[name].sign() * after.sign() < 0).any() for name, after in loose.items())
+    assert all((before[name].sign() * after.sign() >= 0).all() for name, after in strict.items())
+    layers = cut(model, (1, 8, 8), 10, SEED)
+    through = rule(strict=True).learner(layers[1], 4, 10, SEED)._through(layers[1].parameters[0], 7)
+    assert float(through.norm()) == pytest.approx(float(layers[1].parameters[0].norm()), rel=1e-5)
+
+
+def test_in_flight_stash_goes_back_through_the_weights_of_the_standard_pass(sample):
+    """Two samples in flight at layer 2: the second's backward pass meets W from before the first's update, or after."""
+    x = sample[0]
+    deltas = {}
+    for form in ("stash", "textbook"):
+        model = NETWORKS["fully connected"]()
+        spec.initialise(model, SEED)
+        layers = cut(model, (1, 8, 8), 10, SEED)
+        stage = Stage(StageSpec(0, layers[1:2], 4, 10, pp.Backprop(form=form), "sgd", LR, SEED))
+        old = layers[1].parameters[0].clone()
+        inputs, signal = x.flatten(1)[:, :24].contiguous(), torch.ones(BATCH, 24)
+        with compute_mode(1):
+            stage.standard(0, inputs)
+            stage.standard(1, inputs)
+            first = stage.second(0, signal, None)
+            stage.update(0)
+            deltas[form] = first, stage.second(1, signal, None)
+        assert not torch.equal(old, layers[1].parameters[0])
+    first, second = deltas["stash"]
+    torch.testing.assert_close(first, second)
+    assert not torch.allclose(*deltas["textbook"], atol=1e-6)
+
+
+def test_nothing_is_stashed_without_samples_in_flight(sample):
+    x, y = sample
+    layers = cut(NETWORKS["fully connected"](), (1, 8, 8), 10, SEED)
+    stage = StageSpec(0, layers, 4, 10, pp.Backprop(), "sgd", LR, SEED)
+    for schedule, kept in ((relaxed(), 0), (streaming(4), 3)):
+        pipeline = pp.LocalEngine("cpu").open(Plan([stage], schedule, 4))
+        counts = []
+        learner = pipeline._stages[0]._learners[1]
+        before = learner.updated
+        learner.updated = lambda learner=learner, before=before, counts=counts: (
+            counts.append(len(learner._stashed)),
+            before(),
+        )
+        Coordinator(pipeline, schedule, pp.Backprop().passes, batch_size=2).train_epoch(x, y, 0, LR)
+        # layer 2 of 4 has a window of 3: two more samples have seen the weights that an update replaces
+        assert max(counts) == (kept - 1 if kept else 0)
+
+
+def test_refuses_an_unknown_form():
+    with pytest.raises(pp.UserError, match="form 'difference'"):
+        pp.Backprop(form="difference")
