@@ -114,6 +114,8 @@ class Coordinator:
         one_hot = torch.eye(self._pipeline.classes)
         targets: dict[int, tuple[Tensor, Tensor]] = {}  # of the samples in flight: labels, and the same one-hot
         bad_step = None
+        if self._pipeline.mirrors:
+            self._pipeline.align(epoch)
         self._pipeline.train(self.step, lr)
         lap = self.recorder.lap
         self.recorder.start()

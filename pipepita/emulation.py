@@ -80,6 +80,9 @@ class PacedLearner:
     def updated(self) -> None:
         self._learner.updated()
 
+    def align(self, epoch: int, above: Tensor | None) -> Tensor:
+        return self._learner.align(epoch, above)  # type: ignore[attr-defined]
+
     def evaluate(self, x: Tensor) -> Tensor:
         return self._learner.evaluate(x)
 

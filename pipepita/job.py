@@ -83,6 +83,7 @@ class Job(Options):
     presynaptic: str | None = Field(None, description=f"pepita: what an update is made of: {', '.join(PRESYNAPTICS)}")
     perturbation: str | None = Field(None, description=f"pepita: what enters: {', '.join(PERTURBATIONS)}")
     f_scale: float | None = Field(None, ge=0, description="pepita: scale of the feedback matrices, the paper's 0.05")
+    mirror: int | None = Field(None, ge=0, description="pepita: mini-batches of noise an epoch that align F with W")
     strict: bool | None = Field(None, description="usf, brsf, frsf: feedback of W's norm, and signs of W stay")
     normalize: bool = Field(False, description="divide each item's hidden activity by its root mean square")
     dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden activity dropped")

@@ -124,6 +124,16 @@ class Stage:
         first = self.spec.layers[0].number - 1
         return slice(None) if group is None else slice(group.start - first, group.stop - first)
 
+    def align(self, epoch: int, above: Tensor | None) -> Tensor:
+        """Lets every layer align its feedback with the weights above it, where the rule does; from the top down.
+
+        above: what the stage above returned.
+        """
+        for learner in reversed(self._learners):
+            above = learner.align(epoch, above)  # type: ignore[attr-defined]
+        assert above is not None
+        return above.cpu()
+
     def evaluate(self, x: Tensor) -> Tensor:
         """The forward pass without dropout; keeps nothing."""
         x = x.to(self.device)

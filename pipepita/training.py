@@ -52,6 +52,7 @@ def train(
     costs: Sequence[float] | None = None,
     observer: Observer | None = None,
     stop: Callable[[], bool] = lambda: False,
+    probe: Callable[[dict[str, Tensor]], dict[str, Any]] | None = None,
     about: dict[str, Any] | None = None,
     **options: Any,
 ) -> Result:
@@ -63,6 +64,7 @@ def train(
     init: "he" draws He-uniform weights from the seed, as the paper does; "keep" goes on from the model's own weights.
     costs: seconds (or any unit) a layer, for balancing stages; by default multiplications are counted.
     observer: told of progress. stop: asked before each sample; true ends the run there, with a checkpoint.
+    probe: called with the weights after each epoch; what it returns is the epoch's "probe" in `Result.history`.
     about: more entries for the summary. options: the fields of `Options`: schedule, window, stages, optimizer, lr,
     lr_decay, batch_size, epochs, seed, device, address, threads, standard_ms, modulated_ms, trace, timeline, run_dir.
     Without the last three nothing is written.
@@ -125,6 +127,7 @@ def train(
             **(about or {}),
         }
         run = _Run(work, data, rule, settings, schedule, pipeline, folder, observer, stop, summary)
+        run.probe = probe
         run.coordinator.recorder = coordinator_recorder(recorded)
         result = run.all_epochs(began)
         if recorded:
@@ -188,6 +191,7 @@ class _Run:
             pipeline, schedule, rule.passes,
             batch_size=settings.batch_size, seed=settings.seed, stop=stop, on_sample=observer.sample,
         )  # fmt: skip
+        self.probe: Callable[[dict[str, Tensor]], dict[str, Any]] | None = None
         self.history: list[dict[str, Any]] = []
         self.step_ms: list[float] = []
         self.items, self.seconds = 0, 0.0
@@ -250,8 +254,10 @@ class _Run:
         self.step_ms += trained.step_ms
         line = _line(epoch, self.coordinator.step, rate, trained, tested)
         self.history.append(line)
+        weights, optimizer = self.pipeline.state() if self.folder is not None or self.probe is not None else ({}, {})
+        if self.probe is not None:
+            line["probe"] = self.probe(weights)
         if self.folder is not None:
-            weights, optimizer = self.pipeline.state()
             about = {"epoch": epoch, "weights_sha256": checkpoint.weights_sha256(_ordered(self.model, weights)), **line}
             self.last_checkpoint = self.folder.checkpoint(self.coordinator.step, weights, optimizer, about)
             self.folder.metrics(line)

@@ -42,6 +42,12 @@ def _biases_and_padding() -> nn.Sequential:
     )
 
 
+def pairs(networks, rules) -> list[tuple[str, str]]:
+    """(network, rule) of all that go together: only linear layers mirror."""
+    linear = ("deep", "wide")
+    return [(network, rule) for network in networks for rule in rules if rule != "mirror" or network in linear]
+
+
 NETWORKS = {
     "deep": lambda: spec.build("fc:48x3", (1, 8, 8), 10, dropout=0.1, normal=True),
     "wide": lambda: spec.build("fc:1024", (1, 8, 8), 10, dropout=0.1),
@@ -62,6 +68,7 @@ RULES = {
     "two-step": pp.Pepita(presynaptic="two-step", form="textbook"),
     "sign of the error": pp.Pepita(perturbation="sign"),
     "random perturbation": pp.Pepita(perturbation="random"),
+    "mirror": pp.Pepita(mirror=20, modulate="all"),
     "bp": pp.Backprop(),
     "bp, today's weights": pp.Backprop(form="textbook"),
     "fa": pp.FeedbackAlignment(),
@@ -119,8 +126,7 @@ def local() -> pp.LocalEngine:
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.name}-{s.window}")
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("network", "rule"), pairs(NETWORKS, RULES))
 def test_local_splits_agree(local, few_digits, network, rule, schedule):
     whole = trained(local, network, RULES[rule], schedule, few_digits, 1)
     assert all(bool(torch.isfinite(value).all()) for value in whole[0].values())
@@ -128,8 +134,7 @@ def test_local_splits_agree(local, few_digits, network, rule, schedule):
         assert_equal(whole, trained(local, network, RULES[rule], schedule, few_digits, stages))
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize(("network", "rule"), pairs(NETWORKS, RULES))
 def test_relaxed_equals_locked_and_windows_differ(local, few_digits, network, rule):
     """Relaxing the lock changes nothing; streaming does, so the comparison can tell runs apart."""
     base = trained(local, network, RULES[rule], locked(), few_digits, 1)
@@ -142,10 +147,11 @@ def test_relaxed_equals_locked_and_windows_differ(local, few_digits, network, ru
 
 
 @pytest.mark.parametrize(
-    ("transport", "rule"), [("shared_memory", rule) for rule in RULES] + [("tcp", rule) for rule in OVER_TCP]
+    ("transport", "network", "rule"),
+    [("shared_memory", *pair) for pair in pairs(NETWORKS, RULES)]
+    + [("tcp", *pair) for pair in pairs(NETWORKS, OVER_TCP)],
 )
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.name}-{s.window}")
-@pytest.mark.parametrize("network", NETWORKS)
 def test_ray_agrees_with_local(local, ray_engine, few_digits, network, rule, schedule, transport):
     expected = trained(local, network, RULES[rule], schedule, few_digits, 1)
     ray_engine.transport = transport

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pipepita.errors import UserError
+from pipepita.randomness import generator
 
 
 @dataclass
@@ -53,6 +54,11 @@ class Data:
                 raise UserError(
                     f"{self.name}: y_{part}[{index}] is {int(y[index])}: labels go from 0 to {self.classes - 1}"
                 )
+
+    def first(self, items: int, seed: int) -> Data:
+        """The same with only `items` training items, the first of a shuffle by `seed`."""
+        chosen = torch.randperm(len(self.x_train), generator=generator(seed, "subset"))[:items]
+        return replace(self, x_train=self.x_train[chosen], y_train=self.y_train[chosen])
 
     def _inputs(self, name: str, values: Tensor | np.ndarray) -> Tensor:
         x = _tensor(f"{self.name}: {name}", values)

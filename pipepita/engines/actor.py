@@ -67,6 +67,12 @@ class StageActor:
         assert self._stage is not None and self._ports is not None
         self._drive(loop.evaluate(self._stage, self._ports))
 
+    def align(self, epoch: int, above: Tensor | None) -> Tensor:
+        """Aligns the feedback of every layer; see `Stage.align`."""
+        assert self._stage is not None
+        with compute_mode(self._stage.spec.threads):
+            return self._stage.align(epoch, above)
+
     def _drive(self, running: Generator[Inlet, Message, None]) -> None:
         assert self._stage is not None
         with compute_mode(self._stage.spec.threads):

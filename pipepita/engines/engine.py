@@ -17,6 +17,7 @@ class Pipeline(Protocol):
 
     threads: torch's intra-op threads that the coordinator may use. Idle ones spin for a while, so beside stages in
     processes of their own, which need the cores, it is one. depth: how many stages.
+    mirrors: whether the rule wants `align` before each epoch.
 
     Between `train` or `evaluate` and `join` the stages run and messages flow; otherwise they are drained and idle.
     """
@@ -24,6 +25,7 @@ class Pipeline(Protocol):
     threads: int
     classes: int
     depth: int
+    mirrors: bool
 
     @property
     def samples(self) -> Outlet:
@@ -43,6 +45,9 @@ class Pipeline(Protocol):
 
     def train(self, first: int, lr: float) -> None:
         """Every stage begins to train, the next sample being `first`."""
+
+    def align(self, epoch: int) -> None:
+        """Every layer aligns its feedback with the weights, for a rule that mirrors; between epochs."""
 
     def evaluate(self) -> None:
         """Every stage begins to evaluate."""

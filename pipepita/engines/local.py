@@ -11,7 +11,7 @@ from torch import Tensor
 from pipepita import loop
 from pipepita.channels.memory import MemoryChannel
 from pipepita.engines.engine import Pipeline
-from pipepita.engines.wiring import COORDINATOR, DONE, SIGNAL, Plan, port, signals, wires
+from pipepita.engines.wiring import COORDINATOR, DONE, SIGNAL, Plan, mirrors, port, signals, wires
 from pipepita.errors import RunError, UserError
 from pipepita.stage import Stage, compute_mode
 from pipepita.timeline.recorder import Spans, stage_recorder
@@ -45,6 +45,7 @@ class LocalPipeline:
     def __init__(self, plan: Plan) -> None:
         self._schedule = plan.schedule
         self.threads, self.classes, self.depth = plan.stages[0].threads, plan.stages[0].classes, len(plan.stages)
+        self.mirrors = mirrors(plan)
         self._stages = [Stage(spec, stage_recorder(plan.record, len(spec.layers))) for spec in plan.stages]
         ports: list[dict[str, MemoryChannel]] = [{} for _ in plan.stages]
         sent: dict[str, MemoryChannel] = {}
@@ -71,6 +72,12 @@ class LocalPipeline:
         for stage in self._stages:
             stage.set_lr(lr)
         self._start([loop.train(s, p, self._schedule, first) for s, p in zip(self._stages, self._ports, strict=True)])
+
+    def align(self, epoch: int) -> None:
+        above: Tensor | None = None
+        with compute_mode(self.threads):
+            for stage in reversed(self._stages):
+                above = stage.align(epoch, above)
 
     def evaluate(self) -> None:
         self._start([loop.evaluate(s, p) for s, p in zip(self._stages, self._ports, strict=True)])

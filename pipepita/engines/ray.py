@@ -16,7 +16,7 @@ from pipepita.channels.transports import TRANSPORTS, Listener, choose, connect, 
 from pipepita.engines.cluster import Cluster, load_ray
 from pipepita.engines.engine import Pipeline
 from pipepita.engines.watched import WatchedInlet, WatchedOutlet
-from pipepita.engines.wiring import COORDINATOR, DONE, SIGNAL, Plan, port, signals, wires
+from pipepita.engines.wiring import COORDINATOR, DONE, SIGNAL, Plan, mirrors, port, signals, wires
 from pipepita.errors import ChannelClosed, PipepitaError, RunError, StageDied, UserError, unknown
 from pipepita.machine import cores
 from pipepita.timeline.recorder import Spans
@@ -140,6 +140,7 @@ class RayPipeline:
     def __init__(self, actors: list[Any], plan: Plan, transport: str | None = None) -> None:
         self._ray = load_ray()
         self._actors, self._plan, self.classes, self.depth = actors, plan, plan.stages[0].classes, len(plan.stages)
+        self.mirrors = mirrors(plan)
         self._running: list[Any] = []
         self._ends: list[Inlet | Outlet] = []
         self._listeners: list[Listener] = []
@@ -205,6 +206,12 @@ class RayPipeline:
 
     def train(self, first: int, lr: float) -> None:
         self._running = [actor.train.remote(first, lr) for actor in self._actors]
+
+    def align(self, epoch: int) -> None:
+        above: Any = None
+        for actor in reversed(self._actors):  # each gets what the one above returned, which stays with Ray
+            above = actor.align.remote(epoch, above)
+        self._get([above])
 
     def evaluate(self) -> None:
         self._running = [actor.evaluate.remote() for actor in self._actors]

@@ -79,6 +79,11 @@ def signals(plan: Plan) -> dict[str, list[str]]:
     }
 
 
+def mirrors(plan: Plan) -> bool:
+    """Whether the rule of `plan` keeps its feedback aligned with the weights."""
+    return bool(getattr(plan.stages[0].rule, "mirror", 0))
+
+
 def port(wire: Wire, end: int) -> str:
     """Which of its ports stage `end` puts this wire on."""
     kind = wire.name.partition("-")[0]

@@ -30,10 +30,12 @@ from torch import Tensor
 
 from pipepita.layers.layer import Layer, Masks
 from pipepita.layers.synapse import Synapse
+from pipepita.rules.mirror import Mirror
 from pipepita.rules.projection import Perturbation
 from pipepita.rules.rule import Product
 
 _ALIGNMENT = 64
+_TINY = torch.finfo(torch.float32).tiny
 
 
 class Place(NamedTuple):
@@ -97,6 +99,7 @@ class Textbook:
 
     def __init__(self, layer: Layer, place: Place, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
         self.layer, self._place, self._perturbation, self._hebbian = layer, place, perturbation, hebbian
+        self.mirror: Mirror | None = None
         self._flights: dict[int, Flight] = {}
         self._products: dict[int, Product | None] = {}
 
@@ -163,6 +166,14 @@ class Textbook:
     def updated(self) -> None:
         """Nothing to do."""
 
+    def align(self, epoch: int, above: Tensor | None) -> Tensor:
+        """F_l along the product of the weights from here up, where the rule mirrors; returns that product."""
+        assert self.mirror is not None
+        product = self.mirror.product(epoch, above)
+        if self._perturbation is not None and (drawn := self._perturbation.feedback) is not None:
+            self._perturbation.feedback = product * -(drawn.norm() / product.norm().clamp_min(_TINY))
+        return product
+
     def evaluate(self, x: Tensor) -> Tensor:
         output = self.layer.evaluate(x)
         return output.softmax(1) if self._place.last else output
@@ -192,6 +203,10 @@ class Difference(Textbook):
     def product(self, step: int) -> Product | None:
         self._through = None
         return super().product(step)
+
+    def align(self, epoch: int, above: Tensor | None) -> Tensor:
+        self._through = None
+        return super().align(epoch, above)
 
     @property
     def _feedback(self) -> Tensor | None:

@@ -20,11 +20,13 @@ from typing import ClassVar
 from pipepita.errors import UserError, unknown
 from pipepita.layers.layer import Layer
 from pipepita.rules.forms import FORMS, PRESYNAPTICS, Hebbian, Place
+from pipepita.rules.mirror import Mirror
 from pipepita.rules.projection import PERTURBATIONS
 from pipepita.rules.rule import Learner, Reads
 from pipepita.schedule import MODULATED, STANDARD, Flow
 
 MODULATES = ("input", "all")
+_MOST_MIRRORED = 100_000
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Pepita:
     its own F_l e). presynaptic: what an update is made of; "modulated" is the paper's, see `forms.Hebbian`.
     perturbation: what enters, "error" (F e), "sign" (F sign(e)) or "random", see `projection`. f_scale:
     F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), fan_in the width that F projects onto (Appendix A); 0 switches the
-    error off. Raises `UserError` for a value that is none of these.
+    error off. mirror: before each epoch, this many mini-batches of noise align each F_l with the weights, see `mirror`.
+    Raises `UserError` for a value that is none of these.
     """
 
     form: str = "difference"
@@ -43,6 +46,7 @@ class Pepita:
     presynaptic: str = "modulated"
     perturbation: str = "error"
     f_scale: float = 0.05
+    mirror: int = 0
     name: ClassVar[str] = "pepita"
     passes: ClassVar[tuple[str, ...]] = (STANDARD, MODULATED)
 
@@ -56,6 +60,9 @@ class Pepita:
                 raise unknown(option, getattr(self, option), known)
         if not isinstance(self.f_scale, int | float) or not 0 <= self.f_scale < float("inf"):
             raise UserError(f"f_scale {self.f_scale} is not a finite number of at least 0 (the paper: 0.05)")
+
+        if isinstance(self.mirror, bool) or not isinstance(self.mirror, int) or not 0 <= self.mirror <= _MOST_MIRRORED:
+            raise UserError(f"mirror {self.mirror!r} is not a number of mini-batches from 0 to {_MOST_MIRRORED}")
 
     @property
     def updates(self) -> tuple[str, ...]:
@@ -96,4 +103,6 @@ class Pepita:
             bound = self.f_scale * (6 / layer.width) ** 0.5
             perturbation = PERTURBATIONS[self.perturbation](layer, classes, bound, seed)
         place = Place(layer.number == 1, layer.number == layers, self._chain)
-        return FORMS[self.form](layer, place, perturbation, Hebbian(self.presynaptic))
+        learner = FORMS[self.form](layer, place, perturbation, Hebbian(self.presynaptic))
+        learner.mirror = Mirror(layer, self.mirror, seed) if self.mirror else None
+        return learner

@@ -1,0 +1,89 @@
+"""`pipepita reproduce`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipepita.cli.options import JSON_HELP
+from pipepita.errors import RunError, UserError, unknown
+
+_MOST_EPOCHS, _MOST_SEEDS = 10_000, 100
+
+
+def reproduce(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="table1, slowness, alignment, ablation, weights, whitening, tsne, depth or signs", show_default=False
+        ),
+    ],
+    quick: Annotated[bool, typer.Option("--quick", help="a look in minutes: 2 epochs of 6,000 items")] = False,
+    epochs: Annotated[int | None, typer.Option(help="instead of the paper's", show_default=False)] = None,
+    seeds: Annotated[str, typer.Option(help="like 0,1,2")] = "0",
+    only: Annotated[
+        str | None,
+        typer.Option(help="cells whose name holds this, like 'fc mnist'; several with commas", show_default=False),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="where tables, pictures and finished cells go")] = Path("reproduced"),
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="where the data sets are (default: $PIPEPITA_DATA, else ./data)", show_default=False),
+    ] = None,
+    jobs: Annotated[int | None, typer.Option(help="cells at once (default: one a core)", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Run a paper's experiment, and put the result next to the paper's. Finished cells are kept and not run again."""
+    from pipepita.display import progress
+    from pipepita.experiments.catalogue import EXPERIMENTS
+    from pipepita.experiments.experiment import Scale
+    from pipepita.experiments.grid import outcomes
+    from pipepita.machine import cores
+
+    if what not in EXPERIMENTS:
+        raise unknown("experiment", what, EXPERIMENTS)
+    if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:
+        raise UserError(f"--epochs {epochs}: from 1 to {_MOST_EPOCHS}")
+    if jobs is not None and jobs < 1:
+        raise UserError(f"--jobs {jobs}: at least 1")
+    experiment = EXPERIMENTS[what]
+    cells = experiment.cells(Scale(epochs, _seeds(seeds), quick))
+    if only is not None:
+        wanted = [text.strip() for text in only.split(",")]
+        names = sorted({f"{cell.column} {cell.row}" for cell in cells})
+        cells = [cell for cell in cells if any(text in cell.name for text in wanted)]
+        if not cells:
+            raise UserError(f"--only {only!r} is in no cell's name; they are {', '.join(names)}")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with progress(what) as advance:
+            found = outcomes(
+                cells, out / "cells", data_dir=data_dir, jobs=jobs or cores(), progress=advance,
+                warn=lambda text: print(f"warning: {text}", file=sys.stderr),
+            )  # fmt: skip
+        if all(outcome.absent for outcome in found):
+            raise UserError(f"no data set is there: {found[0].absent}")
+        report = experiment.report(found, data_dir)
+        paths = report.write(out, f"{what}-quick" if quick else what)
+    except OSError as error:
+        raise RunError(f"cannot write in {out}: {error.strerror or error}") from None
+    if as_json:
+        rows = [dict(zip(report.columns, row, strict=True)) for row in report.rows]
+        print(json.dumps({"experiment": what, "rows": rows, "notes": report.notes, "files": list(map(str, paths))}))
+        return
+    report.show()
+    print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        seeds = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+        if min(seeds) < 0 or len(seeds) > _MOST_SEEDS:
+            raise ValueError
+    except ValueError:
+        raise UserError(f"--seeds {text}: up to {_MOST_SEEDS} whole numbers of at least 0, like 0,1,2") from None
+    return seeds

@@ -1,0 +1,63 @@
+"""Ablation (Appendix D): what is left without the error, and with noise in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipepita.experiments.cell import Cell, Outcome
+from pipepita.experiments.experiment import Experiment, Scale
+from pipepita.experiments.report import Report, Value, grouped, legend, what_ran
+from pipepita.experiments.settings import DATASETS, EPOCHS, FC, options
+
+_STRENGTHS = (0.01, 0.05, 0.25)  # of the noise: F's own scale is 0.05
+_ERROR, _NOTHING = "F e", "F = 0"
+
+
+def _variants() -> dict[str, dict[str, Any]]:
+    noise = {f"noise, {s:g}": {"perturbation": "random", "f_scale": s} for s in _STRENGTHS}
+    return {_ERROR: {}, "F sign(e)": {"perturbation": "sign"}, _NOTHING: {"f_scale": 0.0}, **noise}
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """PEPITA and its ablations on MNIST and CIFAR-10."""
+    return [
+        Cell(name, dataset, options(FC, dataset, "pepita") | more, scale.epochs_of(EPOCHS), seed, scale.items)
+        for dataset in DATASETS[:2]
+        for name, more in _variants().items()
+        for seed in scale.seeds
+    ]
+
+
+def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
+    """Each variant next to F = 0, where only the output layer learns."""
+    groups = grouped(found)
+    base = {group.column: group.mean for group in groups if group.row == _NOTHING}
+    rows: list[list[Value]] = []
+    for group in groups:
+        mean, nothing = group.mean, base.get(group.column)
+        gain = f"{mean - nothing:+.2f}" if mean is not None and nothing is not None else None
+        rows.append([group.column, group.row, group.words, gain])
+    return Report(
+        "Ablation: what enters the second pass",
+        ["data", "perturbation", "test %", "over F = 0"],
+        rows,
+        [what_ran(found), "F = 0 leaves random features under a trained output layer."],
+        lambda figure: _draw(figure, groups),
+    )
+
+
+def _draw(figure: Any, groups: Sequence[Any]) -> None:
+    columns = list(dict.fromkeys(group.column for group in groups))
+    for axes, column in zip(figure.subplots(1, len(columns), squeeze=False)[0], columns, strict=True):
+        for number, group in enumerate(group for group in groups if group.column == column):
+            if group.mean is not None:
+                axes.plot(
+                    range(1, group.cell.epochs + 1), group.outcomes[0].accuracies, color=f"C{number}", label=group.row
+                )
+        axes.set(title=column, xlabel="epoch", ylabel="test accuracy, %")
+        legend(axes, 6)
+
+
+ABLATION = Experiment("PEPITA without the error, or with noise in its place", cells, report)

@@ -1,0 +1,60 @@
+"""Alignment: the angle between F and W_2 W_1 over training, and the norm of W_1 (section 4.3, figure 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipepita.experiments.cell import Cell, Outcome
+from pipepita.experiments.experiment import Experiment, Scale
+from pipepita.experiments.report import Report, Value, grouped, legend, what_ran
+from pipepita.experiments.settings import DATASETS, EPOCHS, FC, options
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """PEPITA on each data set."""
+    return [
+        Cell("pepita", dataset, options(FC, dataset, "pepita"), scale.epochs_of(EPOCHS), seed, scale.items, "alignment")
+        for dataset in DATASETS
+        for seed in scale.seeds
+    ]
+
+
+def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
+    """Before training, after the first epoch, and after the last."""
+    rows: list[list[Value]] = []
+    for group in grouped(found):
+        probes = group.outcomes[0].probes
+        if not probes:
+            rows.append([group.column, group.words, *[None] * 6])
+            continue
+        first, early, last = probes[0], probes[1], probes[-1]
+        norms = [first["norms"][0], last["norms"][0]]
+        highest = max(probe["degrees"] for probe in probes)
+        rows.append([
+            group.column, group.words, first["degrees"], early["degrees"], last["degrees"], highest, *norms,
+        ])  # fmt: skip
+    return Report(
+        "Alignment: degrees between F and W_2 W_1",
+        ["data", "test %", "before", "after epoch 1", "after the last", "highest", "norm of W_1 before", "after"],
+        rows,
+        [what_ran(found), "Above 90 degrees F e works against the error. Angles and norms are the first seed's."],
+        lambda figure: _draw(figure, found),
+    )
+
+
+def _draw(figure: Any, found: Sequence[Outcome]) -> None:
+    angles, norms = figure.subplots(1, 2)
+    for number, outcome in enumerate(one for one in found if one.probes):
+        epochs = range(len(outcome.probes))
+        label = f"{outcome.cell.column}, seed {outcome.cell.seed}"
+        angles.plot(epochs, [probe["degrees"] for probe in outcome.probes], color=f"C{number}", label=label)
+        norms.plot(epochs, [probe["norms"][0] for probe in outcome.probes], color=f"C{number}")
+    angles.axhline(90, color="grey", linewidth=0.8)
+    angles.set(xlabel="epoch", ylabel="degrees between F and W_2 W_1")
+    norms.set(xlabel="epoch", ylabel="norm of W_1")
+    legend(angles)
+
+
+ALIGNMENT = Experiment("the angle between F and the product of the weights", cells, report)

@@ -1,0 +1,127 @@
+"""Runs an experiment's cells: several at once where cores allow, each kept when it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import queue
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+from pipepita.errors import PipepitaError, RunError, UserError
+from pipepita.experiments.cell import Cell, Outcome, read, run
+from pipepita.interrupt import Interrupt
+
+_POLL_SECONDS = 0.5
+_told: Any = None  # in a worker: the queue to the parent
+
+
+def outcomes(
+    cells: Sequence[Cell],
+    folder: Path,
+    *,
+    data_dir: Path | None,
+    jobs: int,
+    progress: Callable[[int, int, str], None],
+    warn: Callable[[str], None],
+) -> list[Outcome]:
+    """The outcome of each cell: kept from before, or trained now; absent where its data set is.
+
+    Raises `KeyboardInterrupt` when asked to stop: what was finished by then is kept.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    absent = _absent(cells, data_dir)
+    for name, why in absent.items():
+        warn(f"{name} is left out: {why}")
+    todo = list(
+        {cell.key: cell for cell in cells if _dataset(cell) not in absent and read(cell, folder) is None}.values()
+    )
+    if todo:
+        _run_all(todo, folder, data_dir, jobs, progress)
+    found = []
+    for cell in cells:
+        outcome = Outcome(cell, absent=absent[_dataset(cell)]) if _dataset(cell) in absent else read(cell, folder)
+        if outcome is None:
+            raise RunError(f"cell {cell.name} left no outcome in {folder}")
+        found.append(outcome)
+    return found
+
+
+def _dataset(cell: Cell) -> str:
+    return str(cell.options.get("dataset", "digits"))
+
+
+def _absent(cells: Sequence[Cell], data_dir: Path | None) -> dict[str, str]:
+    """Which data sets cannot be loaded, and why."""
+    from pipepita.data import load
+
+    found = {}
+    for name in dict.fromkeys(map(_dataset, cells)):
+        try:
+            load(name, data_dir=data_dir)
+        except (UserError, RunError) as error:
+            found[name] = str(error)
+    return found
+
+
+def _run_all(
+    cells: Sequence[Cell], folder: Path, data_dir: Path | None, jobs: int, progress: Callable[[int, int, str], None]
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    told = context.Queue()
+    epochs = dict.fromkeys((cell.key for cell in cells), 0)
+    total = sum(cell.weight for cell in cells)
+    pool = ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_begin, initargs=(told,))
+    by_key = {cell.key: cell for cell in cells}
+    ended = False
+    try:
+        with Interrupt() as stop:
+            # the longest first: else the last one would run alone
+            waiting: set[Future[str | None]] = {
+                pool.submit(_work, cell, folder, data_dir) for cell in sorted(cells, key=lambda cell: -cell.weight)
+            }
+            while waiting:
+                done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    if failure := future.result():
+                        raise RunError(failure)
+                with contextlib.suppress(queue.Empty):
+                    while True:
+                        key, count = told.get_nowait()
+                        epochs[key] = count
+                share = sum(by_key[key].weight * count / by_key[key].epochs for key, count in epochs.items())
+                progress(round(1000 * share / total), 1000, f"{len(cells) - len(waiting)} of {len(cells)} cells done")
+                if stop():
+                    raise KeyboardInterrupt
+        ended = True
+    except BrokenProcessPool:
+        raise RunError("a process that trained a cell died: it may have run out of memory; use fewer --jobs") from None
+    finally:
+        if not ended:
+            for process in list((getattr(pool, "_processes", None) or {}).values()):
+                process.terminate()
+        pool.shutdown(wait=True, cancel_futures=True)
+        told.close()
+
+
+def _begin(told: Any) -> None:
+    import signal
+
+    import torch
+
+    global _told
+    _told = told
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+
+
+def _work(cell: Cell, folder: Path, data_dir: Path | None) -> str | None:
+    """Trains one cell; what went wrong, in a line, or None."""
+    try:
+        run(cell, folder, data_dir, lambda epochs: _told.put((cell.key, epochs)))
+    except PipepitaError as error:
+        return f"cell {cell.name}: {error}"
+    return None

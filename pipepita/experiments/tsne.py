@@ -1,0 +1,100 @@
+"""t-SNE of the hidden layer's activity: how far classes part in training, by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from pipepita.data import Data
+from pipepita.experiments.cell import Cell, Outcome, data_of
+from pipepita.experiments.experiment import Experiment, Scale
+from pipepita.experiments.report import Report, Value, grouped, what_ran
+from pipepita.experiments.settings import EPOCHS, FC, options
+from pipepita.job import read_job
+from pipepita.network import spec
+from pipepita.network.cut import cut
+
+_RULES = ("bp", "fa", "drtp", "pepita")
+_ITEMS, _NEIGHBOURS = 1500, 10
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """Table 1's fully connected networks on MNIST, with their weights kept."""
+    return [
+        Cell(
+            rule,
+            "fc mnist",
+            options(FC, "mnist", rule),
+            scale.epochs_of(EPOCHS),
+            scale.seeds[0],
+            scale.items,
+            keep=True,
+        )
+        for rule in _RULES
+    ]
+
+
+def activities(cell: Cell, weights: dict[str, torch.Tensor], data: Data) -> np.ndarray:
+    """The first hidden layer's activity for the first test items, without dropout: (items, width)."""
+    job = read_job(None, cell.options, [])
+    model = spec.build(
+        job.network, data.item_shape, data.classes, activation=job.activation, dropout=job.dropout,
+        normal=job.normalize,
+    )  # fmt: skip
+    model.load_state_dict(weights)
+    with torch.inference_mode():
+        return cut(model, data.item_shape, data.classes)[0].evaluate(data.x_test[:_ITEMS]).flatten(1).numpy()
+
+
+def purity(points: np.ndarray, labels: np.ndarray) -> float:
+    """The share, percent, of a point's nearest neighbours that are of its class."""
+    from sklearn.neighbors import NearestNeighbors
+
+    nearest = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(points).kneighbors(return_distance=False)
+    return 100 * float((labels[nearest] == labels[:, None]).mean())
+
+
+def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
+    """Each embedding, and how pure its neighbourhoods are."""
+    from sklearn.manifold import TSNE
+
+    rows: list[list[Value]] = []
+    shown: list[tuple[str, np.ndarray]] = []
+    labels = np.zeros(0)
+    for group in grouped(found):
+        outcome = group.outcomes[0]
+        if not outcome.weights:
+            rows.append([group.row, group.words, None, None])
+            continue
+        data = data_of(group.cell, data_dir)
+        labels = data.y_test[:_ITEMS].numpy()
+        states = [(group.row, "after", group.words)]
+        if not shown:
+            states.insert(0, ("before training", "before", "-"))
+        for name, when, words in states:
+            hidden = activities(group.cell, outcome.weights[when], data)
+            points = TSNE(random_state=0, init="pca").fit_transform(hidden)
+            shown.append((name, points))
+            rows.append([name, words, round(purity(hidden, labels), 2), round(purity(points, labels), 2)])
+    return Report(
+        "t-SNE of the hidden layer's activity, MNIST",
+        ["rule", "test %", "neighbours of the same class, %", "in the embedding"],
+        rows,
+        [what_ran(found), f"{_ITEMS} test items, {_NEIGHBOURS} neighbours."],
+        lambda figure: _draw(figure, shown, labels),
+    )
+
+
+def _draw(figure: Any, shown: Sequence[tuple[str, np.ndarray]], labels: np.ndarray) -> None:
+    panels = figure.subplots(1, max(1, len(shown)), squeeze=False)[0]
+    for axes, (name, points) in zip(panels, shown, strict=False):
+        axes.scatter(points[:, 0], points[:, 1], c=labels, cmap="tab10", s=1)
+        axes.set_title(name, fontsize=9)
+        axes.set(xticks=[], yticks=[])
+
+
+T_SNE = Experiment("how far classes part in the hidden layer", cells, report)

@@ -1,0 +1,60 @@
+"""Whitening: what rules gain from inputs without correlations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipepita.experiments.cell import Cell, Outcome
+from pipepita.experiments.experiment import Experiment, Scale
+from pipepita.experiments.report import Group, Report, Value, grouped, legend, what_ran
+from pipepita.experiments.settings import EPOCHS, FC, options
+
+_RULES = ("bp", "fa", "drtp", "pepita")
+_PLAIN, _WHITE = "as they are", "whitened"
+
+
+def cells(scale: Scale) -> list[Cell]:
+    """Each rule on CIFAR-10, as it is and whitened."""
+    return [
+        Cell(rule, column, options(FC, "cifar10", rule), scale.epochs_of(EPOCHS), seed, scale.items, whiten=white)
+        for column, white in ((_PLAIN, False), (_WHITE, True))
+        for rule in _RULES
+        for seed in scale.seeds
+    ]
+
+
+def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
+    """Both, and the difference."""
+    by_place = {(group.row, group.column): group for group in grouped(found)}
+    rows: list[list[Value]] = []
+    for rule in dict.fromkeys(row for row, _ in by_place):
+        plain, white = by_place.get((rule, _PLAIN)), by_place.get((rule, _WHITE))
+        both = plain is not None and white is not None and plain.mean is not None and white.mean is not None
+        difference = f"{white.mean - plain.mean:+.2f}" if both and plain and white else None  # type: ignore[operator]
+        rows.append([rule, *(group.words if group else None for group in (plain, white)), difference])
+    return Report(
+        "Whitening: test accuracy on CIFAR-10, fully connected, percent",
+        ["rule", _PLAIN, _WHITE, "difference"],
+        rows,
+        [what_ran(found), "ZCA from the training items; the same settings in both."],
+        lambda figure: _draw(figure, list(by_place.values())),
+    )
+
+
+def _draw(figure: Any, groups: Sequence[Group]) -> None:
+    axes = figure.add_subplot()
+    rules = list(dict.fromkeys(group.row for group in groups))
+    for group in groups:
+        if group.mean is not None:
+            style = "--" if group.column == _PLAIN else "-"
+            axes.plot(
+                range(1, group.cell.epochs + 1), group.outcomes[0].accuracies, style,
+                color=f"C{rules.index(group.row)}", label=f"{group.row}, {group.column}",
+            )  # fmt: skip
+    axes.set(xlabel="epoch", ylabel="test accuracy, %")
+    legend(axes)
+
+
+WHITENING = Experiment("what rules gain from whitened inputs", cells, report)

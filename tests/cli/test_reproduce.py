@@ -1,0 +1,93 @@
+"""`pipepita reproduce` as people meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from commandline import command, error_of, processes_of, run
+from mnist_like import write
+
+
+@pytest.mark.slow
+def test_a_look_and_again_from_what_is_kept(tmp_path, digits, places):
+    data_dir = write(tmp_path / "data", digits)
+    arguments = ("reproduce", "alignment", "--quick", "--epochs", 1, "--data-dir", data_dir, "--out", "out", "--json")
+    done = run(*arguments, cwd=tmp_path, **places)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [row["data"] for row in found["rows"]] == ["mnist", "cifar10", "cifar100"]
+    assert float(found["rows"][0]["test %"]) > 30
+    assert found["rows"][1]["test %"] == "no data"
+    assert done.stderr.count("is left out") == 2
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "alignment-quick.csv", "alignment-quick.md", "alignment-quick.png", "cells",
+    ]  # fmt: skip
+    began = time.monotonic()
+    again = run(*arguments, cwd=tmp_path, **places)
+    assert json.loads(again.stdout)["rows"] == found["rows"]
+    assert len(list((tmp_path / "out" / "cells").iterdir())) == 1
+    assert time.monotonic() - began < 60
+    assert not processes_of(places["TMPDIR"])
+
+
+@pytest.mark.slow
+def test_tsne_embeds_real_activities(tmp_path, digits, places):
+    data_dir = write(tmp_path / "data", digits)
+    done = run(
+        "reproduce",
+        "tsne",
+        "--quick",
+        "--epochs",
+        1,
+        "--only",
+        "pepita",
+        "--data-dir",
+        data_dir,
+        cwd=tmp_path,
+        **places,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "before training" in done.stdout
+    assert (tmp_path / "reproduced" / "tsne-quick.png").stat().st_size > 5000
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, places):
+    data_dir = write(tmp_path / "data", digits)
+    process = subprocess.Popen(
+        command("reproduce", "ablation", "--epochs", 2000, "--data-dir", data_dir, "--jobs", 2, "--json"),
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **places},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "reproduced" / "cells").is_dir() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert "Traceback" not in err
+    assert not processes_of(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("tabel1",), "did you mean 'table1'"),
+        (("table1", "--epochs", 0), "--epochs 0"),
+        (("table1", "--jobs", 0), "--jobs 0"),
+        (("table1", "--seeds", "1,x"), "--seeds 1,x"),
+        (("table1", "--only", "fc minst"), "is in no cell's name; they are conv cifar10 bp"),
+        (("table1",), "no data set is there"),
+        (("table1", "--out", "/dev/null/x"), "cannot write in /dev/null/x"),
+    ],
+)
+def test_mistakes(tmp_path, arguments, words):
+    failed = 1 if "--out" in arguments else 2
+    error = error_of(run("reproduce", *arguments, cwd=tmp_path, PIPEPITA_DATA=str(tmp_path)), failed)
+    assert words in error

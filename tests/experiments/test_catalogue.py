@@ -1,0 +1,141 @@
+"""Every experiment: its cells differ, its report stands whatever came of them, and figures are what they should be."""
+
+from __future__ import annotations
+
+import csv
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import pipepita as pp
+from pipepita.experiments.catalogue import EXPERIMENTS
+from pipepita.experiments.cell import Outcome
+from pipepita.experiments.experiment import Scale
+from pipepita.experiments.probes import alignment
+from pipepita.experiments.settings import CONV, DATASETS, FC, TABLE1
+from pipepita.experiments.slowness import slowness
+from pipepita.experiments.tsne import purity
+from pipepita.experiments.weights import fits
+from pipepita.experiments.whiten import whitened
+from pipepita.job import read_job
+from pipepita.network import spec
+
+NEEDS_WEIGHTS = ("tsne",)  # its report embeds real activities: `test_reproduce` runs it
+
+
+def good(cell, rng) -> Outcome:
+    accuracies = list(
+        np.round(90 * np.arange(1, cell.epochs + 1) / (np.arange(1, cell.epochs + 1) + 0.3) + rng.random(), 2)
+    )
+    probes = [{"degrees": 89.0 + epoch, "norms": [1.0 + epoch, 2.0]} for epoch in range(cell.epochs + 1)]
+    weights = {when: {"1.weight": torch.tensor(rng.standard_normal((40, 50)))} for when in ("before", "after")}
+    return Outcome(cell, accuracies, probes if cell.probe else [], weights=weights if cell.keep else {})
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_cells_differ_and_their_options_are_options(name):
+    for scale in (Scale(), Scale(quick=True, seeds=(0, 3)), Scale(epochs=7)):
+        cells = EXPERIMENTS[name].cells(scale)
+        assert len({(cell.row, cell.column, cell.seed) for cell in cells}) == len(cells)
+        assert len({cell.key for cell in cells}) == len(cells)
+        for cell in cells:
+            job = read_job(None, cell.options, [])
+            spec.build(job.network, (3, 32, 32) if "cifar" in job.dataset else (1, 28, 28), 10, normal=job.normalize)
+        assert scale.epochs is None or {cell.epochs for cell in cells} == {7}
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in NEEDS_WEIGHTS])
+@pytest.mark.parametrize("case", ["good", "one diverged", "one absent", "all absent"])
+def test_reports_stand_whatever_came_of_the_cells(name, case, tmp_path):
+    rng = np.random.default_rng(0)
+    found = [good(cell, rng) for cell in EXPERIMENTS[name].cells(Scale(epochs=3, seeds=(0, 1)))]
+    if case == "one diverged":
+        found[0] = Outcome(found[0].cell, diverged="diverged at step 3")
+    if case == "one absent":
+        found[:2] = [Outcome(one.cell, absent="mnist is not in data") for one in found[:2]]
+    if case == "all absent":
+        found = [Outcome(one.cell, absent="not there") for one in found]
+    report = EXPERIMENTS[name].report(found, None)
+    paths = report.write(tmp_path, name)
+    assert [path.name for path in paths] == [f"{name}.csv", f"{name}.md", f"{name}.png"]
+    rows = list(csv.reader(paths[0].open()))
+    assert rows[0] == report.columns
+    assert all(len(row) == len(report.columns) for row in rows)
+    assert len(rows) > 1
+    text = paths[1].read_text()
+    assert ("diverged" in text) == (case == "one diverged")
+    assert ("no data" in text) == ("absent" in case)
+    assert paths[2].stat().st_size > 5000
+    report.show()
+
+
+def test_table1_puts_the_paper_next_to_it():
+    cells = EXPERIMENTS["table1"].cells(Scale(seeds=(0, 1)))
+    report = EXPERIMENTS["table1"].report([Outcome(cell, [50.0 + cell.seed]) for cell in cells], None)
+    rows = {(row[0], row[1]): row for row in report.rows}
+    assert rows["fc mnist", "pepita"][2:5] == ["50.50 ± 0.71", 98.01, "-47.51"]
+    assert rows["fc mnist", "dfa"][3:5] == [None, None]
+    assert len(report.rows) == 2 * 3 * 5
+    assert {(network, dataset) for network, dataset, _ in TABLE1} == {(n, d) for n in (FC, CONV) for d in DATASETS}
+
+
+@pytest.mark.parametrize(("plateau", "s"), [(98.0, 0.03), (55.0, 0.5), (27.0, 4.0)])
+def test_slowness_finds_the_curve_it_is_given(plateau, s):
+    accuracies = [plateau * t / (t + s) for t in range(1, 1000)]
+    a, found = slowness(accuracies[:60], 0.0)
+    assert (a, found) == (pytest.approx(plateau, rel=1e-3), pytest.approx(s, rel=1e-3))
+    assert slowness([*accuracies[:60], 0.0, 0.0], 0.0)[1] == found  # later epochs do not count
+
+
+def test_whitening_takes_correlations_away(digits):
+    white = whitened(digits, smallest=1e-4)
+    flat = white.x_train.flatten(1).double()
+    covariance = flat.T @ flat / len(flat)
+    spread = torch.linalg.eigvalsh(covariance)
+    assert float(flat.mean(0).abs().max()) < 1e-5
+    assert float(spread.max()) == pytest.approx(1, abs=1e-3)
+    assert int((spread > 0.9).sum()) >= 50
+    assert white.x_test.shape == digits.x_test.shape
+    assert torch.equal(white.y_train, digits.y_train)
+
+
+def test_alignment_is_the_angle_between_f_and_the_weights_product(digits):
+    model = pp.build("fc:20", digits.item_shape, 10)
+    spec.initialise(model, 4)
+    probe = alignment(model, digits, pp.Pepita(), 4)
+    weights = model.state_dict()
+    first, second = weights.values()
+    feedback = pp.Pepita().learner(_layers(model)[0], 2, 10, 4).fixed()["1.feedback"]
+    found = probe(weights)
+    product = (second @ first).flatten().double()
+    cosine = float(product @ feedback.flatten().double() / (product.norm() * feedback.norm()))
+    assert found["degrees"] == pytest.approx(math.degrees(math.acos(cosine)), abs=0.01)
+    assert found["norms"] == pytest.approx([float(first.norm()), float(second.norm())], abs=1e-3)
+    inverse = torch.linalg.pinv(first)
+    aligned = {"1.weight": first, "3.weight": feedback @ inverse}
+    assert probe(aligned)["degrees"] < 89
+
+
+def _layers(model):
+    from pipepita.network.cut import cut
+
+    return cut(model, (1, 8, 8), 10)
+
+
+def test_fits_tell_heavy_tails_from_normal_ones():
+    rng = np.random.default_rng(0)
+    normal, heavy = fits(rng.standard_normal((100, 150))), fits(rng.standard_t(3, (100, 150)))
+    assert normal["degrees"] > 50
+    assert abs(normal["gain"]) < 1e-3
+    assert heavy["degrees"] == pytest.approx(3, abs=0.3)
+    assert heavy["gain"] > 0.02
+    assert normal["std"] == pytest.approx(1, abs=0.02)
+
+
+def test_purity():
+    points = np.array([[0.0, i] for i in range(20)] + [[100.0, i] for i in range(20)])
+    labels = np.array([0] * 20 + [1] * 20)
+    assert purity(points, labels) == 100
+    assert purity(points, np.arange(40) % 2) < 60

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from mnist_like import write
+
+import pipepita as pp
+from pipepita.experiments import grid
+from pipepita.experiments.cell import Cell
+
+DIGITS = Cell("pepita", "digits", {"dataset": "digits", "network": "fc:16", "lr": 0.1}, epochs=1)
+MNIST = Cell("bp", "mnist", {"dataset": "mnist", "network": "fc:16", "lr": 0.1, "rule": "bp"}, epochs=1)
+
+
+def outcomes(cells, folder, data_dir=None, jobs=2):
+    said, steps = [], []
+    found = grid.outcomes(
+        cells, folder, data_dir=data_dir, jobs=jobs, progress=lambda *step: steps.append(step), warn=said.append
+    )
+    return found, said, steps
+
+
+@pytest.mark.slow
+def test_cells_run_are_kept_and_not_run_again(tmp_path, digits):
+    data_dir = write(tmp_path / "data", digits)
+    cells = [DIGITS, dataclasses.replace(DIGITS, seed=1), MNIST]
+    found, said, steps = outcomes(cells, tmp_path / "cells", data_dir)
+    assert [outcome.cell for outcome in found] == cells
+    assert all(outcome.accuracy > 20 for outcome in found)
+    assert not said
+    assert steps[-1][:2] == (1000, 1000)
+    (tmp_path / "cells" / f"{MNIST.key}.json").unlink()
+    ages = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cells").iterdir()}
+    again, _, _ = outcomes(cells, tmp_path / "cells", data_dir)
+    assert [one.accuracies for one in again] == [one.accuracies for one in found]
+    assert all((tmp_path / "cells" / name).stat().st_mtime_ns == age for name, age in ages.items())
+
+
+def test_an_absent_data_set_is_named(tmp_path):
+    found, said, _ = outcomes([MNIST], tmp_path / "cells", tmp_path)
+    assert "mnist is not in" in found[0].absent
+    assert said == [f"mnist is left out: {found[0].absent}"]
+
+
+@pytest.mark.slow
+def test_a_cell_that_cannot_be_is_an_error_that_names_it(tmp_path):
+    wrong = dataclasses.replace(DIGITS, options={**DIGITS.options, "network": "pool:2"})
+    with pytest.raises(pp.RunError, match="cell digits pepita, seed 0: network 'pool:2' begins with pool"):
+        outcomes([wrong], tmp_path / "cells")
