@@ -126,17 +126,24 @@ def check(spec: str) -> None:
     for option in ("maximize", "differentiable", "capturable"):
         if options.get(option):
             raise UserError(f"optimizer {spec!r}: {option} has no meaning for local updates")
+    if _ours(name, options):
+        return  # torch's would import its compiler: seconds, and a folder in the temporary directory
     try:
         _known()[name]([torch.zeros(2, 2)], lr=0.1, **options)  # type: ignore[call-arg]
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise UserError(f"optimizer {spec!r}: {error}") from None
 
 
+def _ours(name: str, options: dict[str, Any]) -> bool:
+    """Whether these are for `MomentumSGD`."""
+    return name == "sgd" and set(options) == {"momentum"}
+
+
 def make(spec: str, layer: Layer, lr: float) -> Optimizer:
     """The optimizer `spec` for `layer`; `UserError` for options that the torch optimizer does not take."""
     check(spec)
     name, options = parse(spec)
-    if name == "sgd" and set(options) == {"momentum"}:
+    if _ours(name, options):
         return MomentumSGD(layer, lr, options["momentum"])
     try:
         return TorchOptimizer(layer, lr, _known()[name], options)

@@ -36,6 +36,34 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places):
 
 
 @pytest.mark.slow
+def test_rules_side_by_side(tmp_path, places):
+    done = run(
+        "latency", "--network", "fc:16x2", "--rules", "pepita, bp,drtp,pepita:modulate=all+form=stash", "--dataset",
+        "random:20", "--batch-size", 2, "--rounds", 1, "--seconds", 0.05, "--plot", "rules.png", "--json",
+        cwd=tmp_path, **places,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rules = json.loads(done.stdout)["rules"]
+    assert [(one["rule"], one["flow"]) for one in rules] == [
+        ("pepita", "up"), ("bp", "down"), ("drtp", "none"), ("pepita", "all"),
+    ]  # fmt: skip
+    for one in rules:
+        assert all(len(row["lock_ms"]) == 3 for row in one["schedules"].values())
+        assert all(row["latency_ms"]["update"]["p50"] > 0 for row in one["schedules"].values())
+    assert (tmp_path / "rules.png").stat().st_size > 5000
+    bp, drtp = rules[1]["schedules"], rules[2]["schedules"]
+    assert bp["streaming"]["window"] == 3
+    assert bp["relaxed"]["ceiling"] == 1
+    assert drtp["relaxed"]["ceiling"] == drtp["streaming"]["ceiling"] > 1
+    table = run(
+        "latency", "--network", "fc:16", "--rules", "bp,dfa", "--dataset", "random:20", "--rounds", 1, "--seconds",
+        0.05, cwd=tmp_path, **places,
+    )  # fmt: skip
+    assert "down the layers" in table.stdout
+    assert "to all at once" in table.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_leaves_nothing(tmp_path, places, number):
     process = subprocess.Popen(
@@ -74,6 +102,11 @@ def _rays() -> list[str]:
         (("--seconds", "-1"), "-1.0 s"),
         (("--window", "0"), "window '0'"),
         (("--stages", "99"), "stages"),
+        (("--rules", "pepta"), "did you mean 'pepita'"),
+        (("--rules", "bp:modulate=all"), "modulate 'all': rule bp has form, not this"),
+        (("--rules", "pepita:form"), "write options like"),
+        (("--rules", "bp,", "--network", "fc:8"), "unknown rule ''"),
+        (("--rules", "all", "--layers", "2"), "give one of them"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, arguments, words):

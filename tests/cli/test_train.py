@@ -136,6 +136,46 @@ def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
     assert not processes_of(places["TMPDIR"])
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["bp", "frsf", "dfa", "drtp"])
+def test_other_rules_from_the_command_line(tmp_path, rule):
+    """Through actors as in process, and evaluated again from the run's folder."""
+    strict = ("--strict",) if rule == "frsf" else ()
+    common = (
+        "train", "--rule", rule, *strict, "--network", "fc:24x2", "--activation", "tanh", "--epochs", 3, "--lr", 0.02,
+        "--json",
+    )  # fmt: skip
+    found = []
+    for engine in ("local", "ray"):
+        done = run(
+            *common, "--engine", engine, "--schedule", "streaming", "--trace", "t.json", "--timeline", "t.png",
+            "--run-dir", engine, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        found.append(json.loads(done.stdout))
+    assert found[0]["weights_sha256"] == found[1]["weights_sha256"]
+    assert found[0]["rule"] == rule
+    assert found[0]["test_accuracy"] > 30
+    again = run("evaluate", "ray", "--json", cwd=tmp_path)
+    assert json.loads(again.stdout)["test_accuracy"] == found[1]["test_accuracy"]
+    events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
+    arrows = [event for event in events if event["ph"] == "s"]
+    assert {event["cat"] for event in arrows} == {
+        "standard",
+        *({"drtp": (), "dfa": ("broadcast",)}.get(rule, ("backward",))),
+    }
+    if rule in ("bp", "frsf"):  # down: from a higher row to a lower one, but for the error, which is the coordinator's
+        assert any(event["cat"] == "backward" and event["tid"] > 1 for event in arrows)
+
+
+def test_schedule_of_a_rule(tmp_path):
+    down = run("schedule", "--layers", 3, "--rule", "bp", "--samples", 2, cwd=tmp_path)
+    assert "layer 3   .  .  S0 B0" in down.stdout
+    assert "one sample every 6 slots" in down.stdout
+    once = json.loads(run("schedule", "--layers", 4, "--rule", "drtp", "--json", cwd=tmp_path).stdout)
+    assert (once["period_slots"], once["locked_period_slots"]) == (1, 4)
+
+
 def test_schedule_shows_the_clock_diagram(tmp_path):
     done = run("schedule", "--layers", 3, "--schedule", "relaxed", "--samples", 2, cwd=tmp_path)
     assert done.stdout.splitlines()[1:4] == [
