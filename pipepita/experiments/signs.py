@@ -11,9 +11,9 @@ from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Group, Report, Value, grouped, legend, what_ran
 
 NETWORK = "conv:32,3,1,1/pool:2/conv:32,3,1,1/conv:64,3,1,1/pool:2/conv:64,3,1,1/pool:2"
-_EPOCHS = 10
+_EPOCHS = 6
 _COMMON: dict[str, Any] = {
-    "dataset": "cifar10", "network": NETWORK, "normalize": True, "dropout": 0.0, "lr": 0.05, "lr_decay": "0.1@7,9",
+    "dataset": "cifar10", "network": NETWORK, "normalize": True, "dropout": 0.0, "lr": 0.003, "lr_decay": "0.1@4",
 }  # fmt: skip
 _RULES: dict[str, dict[str, Any]] = {
     "bp": {"rule": "bp"},
