@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import nn
 
 from pipepita import optimizers, rules
+from pipepita.data import Data
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import UserError, unknown
 from pipepita.files import check_picture, check_writable
+from pipepita.network import spec
 from pipepita.network.modules import ACTIVATIONS
 from pipepita.rules import RULE_OPTIONS, RULES, Rule
 from pipepita.rules.forms import FORMS, PRESYNAPTICS
@@ -102,6 +105,13 @@ class Job(Options):
         """The rule with its options; `UserError` for an option that it does not have."""
         given = {name: getattr(self, name) for name in RULE_OPTIONS}
         return rules.make(self.rule, {name: value for name, value in given.items() if value is not None})
+
+    def model(self, data: Data) -> nn.Sequential:
+        """An untrained network for `data`."""
+        return spec.build(
+            self.network, data.item_shape, data.classes,
+            activation=self.activation, dropout=self.dropout, normal=self.normalize,
+        )  # fmt: skip
 
     def options(self) -> Options:
         """The part that `train` takes beside model, data and rule."""

@@ -28,14 +28,10 @@ def train(
     from pipepita.data import load
     from pipepita.display import display
     from pipepita.interrupt import Interrupt
-    from pipepita.network import spec
     from pipepita.training import train as run
 
     data = load(settings.dataset, data_dir=settings.data_dir, download=settings.download)
-    model = spec.build(
-        settings.network, data.item_shape, data.classes,
-        activation=settings.activation, dropout=settings.dropout, normal=settings.normalize,
-    )  # fmt: skip
+    model = settings.model(data)
     options = settings.options().model_dump()
     options["run_dir"] = settings.run_dir or _run_dir(settings)
     about = {"network": settings.network, "data_dir": str(settings.data_dir) if settings.data_dir else None}

@@ -120,10 +120,7 @@ def run(cell: Cell, folder: Path, data_dir: Path | None, told: Callable[[int], N
 
     job = read_job(None, cell._job(), [])
     data = data_of(cell, data_dir)
-    model = spec.build(
-        job.network, data.item_shape, data.classes, activation=job.activation, dropout=job.dropout,
-        normal=job.normalize,
-    )  # fmt: skip
+    model = job.model(data)
     spec.initialise(model, cell.seed)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     rule = job.make_rule()

@@ -15,7 +15,6 @@ from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Report, Value, grouped, what_ran
 from pipepita.experiments.settings import EPOCHS, FC, options
 from pipepita.job import read_job
-from pipepita.network import spec
 from pipepita.network.cut import cut
 
 _RULES = ("bp", "fa", "drtp", "pepita")
@@ -41,10 +40,7 @@ def cells(scale: Scale) -> list[Cell]:
 def activities(cell: Cell, weights: dict[str, torch.Tensor], data: Data) -> np.ndarray:
     """The first hidden layer's activity for the first test items, without dropout: (items, width)."""
     job = read_job(None, cell.options, [])
-    model = spec.build(
-        job.network, data.item_shape, data.classes, activation=job.activation, dropout=job.dropout,
-        normal=job.normalize,
-    )  # fmt: skip
+    model = job.model(data)
     model.load_state_dict(weights)
     with torch.inference_mode():
         return cut(model, data.item_shape, data.classes)[0].evaluate(data.x_test[:_ITEMS]).flatten(1).numpy()

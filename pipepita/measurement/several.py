@@ -10,7 +10,6 @@ from pipepita.engines.ray import RayEngine
 from pipepita.job import Job
 from pipepita.measurement.latency import OPTIONS, check, latency
 from pipepita.measurement.report import Latency
-from pipepita.network import spec
 from pipepita.network.cut import cut
 
 
@@ -25,10 +24,7 @@ def several(
     common = jobs[0][1]
     data = load(common.dataset, data_dir=common.data_dir, download=common.download)
     models = [
-        spec.build(
-            job.network, data.item_shape, data.classes,
-            activation=job.activation, dropout=job.dropout, normal=job.normalize,
-        )
+        job.model(data)
         for _, job in jobs
     ]  # fmt: skip
     depths = [len(cut(model, data.item_shape, data.classes)) for model in models]
