@@ -119,7 +119,7 @@ class _Run:
         last_pass = self.route.passes[-1]
         layers, total, free = self.parts[index], len(costs), 0.0
         groups = self.schedule.groups(layers, total, flow)
-        actions = self.schedule.actions(0, self.route.passes, [group.window for group in groups], flow)
+        actions = self.schedule.actions(0, self.route.passes, [group.window for group in groups])
         for name, step, part in actions:
             if name == admit and step == self.samples:
                 actions.end(step)

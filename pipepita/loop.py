@@ -55,7 +55,7 @@ def train(stage: Stage, ports: Ports, schedule: Schedule, first: int) -> Loop:
     end, due_above = None, first  # the sample that will not come, and the one that the stage above gets next
     lap = stage.recorder.lap
     stage.recorder.start()
-    actions = schedule.actions(first, rule.passes, [group.window for group in groups], rule.flow)
+    actions = schedule.actions(first, rule.passes, [group.window for group in groups])
     for name, step, part in actions:
         wants, group = reads[name, part], groups[part]
         down = wants.downstream or (name != first_pass and rule.flow is Flow.DOWN)

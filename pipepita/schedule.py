@@ -73,13 +73,12 @@ class Schedule:
         first: int = 0,
         passes: tuple[str, ...] = (STANDARD, MODULATED),
         windows: Sequence[int] = (),
-        flow: Flow = Flow.UP,
     ) -> Actions:
         """The order of a run whose first sample is `first`, for a rule of `passes` (one or two).
 
         windows: of a stage's `groups`; by default one, as for the coordinator.
         """
-        return Actions(windows or [self.window], first, passes, flow)
+        return Actions(windows or [self.window], first, passes)
 
     def groups(self, layers: Sequence[int], total: int, flow: Flow) -> list[Group]:
         """The layers of a stage (their places in a network of `total`), grouped by window."""
@@ -97,22 +96,21 @@ class Schedule:
 
         Without a second pass no weight is ever stale, so it is enough to keep every stage and channel busy.
         """
-        return self.window if len(passes) > 1 or self.waits else 2 * (stages + 1)
+        return self.window if len(passes) > 1 or self.waits else min(2 * (stages + 1), 2 * MAX_WINDOW)
 
 
 class Actions:
     """An endless order of actions that can be ended once the last sample is known.
 
-    A round is a first pass of each group of layers, of as many samples ahead as its window, and then second passes.
+    A round is, for each group of layers from the top one down, a first pass of as many samples ahead as its window, and
+    a second pass. (From the top: what a group has left for the one above it in one round is taken up in the next.)
 
     `end(step)`, called when `step`'s first pass is due, means that `step` will not come: what is left are the second
     passes of the samples before it.
     """
 
-    def __init__(self, windows: Sequence[int], first: int, passes: tuple[str, ...], flow: Flow = Flow.UP) -> None:
+    def __init__(self, windows: Sequence[int], first: int, passes: tuple[str, ...]) -> None:
         self._windows, self._first, self._passes = windows, first, passes
-        parts = range(len(windows))
-        self._answering = list(reversed(parts)) if flow is Flow.DOWN else list(parts)
         self._end: int | None = None
 
     def end(self, step: int) -> None:
@@ -126,14 +124,13 @@ class Actions:
         admit, *answers = self._passes
         ahead = max(self._windows) - 1
         for answered in count(self._first - ahead):
-            for part, window in enumerate(self._windows):
+            if self._ended(answered if answers else answered + ahead):
+                return
+            for part, window in reversed(list(enumerate(self._windows))):
                 step = answered + window - 1
                 if step >= self._first and not self._ended(step):
                     yield Action(admit, step, part)
-            if self._ended(answered if answers else answered + ahead):
-                return
-            if answers and answered >= self._first:
-                for part in self._answering:
+                if answers and answered >= self._first and not self._ended(answered):
                     yield Action(answers[0], answered, part)
 
 

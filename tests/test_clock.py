@@ -88,6 +88,13 @@ def test_1f1b_fills_stages_of_several_layers(window, parts):
     assert settled_period(streaming(window), [Cost()] * 8, route=DOWN, parts=split) == pytest.approx(16 / parts)
 
 
+def test_1f1b_overlaps_stages_that_do_not_split_where_the_window_does():
+    """Nine layers, window 2: it falls to 1 at the sixth; with equal layers the stages part at the fifth or the sixth."""
+    for place in (4, 5):
+        split = [range(place), range(place, 9)]
+        assert settled_period(streaming(2), [Cost()] * 9, route=DOWN, parts=split) == pytest.approx(10)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 3, 4, 8, 16])
 def test_periods_are_the_closed_forms(layers):
     """With a slot a pass: locked 2L, relaxed L + 1, streaming 2 once K >= (L + 1) / 2."""

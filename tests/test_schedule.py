@@ -50,7 +50,7 @@ def stage_order(window: int, layers: range, total: int, samples: int, first: int
     """Of a stage that holds `layers` under a backward pass; a pass of its second group of layers prints as S0'."""
     schedule = streaming(window)
     groups = schedule.groups(layers, total, Flow.DOWN)
-    actions = schedule.actions(first, (STANDARD, BACKWARD), [group.window for group in groups], Flow.DOWN)
+    actions = schedule.actions(first, (STANDARD, BACKWARD), [group.window for group in groups])
     found = []
     for action in actions:
         if action.name == STANDARD and action.step == first + samples:
@@ -69,8 +69,8 @@ def test_the_window_of_a_backward_pass_tapers():
 
 
 def test_a_stage_of_two_groups_goes_through_the_samples_in_turn():
-    """Up with the newest samples of each group, then down with the oldest."""
-    assert stage_order(3, range(1, 3), 3, 3) == "S0 S1 S0' B0' B0 S2 S1' B1' B1 S2' B2' B2"
+    """The upper group first: what it takes up was left for it in the round before."""
+    assert stage_order(3, range(1, 3), 3, 3) == "S0 S0' B0' S1 B0 S1' B1' S2 B1 S2' B2' B2"
     assert stage_order(3, range(1, 3), 3, 1, first=4) == "S4 S4' B4' B4"
     assert stage_order(3, range(1, 3), 3, 0) == ""
 

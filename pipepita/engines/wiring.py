@@ -40,10 +40,14 @@ def wires(plan: Plan) -> list[Wire]:
     stages, schedule = plan.stages, plan.schedule
     last = len(stages) - 1
 
-    def wire(name: str, source: int, target: int, floats: int) -> Wire:
-        # a receiver keeps what a sample in flight needs until its update: 2 x window messages. One more slot for each
-        # pass, so that a sender is rid of what comes next while the receiver is still updating
-        return Wire(name, source, target, 2 * schedule.window + 2, floats * plan.batch_size * _FLOAT_BYTES)
+    # a receiver keeps what a sample in flight needs until its update: 2 x window messages. One more slot for each pass,
+    # so that a sender is rid of what comes next while the receiver is still updating
+    enough = 2 * schedule.window + 2
+    # the coordinator signals and collects for as many samples as it admits: it must not wait for who waits for it
+    admitted = schedule.in_flight(len(stages), stages[0].rule.passes) + 1
+
+    def wire(name: str, source: int, target: int, floats: int, capacity: int = enough) -> Wire:
+        return Wire(name, source, target, capacity, floats * plan.batch_size * _FLOAT_BYTES)
 
     classes = stages[0].classes
     found = [wire("samples", COORDINATOR, 0, stages[0].layers[0].width)]
@@ -56,10 +60,10 @@ def wires(plan: Plan) -> list[Wire]:
             wire(f"{_BACKWARD}-{index}", index + 1, index, math.prod(stage.layers[-1].out_shape))
             for index, stage in enumerate(stages[:-1])
         ]
-    found.append(wire("outputs", last, COORDINATOR, classes))
+    found.append(wire("outputs", last, COORDINATOR, classes, max(enough, admitted)))
     for index, stage in enumerate(stages):
         if any(signalled(stage, name) for name in stage.rule.passes):
-            found.append(wire(f"{SIGNAL}-{index}", COORDINATOR, index, classes))
+            found.append(wire(f"{SIGNAL}-{index}", COORDINATOR, index, classes, max(enough, admitted)))
         if schedule.waits:
             found.append(wire(f"done-{index}", index, COORDINATOR, 0))
     return found

@@ -55,6 +55,13 @@ def test_targets_go_out_with_the_sample_and_errors_after_it():
     assert signals(plan(pp.Pepita(), relaxed())) == {"standard": [], "modulated": ["signal-0", "signal-2"]}
 
 
+def test_the_coordinator_never_waits_for_room():
+    """It admits eight samples and their targets before it collects an output: each of them must find a slot."""
+    found = {wire.name: wire.capacity for wire in wires(plan(pp.TargetProjection(), relaxed()))}
+    assert relaxed().in_flight(3, ("standard",)) == 8
+    assert found == {"samples": 4, "forward-0": 4, "forward-1": 4, "outputs": 9, **{f"signal-{i}": 9 for i in range(3)}}
+
+
 def test_locked_hears_of_every_update():
     names = [wire.name for wire in wires(plan(pp.Pepita(), locked()))]
     assert [name for name in names if name.startswith("done")] == ["done-0", "done-1", "done-2"]
