@@ -89,7 +89,7 @@ def test_1f1b_fills_stages_of_several_layers(window, parts):
 
 
 def test_1f1b_overlaps_stages_that_do_not_split_where_the_window_does():
-    """Nine layers, window 2: it falls to 1 at the sixth; with equal layers the stages part at the fifth or the sixth."""
+    """Nine layers, window 2: it falls to 1 at the sixth; with equal layers the stages part there or one before."""
     for place in (4, 5):
         split = [range(place), range(place, 9)]
         assert settled_period(streaming(2), [Cost()] * 9, route=DOWN, parts=split) == pytest.approx(10)
