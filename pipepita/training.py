@@ -303,7 +303,7 @@ def _give_back(model: nn.Sequential, work: nn.Sequential, normalize: bool) -> No
 def _warn_if_unstable(
     rule: Rule, layers: list[Layer], data: Data, settings: Options, schedule: Schedule, observer: Observer
 ) -> None:
-    if getattr(rule, "form", None) != "textbook" or schedule.window == 1:
+    if not (isinstance(rule, Pepita) and rule.form == "textbook") or schedule.window == 1:
         return
     name, options = optimizers.parse(settings.optimizer)
     momentum = float(options.get("momentum", 0.0)) if name == "sgd" else 0.0

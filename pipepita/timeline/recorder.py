@@ -124,8 +124,9 @@ def _nothing(phase: int, name: str, step: int, layer: int = 0) -> None:
 
 def stage_recorder(samples: int, layers: int) -> Recorder:
     """A recorder for the latest `samples` samples of a stage of `layers` layers, or for 0 one that records nothing."""
-    # a sample is two receives, two sends, and two passes and an update a layer
-    return Recorder(samples * (3 * layers + 4)) if samples else Silent()
+    # a sample is two receives, two sends, and two passes and up to two updates a layer; a backward pass in flight parts
+    # the layers into groups that receive and send for themselves
+    return Recorder(samples * (5 * layers + 4)) if samples else Silent()
 
 
 def coordinator_recorder(samples: int) -> Recorder:
