@@ -156,7 +156,7 @@ def plot(summaries: Sequence[dict[str, Any]], path: Path) -> None:
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    by_rule = len({summary["network"] for summary in summaries}) < len(summaries)  # the same one over and over
+    by_rule = len({summary["layers"] for summary in summaries}) < len(summaries)  # one depth over and over
     depths = list(range(len(summaries))) if by_rule else [summary["layers"] for summary in summaries]
     lines = ("", " ") if by_rule else ("--", "-")
     for name, colour in (("relaxed", "tab:blue"), ("streaming", "tab:orange")):
