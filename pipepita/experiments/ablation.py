@@ -16,7 +16,7 @@ _ERROR, _NOTHING = "F e", "F = 0"
 
 
 def _variants() -> dict[str, dict[str, Any]]:
-    noise = {f"noise, {s:g}": {"perturbation": "random", "f_scale": s} for s in _STRENGTHS}
+    noise = {f"noise {s:g}": {"perturbation": "random", "f_scale": s} for s in _STRENGTHS}
     return {_ERROR: {}, "F sign(e)": {"perturbation": "sign"}, _NOTHING: {"f_scale": 0.0}, **noise}
 
 

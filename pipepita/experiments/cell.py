@@ -46,7 +46,7 @@ class Cell:
     @property
     def name(self) -> str:
         """As people read it."""
-        return f"{self.column} {self.row}, seed {self.seed}"
+        return f"{self.column} {self.row} seed {self.seed}"
 
     @property
     def key(self) -> str:

@@ -15,15 +15,15 @@ _VARIANTS: dict[str, dict[str, Any]] = {
     "pepita": {"lr": 0.01},
     "mirror": {"lr": 0.01, "mirror": 100},
     "normalize": {"lr": 0.03, "normalize": True},
-    "normalize, mirror": {"lr": 0.03, "normalize": True, "mirror": 100},
-    "normalize, mirror, weight decay": {
+    "normalize mirror": {"lr": 0.03, "normalize": True, "mirror": 100},
+    "normalize mirror decay": {
         "lr": 0.03,
         "normalize": True,
         "mirror": 100,
         "optimizer": "sgd:momentum=0.9,weight_decay=0.0001",
     },
-    "normalize, modulate all": {"lr": 0.1, "normalize": True, "modulate": "all"},
-    "normalize, F = 0": {"lr": 0.1, "normalize": True, "f_scale": 0.0},
+    "normalize all": {"lr": 0.1, "normalize": True, "modulate": "all"},
+    "normalize F = 0": {"lr": 0.1, "normalize": True, "f_scale": 0.0},
     "bp": {"lr": 0.03, "rule": "bp"},
 }
 

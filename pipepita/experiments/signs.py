@@ -22,15 +22,15 @@ _RULES: dict[str, dict[str, Any]] = {
     "usf": {"rule": "usf"},
     "brsf": {"rule": "brsf"},
     "frsf": {"rule": "frsf"},
-    "usf, strict": {"rule": "usf", "strict": True},
-    "brsf, strict": {"rule": "brsf", "strict": True},
+    "usf strict": {"rule": "usf", "strict": True},
+    "brsf strict": {"rule": "brsf", "strict": True},
 }
 
 
 def cells(scale: Scale) -> list[Cell]:
     """Each rule on CIFAR-10 with four convolutions, normalized."""
     return [
-        Cell(name, "conv x 4, cifar10", _COMMON | more, scale.epochs_of(_EPOCHS), seed, scale.items)
+        Cell(name, "4 conv cifar10", _COMMON | more, scale.epochs_of(_EPOCHS), seed, scale.items)
         for name, more in _RULES.items()
         for seed in scale.seeds
     ]

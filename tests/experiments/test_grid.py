@@ -46,5 +46,5 @@ def test_an_absent_data_set_is_named(tmp_path):
 @pytest.mark.slow
 def test_a_cell_that_cannot_be_is_an_error_that_names_it(tmp_path):
     wrong = dataclasses.replace(DIGITS, options={**DIGITS.options, "network": "pool:2"})
-    with pytest.raises(pp.RunError, match="cell digits pepita, seed 0: network 'pool:2' begins with pool"):
+    with pytest.raises(pp.RunError, match="cell digits pepita seed 0: network 'pool:2' begins with pool"):
         outcomes([wrong], tmp_path / "cells")
