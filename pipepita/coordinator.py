@@ -193,7 +193,7 @@ class Coordinator:
         waiting: list[Tensor] = []
         self._pipeline.evaluate()
         for number, (items, labels) in enumerate(self._samples(x, y, torch.arange(len(x)))):
-            if len(waiting) == 2 * self._schedule.window:  # the capacity of each channel, so no send blocks
+            if len(waiting) == 2 * self._schedule.window:  # less than the capacity of each channel, so no send blocks
                 self._count(waiting.pop(0), tally)
             self._pipeline.samples.send(EVALUATE, number, items)
             waiting.append(labels)

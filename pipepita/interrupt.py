@@ -12,10 +12,13 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupt:
-    """A context in which SIGINT, SIGTERM and SIGHUP set a flag instead of raising; call it to read the flag."""
+    """A context in which SIGINT, SIGTERM and SIGHUP set a flag instead of raising; call it to read the flag.
 
-    def __init__(self) -> None:
-        self._asked = False
+    words: said when the first of them comes.
+    """
+
+    def __init__(self, words: str = "stopping after the samples in flight (again: at once)") -> None:
+        self._asked, self._words = False, words
 
     def __call__(self) -> bool:
         return self._asked
@@ -25,7 +28,7 @@ class Interrupt:
             raise KeyboardInterrupt
         self._asked = True
         with contextlib.suppress(OSError):  # the terminal may be what has gone
-            print("stopping after the samples in flight (again: at once)", file=sys.stderr)
+            print(self._words, file=sys.stderr)
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}

@@ -99,7 +99,7 @@ def train(stage: Stage, ports: Ports, schedule: Schedule, first: int) -> Loop:
             if due_above == end and not last_stage:
                 ports.downstream.send(END, end)
         if name in rule.updates:
-            stage.update(step, group)
+            stage.update(step, group, name)
         if name == last_pass and not 0 <= following <= top:
             for message in held.pop(step):
                 message.release()

@@ -6,7 +6,8 @@
 
 Channels are FIFO, so where the second pass travels up the layers, or comes to all at once, the coordinator's order of
 emission is every layer's order of work. A backward pass comes from above, and a layer at the top must answer before
-one at the bottom: the window tapers from K at the first layer to 1 at the last, which with a stage a layer is 1F1B.
+one at the bottom: the window tapers from K at the first of L layers to ceil(K / L) at the last, which with a stage a
+layer and K up to L is 1F1B.
 
     layer 1 (K = 3)   S0 S1 S2 B0 S3 B1 ...
     layer 2           S0 S1 B0 S2 B1 ...

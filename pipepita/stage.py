@@ -107,15 +107,15 @@ class Stage:
             self._lap(PASS, self._second, step, learner.layer.number)
         return arriving
 
-    def update(self, step: int, group: Group | None = None) -> None:
-        """Applies sample `step`'s update to every layer of `group`, or all."""
+    def update(self, step: int, group: Group | None = None, name: str | None = None) -> None:
+        """Applies sample `step`'s update to every layer of `group`, or all. name: after which pass; the last."""
         chosen = self._place(group)
         for learner, optimizer in zip(self._learners[chosen], self._optimizers[chosen], strict=True):
             product = learner.product(step)
             if product is not None:
                 optimizer.step(product)
                 learner.updated()
-            self._lap(UPDATE, self._second, step, learner.layer.number)
+            self._lap(UPDATE, name or self._second, step, learner.layer.number)
 
     def _of(self, group: Group | None) -> list[Learner]:
         return self._learners[self._place(group)]

@@ -56,6 +56,10 @@ def latency(
         raise UserError(f"--layers {layers} and --network {given['network']}: give one of them")
     if layers is not None and rules is not None:
         raise UserError(f"--layers {layers} and --rules {rules}: give one of them")
+    if rules is not None and (inside := [key for key in ("rule", *RULE_OPTIONS) if key in given]):
+        raise UserError(
+            f"--rules {rules} and --{inside[0].replace('_', '-')}: write it into --rules, like usf:strict=true"
+        )
     job = read_job(None, _DEFAULTS | given, [])
     jobs = [(job.network, job)]
     if layers is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -53,7 +54,7 @@ def reproduce(
     experiment = EXPERIMENTS[what]
     cells = experiment.cells(Scale(epochs, _seeds(seeds), quick))
     if only is not None:
-        wanted = [text.strip() for text in only.split(",")]
+        wanted = [text.strip() for text in only.split(",") if text.strip()]
         names = sorted({f"{cell.column} {cell.row}" for cell in cells})
         cells = [cell for cell in cells if any(text in cell.name for text in wanted)]
         if not cells:
@@ -68,7 +69,7 @@ def reproduce(
         if all(outcome.absent for outcome in found):
             raise UserError(f"no data set is there: {found[0].absent}")
         report = experiment.report(found, data_dir)
-        paths = report.write(out, f"{what}-quick" if quick else what)
+        paths = report.write(out, _stem(what, quick=quick, epochs=epochs, seeds=seeds, only=only))
     except OSError as error:
         raise RunError(f"cannot write in {out}: {error.strerror or error}") from None
     if as_json:
@@ -77,6 +78,13 @@ def reproduce(
         return
     report.show()
     print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)
+
+
+def _stem(what: str, *, quick: bool, epochs: int | None, seeds: str, only: str | None) -> str:
+    """The files' name: a part of an experiment must not replace the whole."""
+    words = [what, "quick" if quick else "", f"epochs-{epochs}" if epochs else ""]
+    words += [f"seeds-{seeds}" if seeds != "0" else "", f"only-{only}" if only else ""]
+    return re.sub(r"[^a-zA-Z0-9]+", "-", "-".join(filter(None, words))).strip("-")
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -208,10 +208,10 @@ class RayPipeline:
         self._running = [actor.train.remote(first, lr) for actor in self._actors]
 
     def align(self, epoch: int) -> None:
-        above: Any = None
+        refs: list[Any] = [None]
         for actor in reversed(self._actors):  # each gets what the one above returned, which stays with Ray
-            above = actor.align.remote(epoch, above)
-        self._get([above])
+            refs.append(actor.align.remote(epoch, refs[-1]))
+        self._get(refs[:0:-1])  # a stage's place in the list says which one died
 
     def evaluate(self) -> None:
         self._running = [actor.evaluate.remote() for actor in self._actors]

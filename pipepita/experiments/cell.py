@@ -55,8 +55,10 @@ class Cell:
         return hashlib.sha256(json.dumps([_VERSION, content], sort_keys=True).encode()).hexdigest()[:16]
 
     @property
-    def command(self) -> str:
-        """The `pipepita train` command that trains the same, where there is one."""
+    def command(self) -> str | None:
+        """The `pipepita train` command that trains the same; None where the data are cut or whitened."""
+        if self.items or self.whiten:
+            return None
         words = [
             f"--{key.replace('_', '-')}{'' if value is True else f' {value}'}" for key, value in self._job().items()
         ]
@@ -94,7 +96,7 @@ class Outcome:
 
 
 class _Progress(Observer):
-    def __init__(self, told: Callable[[int], None], samples: int) -> None:
+    def __init__(self, told: Callable[[int], None]) -> None:
         self._told, self._epochs = told, 0
 
     def warn(self, text: str) -> None:
@@ -128,7 +130,7 @@ def run(cell: Cell, folder: Path, data_dir: Path | None, told: Callable[[int], N
     began, found = time.perf_counter(), Outcome(cell)
     try:
         result = train(
-            model, data, rule=rule, engine="local", observer=_Progress(told, 0), probe=probe,
+            model, data, rule=rule, engine="local", observer=_Progress(told), probe=probe,
             **job.options().model_dump(),
         )  # fmt: skip
         found.accuracies = [line["test_accuracy"] for line in result.history]

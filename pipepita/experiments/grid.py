@@ -33,17 +33,19 @@ def outcomes(
     Raises `KeyboardInterrupt` when asked to stop: what was finished by then is kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    absent = _absent(cells, data_dir)
+    kept = [(cell, read(cell, folder)) for cell in cells]
+    missing = {cell.key: cell for cell, outcome in kept if outcome is None}
+    absent = _absent(list(missing.values()), data_dir)
     for name, why in absent.items():
         warn(f"{name} is left out: {why}")
-    todo = list(
-        {cell.key: cell for cell in cells if _dataset(cell) not in absent and read(cell, folder) is None}.values()
-    )
+    todo = [cell for cell in missing.values() if _dataset(cell) not in absent]
     if todo:
         _run_all(todo, folder, data_dir, jobs, progress)
     found = []
-    for cell in cells:
-        outcome = Outcome(cell, absent=absent[_dataset(cell)]) if _dataset(cell) in absent else read(cell, folder)
+    for cell, before in kept:
+        outcome = before or read(cell, folder)
+        if outcome is None and _dataset(cell) in absent:
+            outcome = Outcome(cell, absent=absent[_dataset(cell)])
         if outcome is None:
             raise RunError(f"cell {cell.name} left no outcome in {folder}")
         found.append(outcome)
@@ -76,28 +78,31 @@ def _run_all(
     total = sum(cell.weight for cell in cells)
     pool = ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_begin, initargs=(told,))
     by_key = {cell.key: cell for cell in cells}
-    ended = False
+    ended, failures = False, list[str]()
+    stop = Interrupt("stopping: finished cells are kept")
     try:
-        with Interrupt() as stop:
+        with stop:
             # the longest first: else the last one would run alone
             waiting: set[Future[str | None]] = {
                 pool.submit(_work, cell, folder, data_dir) for cell in sorted(cells, key=lambda cell: -cell.weight)
             }
             while waiting:
                 done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    if failure := future.result():
-                        raise RunError(failure)
+                if stop():  # a terminal's Ctrl-C may have reached workers that were just starting, too
+                    raise KeyboardInterrupt
+                failures += filter(None, (future.result() for future in done))
                 with contextlib.suppress(queue.Empty):
                     while True:
                         key, count = told.get_nowait()
                         epochs[key] = count
                 share = sum(by_key[key].weight * count / by_key[key].epochs for key, count in epochs.items())
                 progress(round(1000 * share / total), 1000, f"{len(cells) - len(waiting)} of {len(cells)} cells done")
-                if stop():
-                    raise KeyboardInterrupt
+            if stop():
+                raise KeyboardInterrupt
         ended = True
     except BrokenProcessPool:
+        if stop():
+            raise KeyboardInterrupt from None
         raise RunError("a process that trained a cell died: it may have run out of memory; use fewer --jobs") from None
     finally:
         if not ended:
@@ -105,6 +110,8 @@ def _run_all(
                 process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
         told.close()
+    if failures:  # the other cells are kept
+        raise RunError(failures[0])
 
 
 def _begin(told: Any) -> None:

@@ -22,12 +22,11 @@ _RATES: dict[tuple[str, str], dict[str, float]] = {
     (CONV, "cifar10"): {"bp": 0.01, "fa": 0.01, "dfa": 0.01, "drtp": 0.001, "pepita": 0.01},
     (CONV, "cifar100"): {"bp": 0.01, "fa": 0.01, "dfa": 0.01, "drtp": 0.001, "pepita": 0.01},
 }
-_GRADIENT_RULES = {"usf": "bp", "brsf": "bp", "frsf": "bp"}  # which other rule's rate they take
 
 
 def options(network: str, dataset: str, rule: str) -> dict[str, Any]:
     """Fields of `Job` for one place of table 1: batch 64, momentum 0.9, dropout 10 % (none for convolutions)."""
-    rate = _RATES[network, dataset][_GRADIENT_RULES.get(rule, rule)]
+    rate = _RATES[network, dataset][rule]
     found: dict[str, Any] = {
         "dataset": dataset, "network": network, "rule": rule, "lr": rate, "lr_decay": _DECAY[dataset],
     }  # fmt: skip

@@ -1,7 +1,8 @@
 """Slowness: how many epochs a rule needs to half of its plateau (figure 4, table 2 of the paper).
 
-The plateau curve a t / (t + s) is fitted to the test accuracy of the first 60 epochs, before the learning rate falls,
-with chance at epoch 0. (The published code takes the best of these accuracies for a, and fits s alone.)
+The plateau curve a t / (t + s), a at most 100 %, is fitted to the test accuracy of the first 60 epochs, before the
+learning rate falls. (The published code takes the best of these accuracies for a, and fits s alone; the chance level
+that it puts at epoch 0, where the curve is 0 whatever a and s are, says nothing.)
 """
 
 from __future__ import annotations
@@ -19,23 +20,31 @@ from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Report, Value, grouped, legend, what_ran
 
 FITTED = 60
+_FEWEST, _SLOWEST = 3, 1000.0
 
 
-def slowness(accuracies: Sequence[float], chance: float) -> tuple[float, float]:
-    """(a, s) of the plateau curve, for test accuracies (percent) after epochs 1, 2, ...; chance: before the first.
+def slowness(accuracies: Sequence[float]) -> tuple[float, float] | None:
+    """(a, s) of the plateau curve, for test accuracies (percent) after epochs 1, 2, ...
 
-    >>> a, s = slowness([80 * t / (t + 0.5) for t in range(1, 60)], 0.0)
+    None for fewer than three, or for what no such curve fits.
+
+    >>> a, s = slowness([80 * t / (t + 0.5) for t in range(1, 60)])
     >>> round(s, 1)
     0.5
     """
+    if len(accuracies) < _FEWEST:
+        return None
     from scipy.optimize import curve_fit
 
-    curve = np.array([chance, *accuracies[:FITTED]])
-    epochs, smallest = np.arange(len(curve)), 1e-6  # 0 / 0 otherwise
-    (a, s), _ = curve_fit(
-        lambda t, a, s: a * t / (t + s), epochs, curve, p0=[curve.max(), 0.5], bounds=(smallest, np.inf)
-    )
-    return float(a), float(s)
+    curve = np.array(accuracies[:FITTED])
+    epochs, most = np.arange(1, len(curve) + 1), [100.0, _SLOWEST]
+    try:
+        (a, s), _ = curve_fit(
+            lambda t, a, s: a * t / (t + s), epochs, curve, p0=[min(curve.max(), 100.0), 0.5], bounds=([0, 0], most)
+        )
+    except RuntimeError:
+        return None
+    return (float(a), float(s)) if s < 0.99 * _SLOWEST else None
 
 
 def cells(scale: Scale) -> list[Cell]:
@@ -48,10 +57,10 @@ def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
     rows: list[list[Value]] = []
     curves: list[tuple[str, Sequence[float], tuple[float, float]]] = []
     for group in grouped(found):
-        chance = 1.0 if "cifar100" in group.column else 10.0
-        fits = [slowness(one.accuracies, chance) for one in group.outcomes if one.accuracy is not None]
+        fits = [fit for one in group.outcomes if one.accuracy is not None and (fit := slowness(one.accuracies))]
         if len(fits) < len(group.outcomes):
-            rows.append([group.column, group.row, group.words, None, None])
+            why = group.words if group.mean is None else "no fit"
+            rows.append([group.column, group.row, why, None, None])
             continue
         a, s = (statistics.mean(values) for values in zip(*fits, strict=True))
         rows.append([group.column, group.row, round(s, 4), round(a, 2), min(FITTED, group.cell.epochs)])

@@ -29,11 +29,12 @@ def cells(scale: Scale) -> list[Cell]:
             "fc mnist",
             options(FC, "mnist", rule),
             scale.epochs_of(EPOCHS),
-            scale.seeds[0],
+            seed,
             scale.items,
             keep=True,
         )
         for rule in _RULES
+        for seed in scale.seeds
     ]
 
 
@@ -80,7 +81,7 @@ def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
         "t-SNE of the hidden layer's activity, MNIST",
         ["rule", "test %", "neighbours of the same class, %", "in the embedding"],
         rows,
-        [what_ran(found), f"{_ITEMS} test items, {_NEIGHBOURS} neighbours."],
+        [what_ran(found), f"The first seed's. {_ITEMS} test items, {_NEIGHBOURS} neighbours."],
         lambda figure: _draw(figure, shown, labels),
     )
 

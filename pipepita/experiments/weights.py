@@ -26,11 +26,12 @@ def cells(scale: Scale) -> list[Cell]:
             "fc cifar10",
             options(FC, "cifar10", rule),
             scale.epochs_of(EPOCHS),
-            scale.seeds[0],
+            seed,
             scale.items,
             keep=True,
         )
         for rule in _RULES
+        for seed in scale.seeds
     ]
 
 
@@ -61,7 +62,7 @@ def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
             rows.append([group.row, group.words, *[None] * 4])
             continue
         before, after = (_first(outcome.weights[when]) for when in ("before", "after"))
-        if not rows or not shown:
+        if not shown:
             shown.append(("before", before))
             rows.append(["before training", None, *_figures(before)])
         shown.append((group.row, after))
@@ -70,7 +71,10 @@ def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
         "Weights of the hidden layer",
         ["rule", "test %", "std", "excess kurtosis", "t: degrees of freedom", "t over normal, nats a weight"],
         rows,
-        [what_ran(found), f"Fits to {_FITTED} weights drawn at random; uniform weights have a kurtosis of -1.2."],
+        [
+            what_ran(found),
+            f"The first seed's. Fits to {_FITTED} weights drawn at random; uniform weights have a kurtosis of -1.2.",
+        ],
         lambda figure: _draw(figure, shown),
     )
 

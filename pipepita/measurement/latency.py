@@ -80,9 +80,10 @@ def latency(
         settings.threads,
     )  # fmt: skip
     layer_costs = measured_costs(whole, settings.batch_size)
+    answers = len(rule.passes) - 1  # 0: there is no second pass to pace
     if emulated:  # the nominal times are what the closed form is about; a layer that is slower than its device shows
         layer_costs = [
-            Cost(max(cost.standard, 1000 * pace.standard), max(cost.modulated, 1000 * pace.modulated))
+            Cost(max(cost.standard, 1000 * pace.standard), max(cost.modulated, 1000 * pace.modulated * answers))
             for cost, pace in zip(layer_costs, slowed, strict=True)
             if pace is not None
         ]

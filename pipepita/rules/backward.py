@@ -5,7 +5,7 @@
 | rule | V_l                                                                      | source                          |
 |------|--------------------------------------------------------------------------|---------------------------------|
 | bp   | W_l                                                                      | Rumelhart et al. 1986           |
-| fa   | fixed and random, drawn like W_l                                         | Lillicrap et al. 2016           |
+| fa   | fixed and random, drawn like W_l; no form, since no weight takes part    | Lillicrap et al. 2016           |
 | usf  | sign(W_l), all of one magnitude                                          | Liao et al. 2016                |
 | brsf | sign(W_l) with random magnitudes, drawn anew for every sample            | Liao et al. 2016                |
 | frsf | sign(W_l) with random magnitudes, drawn once                             | Liao et al. 2016                |
@@ -74,20 +74,14 @@ class BackwardLearner(GradientLearner):
             weight.mul_(weight.sign() == self._signs)
 
 
-@dataclass(frozen=True)
-class Backprop:
-    """Backpropagation, and the base of its relatives. form: "stash" or "textbook", as above."""
+class BackwardRule:
+    """What the rules here share; each says what its backward pass goes through."""
 
-    form: str = "stash"
-    name: ClassVar[str] = "bp"
+    name: ClassVar[str]
     passes: ClassVar[tuple[str, ...]] = (STANDARD, BACKWARD)
     updates: ClassVar[tuple[str, ...]] = (BACKWARD,)
     flow: ClassVar[Flow] = Flow.DOWN
     rows: ClassVar[int] = 1
-
-    def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise unknown("form", self.form, FORMS)
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """Up the layers, then down from the error."""
@@ -101,31 +95,43 @@ class Backprop:
         strict = getattr(self, "strict", False)
         if strict:
             feedback = _normalised(feedback)
-        stash = self.form == "stash" and self.uses_weights
+        stash = getattr(self, "form", None) == "stash"
         return BackwardLearner(layer, layers, feedback, stash=stash, drawn=drawn, keep_signs=strict)
-
-    uses_weights: ClassVar[bool] = True  # whether V_l changes with W_l
 
     def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
         """(what is drawn and never changes, how V_l comes from W_l)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Backprop(BackwardRule):
+    """Backpropagation. form: "stash" or "textbook", as above; `UserError` for another."""
+
+    form: str = "stash"
+    name: ClassVar[str] = "bp"
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise unknown("form", self.form, FORMS)
+
+    def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
         return None, lambda weight, step: weight
 
 
 @dataclass(frozen=True)
-class FeedbackAlignment(Backprop):
+class FeedbackAlignment(BackwardRule):
     """A backward pass through fixed random matrices, drawn from (seed, "feedback", layer) like He-uniform weights."""
 
     name: ClassVar[str] = "fa"
-    uses_weights: ClassVar[bool] = False
 
     def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
         drawn = _drawn(layer, generator(seed, "feedback", layer.number))
-        return drawn, lambda weight, step: drawn.to(weight.device)
+        return drawn, lambda weight, step: drawn
 
 
 @dataclass(frozen=True)
 class UniformSigns(Backprop):
-    """A backward pass through the signs of the weights, all with one magnitude."""
+    """A backward pass through the signs of the weights, all with one magnitude. strict: as above."""
 
     strict: bool = False
     name: ClassVar[str] = "usf"
@@ -142,8 +148,7 @@ class RandomSigns(UniformSigns):
 
     def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
         def feedback(weight: Tensor, step: int) -> Tensor:
-            drawn = _drawn(layer, generator(seed, "magnitudes", layer.number, step))
-            return drawn.to(weight.device).abs_().mul_(weight.sign())
+            return _drawn(layer, generator(seed, "magnitudes", layer.number, step)).abs_().mul_(weight.sign())
 
         return None, feedback
 
@@ -156,7 +161,7 @@ class FixedSigns(UniformSigns):
 
     def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
         drawn = _drawn(layer, generator(seed, "magnitudes", layer.number)).abs_()
-        return drawn, lambda weight, step: weight.sign().mul_(drawn.to(weight.device))
+        return drawn, lambda weight, step: weight.sign().mul_(drawn)
 
 
 def _bound(weight: Tensor) -> float:
@@ -165,9 +170,9 @@ def _bound(weight: Tensor) -> float:
 
 
 def _drawn(layer: Layer, source: torch.Generator) -> Tensor:
-    """Like He-uniform weights, lying in memory as the layer's do."""
+    """Like He-uniform weights, on the layer's device and lying in memory as its weights do."""
     weight = layer.parameters[0]
-    return torch.empty_like(weight, device="cpu").copy_(uniform(tuple(weight.shape), _bound(weight), source))
+    return torch.empty_like(weight).copy_(uniform(tuple(weight.shape), _bound(weight), source))
 
 
 def _normalised(feedback: Feedback) -> Feedback:

@@ -64,6 +64,9 @@ class Pepita:
         if isinstance(self.mirror, bool) or not isinstance(self.mirror, int) or not 0 <= self.mirror <= _MOST_MIRRORED:
             raise UserError(f"mirror {self.mirror!r} is not a number of mini-batches from 0 to {_MOST_MIRRORED}")
 
+        if self.mirror and (self.perturbation == "random" or not self.f_scale):
+            raise UserError(f"mirror {self.mirror}: there is no F to align with perturbation random, or f_scale 0")
+
     @property
     def updates(self) -> tuple[str, ...]:
         """After the modulated pass; the two-step form after both."""

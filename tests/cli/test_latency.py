@@ -108,6 +108,8 @@ def _rays() -> list[str]:
         (("--rules", "pepita:form"), "write options like"),
         (("--rules", "bp,", "--network", "fc:8"), "unknown rule ''"),
         (("--rules", "all", "--layers", "2"), "give one of them"),
+        (("--rules", "usf", "--strict"), "--strict: write it into --rules"),
+        (("--rules", "all", "--rule", "bp"), "--rule: write it into --rules"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, arguments, words):

@@ -25,7 +25,7 @@ def test_a_look_and_again_from_what_is_kept(tmp_path, digits, places):
     assert found["rows"][1]["test %"] == "no data"
     assert done.stderr.count("is left out") == 2
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        "alignment-quick.csv", "alignment-quick.md", "alignment-quick.png", "cells",
+        "alignment-quick-epochs-1.csv", "alignment-quick-epochs-1.md", "alignment-quick-epochs-1.png", "cells",
     ]  # fmt: skip
     began = time.monotonic()
     again = run(*arguments, cwd=tmp_path, **places)
@@ -53,7 +53,7 @@ def test_tsne_embeds_real_activities(tmp_path, digits, places):
     )
     assert done.returncode == 0, done.stderr
     assert "before training" in done.stdout
-    assert (tmp_path / "reproduced" / "tsne-quick.png").stat().st_size > 5000
+    assert (tmp_path / "reproduced" / "tsne-quick-epochs-1-only-pepita.png").stat().st_size > 5000
 
 
 @pytest.mark.slow
@@ -83,6 +83,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, places
         (("table1", "--jobs", 0), "--jobs 0"),
         (("table1", "--seeds", "1,x"), "--seeds 1,x"),
         (("table1", "--only", "fc minst"), "is in no cell's name; they are conv cifar10 bp"),
+        (("table1", "--only", " , "), "is in no cell's name"),
         (("table1",), "no data set is there"),
         (("table1", "--out", "/dev/null/x"), "cannot write in /dev/null/x"),
     ],

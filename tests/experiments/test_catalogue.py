@@ -84,9 +84,16 @@ def test_table1_puts_the_paper_next_to_it():
 @pytest.mark.parametrize(("plateau", "s"), [(98.0, 0.03), (55.0, 0.5), (27.0, 4.0)])
 def test_slowness_finds_the_curve_it_is_given(plateau, s):
     accuracies = [plateau * t / (t + s) for t in range(1, 1000)]
-    a, found = slowness(accuracies[:60], 0.0)
+    a, found = slowness(accuracies[:60])
     assert (a, found) == (pytest.approx(plateau, rel=1e-3), pytest.approx(s, rel=1e-3))
-    assert slowness([*accuracies[:60], 0.0, 0.0], 0.0)[1] == found  # later epochs do not count
+    assert slowness([*accuracies[:60], 0.0, 0.0]) == (a, found)  # later epochs do not count
+
+
+@pytest.mark.parametrize("accuracies", [[], [97.0], [20.0, 45.0], [10.0, 20.0, 45.0], [1.0, 10.0, 100.0, 1000.0]])
+def test_slowness_of_what_is_no_plateau(accuracies):
+    found = slowness(accuracies)
+    assert found is None or (found[0] <= 100 and found[1] < 1000)
+    assert found is None or len(accuracies) >= 3
 
 
 def test_whitening_takes_correlations_away(digits):

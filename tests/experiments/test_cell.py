@@ -39,6 +39,7 @@ def test_the_command_trains_the_same(folder):
     assert words[:2] == ["pipepita", "train"]
     assert "--network fc:32" in CELL.command
     assert "--epochs 2 --seed 0 --engine local" in CELL.command
+    assert dataclasses.replace(CELL, items=100).command is None
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,12 @@ def test_refuses_what_is_no_number_of_batches(value):
         pp.Pepita(mirror=value)
 
 
+@pytest.mark.parametrize("options", [{"perturbation": "random"}, {"f_scale": 0.0}])
+def test_refuses_where_there_is_nothing_to_align(options):
+    with pytest.raises(pp.UserError, match="no F to align"):
+        pp.Pepita(mirror=5, **options)
+
+
 def test_refuses_convolutions(few_digits):
     model = spec.build("conv:4,3/fc:20", few_digits.item_shape, 10)
     with pytest.raises(pp.UserError, match="layer 1 is a convolution, and only linear layers mirror"):
