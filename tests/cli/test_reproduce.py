@@ -13,11 +13,17 @@ from commandline import command, error_of, processes_of, run
 from mnist_like import write
 
 
+@pytest.fixture
+def elsewhere(places, tmp_path):
+    """`places`, and not there the cache folder that torch makes when torchvision is imported."""
+    return {**places, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "torch")}
+
+
 @pytest.mark.slow
-def test_a_look_and_again_from_what_is_kept(tmp_path, digits, places):
+def test_a_look_and_again_from_what_is_kept(tmp_path, digits, elsewhere):
     data_dir = write(tmp_path / "data", digits)
     arguments = ("reproduce", "alignment", "--quick", "--epochs", 1, "--data-dir", data_dir, "--out", "out", "--json")
-    done = run(*arguments, cwd=tmp_path, **places)
+    done = run(*arguments, cwd=tmp_path, **elsewhere)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [row["data"] for row in found["rows"]] == ["mnist", "cifar10", "cifar100"]
@@ -28,15 +34,15 @@ def test_a_look_and_again_from_what_is_kept(tmp_path, digits, places):
         "alignment-quick-epochs-1.csv", "alignment-quick-epochs-1.md", "alignment-quick-epochs-1.png", "cells",
     ]  # fmt: skip
     began = time.monotonic()
-    again = run(*arguments, cwd=tmp_path, **places)
+    again = run(*arguments, cwd=tmp_path, **elsewhere)
     assert json.loads(again.stdout)["rows"] == found["rows"]
     assert len(list((tmp_path / "out" / "cells").iterdir())) == 1
     assert time.monotonic() - began < 60
-    assert not processes_of(places["TMPDIR"])
+    assert not processes_of(elsewhere["TMPDIR"])
 
 
 @pytest.mark.slow
-def test_tsne_embeds_real_activities(tmp_path, digits, places):
+def test_tsne_embeds_real_activities(tmp_path, digits, elsewhere):
     data_dir = write(tmp_path / "data", digits)
     done = run(
         "reproduce",
@@ -49,7 +55,7 @@ def test_tsne_embeds_real_activities(tmp_path, digits, places):
         "--data-dir",
         data_dir,
         cwd=tmp_path,
-        **places,
+        **elsewhere,
     )
     assert done.returncode == 0, done.stderr
     assert "before training" in done.stdout
@@ -57,11 +63,11 @@ def test_tsne_embeds_real_activities(tmp_path, digits, places):
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, places):
+def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewhere):
     data_dir = write(tmp_path / "data", digits)
     process = subprocess.Popen(
         command("reproduce", "ablation", "--epochs", 2000, "--data-dir", data_dir, "--jobs", 2, "--json"),
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **places},
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **elsewhere},
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while not (tmp_path / "reproduced" / "cells").is_dir() and time.monotonic() < deadline:
