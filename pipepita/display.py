@@ -172,8 +172,8 @@ def progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
             nonlocal last
             if time.monotonic() - last >= _PLAIN_SECONDS:
                 last = time.monotonic()
-                left = (last - began) * (total - done) / max(done, 1)
-                print(f"{what} {now}: {done}/{total}, {left:.0f} s left", file=sys.stderr, flush=True)
+                left = f"{(last - began) * (total - done) / done:.0f} s left" if done else "time left not known yet"
+                print(f"{what} {now}: {done}/{total}, {left}", file=sys.stderr, flush=True)
 
         yield line
         return
