@@ -21,7 +21,7 @@ def period(
     costs: Sequence[Cost],
     *,
     cores: int,
-    route: Route = Route(),  # noqa: B008 (frozen)
+    route: Route = Route(),
     parts: Sequence[range] | None = None,
     hop: float = 0,
 ) -> float:

@@ -42,7 +42,10 @@ class StageSpec:
 
 
 class Stage:
-    """Runs passes and updates of its layers, each of them a lap of `recorder`. Call it inside `compute_mode`."""
+    """Runs passes and updates of its layers, each of them a lap of `recorder`. Call it inside `compute_mode`.
+
+    learners, optimizers: one a layer.
+    """
 
     def __init__(self, spec: StageSpec, recorder: Recorder | None = None) -> None:
         self.spec, self.recorder = spec, recorder or Silent()
@@ -55,8 +58,8 @@ class Stage:
         # a GPU works on after a call returns: a lap that is kept has to wait for it
         waits = self.device.type == "cuda" and not isinstance(self.recorder, Silent)
         self._lap = self._lap_when_done if waits else self.recorder.lap
-        self._learners = [self._learner(layer, pace) for layer, pace in zip(spec.layers, paces, strict=True)]
-        self._optimizers = [optimizers.make(spec.optimizer, layer, spec.lr) for layer in spec.layers]
+        self.learners = [self._learner(layer, pace) for layer, pace in zip(spec.layers, paces, strict=True)]
+        self.optimizers = [optimizers.make(spec.optimizer, layer, spec.lr) for layer in spec.layers]
 
     def _learner(self, layer: Layer, pace: Pace | None) -> Learner:
         spec = self.spec
@@ -69,7 +72,7 @@ class Stage:
 
     def set_lr(self, lr: float) -> None:
         """The learning rate of every layer from now on."""
-        for optimizer in self._optimizers:
+        for optimizer in self.optimizers:
             optimizer.lr = lr
 
     def groups(self, schedule: Schedule) -> list[Group]:
@@ -110,7 +113,7 @@ class Stage:
     def update(self, step: int, group: Group | None = None, name: str | None = None) -> None:
         """Applies sample `step`'s update to every layer of `group`, or all. name: after which pass; the last."""
         chosen = self._place(group)
-        for learner, optimizer in zip(self._learners[chosen], self._optimizers[chosen], strict=True):
+        for learner, optimizer in zip(self.learners[chosen], self.optimizers[chosen], strict=True):
             product = learner.product(step)
             if product is not None:
                 optimizer.step(product)
@@ -118,7 +121,7 @@ class Stage:
             self._lap(UPDATE, name or self._second, step, learner.layer.number)
 
     def _of(self, group: Group | None) -> list[Learner]:
-        return self._learners[self._place(group)]
+        return self.learners[self._place(group)]
 
     def _place(self, group: Group | None) -> slice:
         first = self.spec.layers[0].number - 1
@@ -129,7 +132,7 @@ class Stage:
 
         above: what the stage above returned.
         """
-        for learner in reversed(self._learners):
+        for learner in reversed(self.learners):
             above = learner.align(epoch, above)  # type: ignore[attr-defined]
         assert above is not None
         return above.cpu()
@@ -137,7 +140,7 @@ class Stage:
     def evaluate(self, x: Tensor) -> Tensor:
         """The forward pass without dropout; keeps nothing."""
         x = x.to(self.device)
-        for learner in self._learners:
+        for learner in self.learners:
             x = learner.evaluate(x)
         return x
 
@@ -145,7 +148,7 @@ class Stage:
         """(weights, optimizer state), under state_dict keys; copies on the CPU."""
         weights: dict[str, Tensor] = {}
         moments: dict[str, Tensor] = {}
-        for layer, optimizer in zip(self.spec.layers, self._optimizers, strict=True):
+        for layer, optimizer in zip(self.spec.layers, self.optimizers, strict=True):
             weights |= layer.state
             moments |= {f"{layer.name}.{key}": value for key, value in optimizer.state().items()}
         return _copies(weights), _copies(moments)

@@ -157,7 +157,7 @@ def test_nothing_is_stashed_without_samples_in_flight(sample):
     for schedule, kept in ((relaxed(), 0), (streaming(4), 3)):
         pipeline = pp.LocalEngine("cpu").open(Plan([stage], schedule, 4))
         counts = []
-        learner = pipeline._stages[0]._learners[1]
+        learner = pipeline._stages[0].learners[1]
         before = learner.updated
         learner.updated = lambda learner=learner, before=before, counts=counts: (
             counts.append(len(learner._stashed)),

@@ -19,7 +19,7 @@ def feedbacks(rule: pp.Pepita, batches: int, few_digits):
     spec.initialise(model, 1)
     layers = cut(model, few_digits.item_shape, 10, 1)
     pipeline = pp.LocalEngine("cpu").open(Plan([StageSpec(0, layers, 3, 10, rule, "sgd", 0.1, 1)], relaxed(), 8))
-    learners = pipeline._stages[0]._learners
+    learners = pipeline._stages[0].learners
     before = [value.clone() for learner in learners for value in learner.fixed().values()]
     pipeline.align(1)
     after = [value for learner in learners for value in learner.fixed().values()]
