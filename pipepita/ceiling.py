@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipepita.clock import Cost, Route, settled_period
+from pipepita.clock import settled_period
+from pipepita.recurrence import Cost, Route
 from pipepita.schedule import Schedule
 
 

@@ -7,10 +7,10 @@ import dataclasses
 import numpy as np
 import torch
 
-from pipepita.clock import Cost
 from pipepita.coordinator import Coordinator
 from pipepita.engines.local import LocalEngine
 from pipepita.engines.wiring import Plan
+from pipepita.recurrence import Cost
 from pipepita.schedule import relaxed
 from pipepita.stage import StageSpec
 from pipepita.timeline.recorder import PASS, UPDATE, Spans

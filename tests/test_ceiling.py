@@ -1,7 +1,7 @@
 import pytest
 
 from pipepita.ceiling import period
-from pipepita.clock import Cost
+from pipepita.recurrence import Cost
 from pipepita.schedule import locked, relaxed, streaming
 
 

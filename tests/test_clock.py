@@ -1,7 +1,8 @@
 import pytest
 
-from pipepita.clock import Cost, Route, clock, events, settled_period
+from pipepita.clock import clock, events, settled_period
 from pipepita.errors import UserError
+from pipepita.recurrence import Cost, Route
 from pipepita.schedule import BACKWARD, MODULATED, STANDARD, Flow, locked, make, relaxed, streaming
 
 EVERYWHERE = Route((STANDARD, MODULATED), Flow.ALL)

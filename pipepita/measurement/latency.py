@@ -12,7 +12,6 @@ from torch import nn
 
 from pipepita import ceiling
 from pipepita import schedule as schedules
-from pipepita.clock import Cost, Route
 from pipepita.costs import measured_costs
 from pipepita.data import Data, load
 from pipepita.emulation import paces
@@ -28,6 +27,7 @@ from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.network.modules import describe, rebuild
 from pipepita.partition import balance
+from pipepita.recurrence import Cost, Route
 from pipepita.rules import Pepita, Rule
 from pipepita.schedule import Schedule
 from pipepita.stage import StageSpec
