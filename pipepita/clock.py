@@ -42,7 +42,7 @@ def events(
     """
     _check(costs, samples)
     found: list[Event] = []
-    run(schedule, World(costs, parts, hop), samples, route, lambda *event: found.append(Event(*event)))
+    run(schedule, World(costs, parts, hop), samples, route, lambda *event: found.append(Event(*event[:4])))
     return found
 
 
@@ -59,7 +59,7 @@ def settled_period(
     _check(costs, samples)
     found: list[float] = []  # when the first stage begins with each sample
 
-    def seen(stage: int, action: Action, begin: float, end: float) -> None:
+    def seen(stage: int, action: Action, begin: float, end: float, free: float) -> None:
         if stage == 0 and action.name == route.passes[0] and action.step == len(found):
             found.append(begin)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -19,6 +19,7 @@ from pipepita.engines.engine import Pipeline
 from pipepita.errors import Diverged, RunError
 from pipepita.randomness import generator
 from pipepita.schedule import Schedule
+from pipepita.source import Source, Stored, batches
 from pipepita.stage import compute_mode
 from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, Recorder, Silent
 
@@ -103,14 +104,16 @@ class Coordinator:
         x: (N, *item_shape) float32. y: (N,) int64. Raises `Diverged` with the step and layer when an output or a
         weight stops being finite, and whatever the pipeline raises.
         """
-        with compute_mode(self._pipeline.threads):
-            return self._train_epoch(x, y, epoch, lr)
-
-    def _train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
-        tally, began = Tally(), time.perf_counter()
         order = torch.randperm(len(x), generator=generator(self._seed, "shuffle", epoch))
-        samples = self._samples(x, y, order)
-        upcoming: tuple[Tensor, Tensor] | None = next(samples)
+        return self.train(Stored(x, y, order, self._batch_size), epoch, lr)
+
+    def train(self, source: Source, epoch: int, lr: float) -> Tally:
+        """The samples of `source` until it ends; otherwise as `train_epoch`."""
+        with compute_mode(self._pipeline.threads):
+            return self._train(source, epoch, lr)
+
+    def _train(self, source: Source, epoch: int, lr: float) -> Tally:
+        tally, began = Tally(), time.perf_counter()
         one_hot = torch.eye(self._pipeline.classes)
         targets: dict[int, tuple[Tensor, Tensor]] = {}  # of the samples in flight: labels, and the same one-hot
         bad_step = None
@@ -125,11 +128,12 @@ class Coordinator:
         taught = self._pipeline.signals[admit]
         for name, step, _ in actions:
             if name == admit:
-                if upcoming is None or bad_step is not None or self._stop():
+                sample = None if bad_step is not None or self._stop() else source.take()
+                if sample is None:
                     actions.end(step)
                     self._pipeline.samples.send(END, step)
                     continue
-                items, labels = upcoming
+                items, labels = sample
                 lap(OTHER, name, step)
                 self._pipeline.samples.send(name, step, items)
                 lap(SEND, name, step)
@@ -137,10 +141,10 @@ class Coordinator:
                 targets[step] = labels, one_hot.index_select(0, labels)
                 for outlet in taught:
                     outlet.send(name, step, targets[step][1])
-                upcoming = next(samples, None)
+                source.ahead()
                 self.step = step + 1
             else:
-                finite = self._answer(name, step, *targets.pop(step), tally)
+                finite = self._answer(name, step, *targets.pop(step), source, tally)
                 bad_step = step if not finite and bad_step is None else bad_step
                 self._on_sample(tally)
         self._pipeline.join()
@@ -148,7 +152,7 @@ class Coordinator:
         self._check(bad_step)
         return tally
 
-    def _answer(self, name: str, step: int, labels: Tensor, one_hot: Tensor, tally: Tally) -> bool:
+    def _answer(self, name: str, step: int, labels: Tensor, one_hot: Tensor, source: Source, tally: Tally) -> bool:
         """Receives `step`'s output and sends its error back, if anyone wants it; whether the output was finite."""
         lap = self.recorder.lap
         lap(OTHER, name, step)
@@ -157,6 +161,7 @@ class Coordinator:
         if message.step != step or message.tensor is None:
             raise RunError(f"the output of sample {message.step} arrived when sample {step}'s was due")
         output = message.tensor.cpu()
+        source.answer(step, output)
         error = output - one_hot
         finite = math.isfinite(float(error.sum()))
         if not finite:
@@ -192,7 +197,7 @@ class Coordinator:
         tally, began = Tally(), time.perf_counter()
         waiting: list[Tensor] = []
         self._pipeline.evaluate()
-        for number, (items, labels) in enumerate(self._samples(x, y, torch.arange(len(x)))):
+        for number, (items, labels) in enumerate(batches(x, y, torch.arange(len(x)), self._batch_size)):
             if len(waiting) == 2 * self._schedule.window:  # less than the capacity of each channel, so no send blocks
                 self._count(waiting.pop(0), tally)
             self._pipeline.samples.send(EVALUATE, number, items)
@@ -211,9 +216,3 @@ class Coordinator:
         assert message.tensor is not None
         tally.add(message.tensor.cpu(), labels)
         message.release()
-
-    def _samples(self, x: Tensor, y: Tensor, order: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Mini-batches in `order`; the last may be short."""
-        for start in range(0, len(x), self._batch_size):
-            chosen = order[start : start + self._batch_size]
-            yield x.index_select(0, chosen), y[chosen]  # copies: their alignment does not depend on where they lay

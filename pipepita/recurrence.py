@@ -21,6 +21,7 @@ COORDINATOR = -1
 UPDATED = "updated"  # word of a stage's update to a coordinator that waits for it
 _COLLECT = "collect"
 Carry = Callable[[float], float]
+Seen = Callable[[int, Action, float, float, float], None]
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,11 @@ def run(
     world: World,
     samples: int,
     route: Route = Route(),
-    seen: Callable[[int, Action, float, float], None] | None = None,
+    seen: Seen | None = None,
 ) -> Course:
     """Up to `samples` samples, fewer where the world has no more.
 
-    seen: told of every pass: (stage, action, begin, end), each stage's in order; its update comes behind it.
+    seen: told of every pass: (stage, action, begin, end, when its update is done too), each stage's in order.
     """
     return _Run(schedule, world, samples, route, seen).run()
 
@@ -154,7 +155,7 @@ class _Run:
         world: World,
         samples: int,
         route: Route,
-        seen: Callable[[int, Action, float, float], None] | None,
+        seen: Seen | None,
     ) -> None:
         self.schedule, self.world, self.route, self.seen = schedule, world, route, seen
         self.samples = self.end = samples
@@ -279,12 +280,12 @@ class _Run:
             begin = max(free, message[0])
             end = finish(index, begin, seconds)
             computed, travelled = message[1] + end - begin, message[2]
-            if seen is not None:
-                seen(index, Action(other if second else name, step), begin, end)
             if outlet is not None:
                 there = end if carry is None else carry(end)
                 send(outlet, Arrival(there, computed, travelled + there - end))
             free = finish(index, end, update) if update else end
+            if seen is not None:
+                seen(index, Action(other if second else name, step), begin, end, free)
             busy += free - begin
             if last:
                 if free > course.updates[step][0]:
