@@ -1,0 +1,107 @@
+"""One item of a stream: the checks through which anything becomes a float32 tensor and a class."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipepita.errors import UserError
+
+Item = tuple[Tensor, int]
+
+
+def features(x: Mapping[Hashable, Any], where: str) -> dict[Hashable, float]:
+    """A river dict as numbers: bools become 0 and 1, text is read; `UserError` for what is no finite number."""
+    numbers = {}
+    for key, value in x.items():
+        try:
+            numbers[key] = float(value)
+        except (TypeError, ValueError):
+            raise UserError(f"{where}: feature {key!r} is {value!r}: it must be a number or a bool") from None
+        if not math.isfinite(numbers[key]):
+            raise UserError(f"{where}: feature {key!r} is {value!r}: it must be finite")
+    return numbers
+
+
+def pair(item: Any, where: str) -> tuple[Any, Any]:
+    """The two parts of an item; `UserError` if it is no pair."""
+    try:
+        x, y = item
+    except (TypeError, ValueError):
+        raise UserError(f"{where} is {type(item).__name__}: it must be a pair (x, y)") from None
+    return x, y
+
+
+def vector(x: Any, keys: list[Hashable] | None, where: str) -> Tensor:
+    """float32 from a tensor, an array or a sequence; or from a dict, in the order of `keys`, which it must have.
+
+    uint8 is divided by 255. `UserError` for what cannot be a tensor, is empty, or is not finite.
+    """
+    if isinstance(x, Mapping) != (keys is not None):
+        raise UserError(f"{where} is {type(x).__name__}: either all items are dicts of features, or none")
+    if keys is not None:
+        x = _ordered(x, keys, where)
+    try:
+        tensor = x.detach().to("cpu") if isinstance(x, Tensor) else _of_array(np.array(x, order="C"))
+        found = tensor.to(torch.float32)
+    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise UserError(f"{where} cannot become a tensor: {(str(error).splitlines() or ['?'])[0]}") from None
+    if not found.ndim or not found.numel():
+        raise UserError(f"{where} has shape {tuple(found.shape)}: it must be a vector or an image, not empty")
+    if not torch.isfinite(found).all():
+        raise UserError(f"{where} holds a NaN or an infinite value")
+    return found / 255 if tensor.dtype == torch.uint8 else found
+
+
+def _of_array(array: np.ndarray) -> Tensor:
+    # torch takes no foreign byte order
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _ordered(x: Mapping[Hashable, Any], keys: list[Hashable], where: str) -> list[float]:
+    numbers = features(x, where)
+    for key in keys:
+        if key not in numbers:
+            raise UserError(f"{where} lacks feature {key!r}, which the first item has")
+    if len(numbers) > len(keys):
+        more = next(key for key in numbers if key not in keys)
+        raise UserError(f"{where} has feature {more!r}, which the first item lacks")
+    return [numbers[key] for key in keys]
+
+
+class Labels:
+    """Classes from labels: strings are numbered as they come, ints and bools stay."""
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self._names: dict[str, int] = {}
+        self._kind: type | None = None
+
+    def number(self, y: Any, where: str) -> int:
+        """The class of label `y`; `UserError` if it is none, or one too many."""
+        kind = str if isinstance(y, str) else int
+        if self._kind is not None and kind is not self._kind:
+            raise UserError(f"{where}: the label is {y!r}: labels are strings, or integers, but not both")
+        self._kind = kind
+        if isinstance(y, str):
+            if y not in self._names and len(self._names) == self._classes:
+                raise UserError(f"{where}: the label is {y!r}, after {self._classes} others: more than the classes")
+            return self._names.setdefault(y, len(self._names))
+        label = integer(y, where)
+        if not 0 <= label < self._classes:
+            raise UserError(f"{where}: the label is {label}: labels go from 0 to {self._classes - 1}")
+        return label
+
+
+def integer(y: Any, where: str) -> int:
+    """A label that is no string as an int; `UserError` if it is not whole."""
+    try:
+        return int(y) if isinstance(y, np.bool_) else operator.index(y)
+    except TypeError:
+        raise UserError(f"{where}: the label is {y!r}: it must be an integer, a bool or a string") from None

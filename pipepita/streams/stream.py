@@ -1,0 +1,111 @@
+"""A stream of items and labels, and how any iterable of (x, y) becomes one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pipepita.errors import UserError
+from pipepita.streams.items import Item, Labels, integer, pair, vector
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Items in the order in which they come, to be gone through as often as wanted.
+
+    start: gives the items from the first on, the same ones at each call: x float32 of `item_shape`, not to be written
+    to (it may be a view of a data set), and y from 0 to classes - 1. marks: for plots, the index of the first item of
+    each drift and what it is called. length: how many items there are at most; None where that is not known, and for a
+    stream without end.
+    """
+
+    name: str
+    item_shape: tuple[int, ...]
+    classes: int
+    start: Callable[[], Iterator[Item]] = field(repr=False)
+    marks: list[tuple[int, str]] = field(default_factory=list)
+    length: int | None = None
+
+    def __iter__(self) -> Iterator[Item]:
+        return self.start()
+
+    def first(self, items: int) -> Stream:
+        """The same, ending after `items`; `UserError` where the stream is known to hold fewer, or for none."""
+        if isinstance(items, bool) or not isinstance(items, int) or items < 1:
+            raise UserError(f"{self.name}: length is {items!r}: it must be a whole number, at least 1")
+        if self.length is not None and items > self.length:
+            raise UserError(f"{self.name} holds {self.length} items: {items} were asked for")
+        marks = [(index, label) for index, label in self.marks if index < items]
+        return replace(self, start=lambda: itertools.islice(self.start(), items), marks=marks, length=items)
+
+
+def as_stream(source: Iterable[Any], *, classes: int | None = None, name: str = "stream") -> Stream:
+    """The stream of an iterable of (x, y), each item checked as it comes.
+
+    x: a tensor, an array or a sequence of numbers, or a river dict of features, which becomes a vector in the order of
+    the first item's keys; text in a dict must read as a number. uint8 is divided by 255, as in `pipepita.Data`.
+    y: an int or a bool; or a string, numbered from 0 in the order in which the strings come.
+    classes: by default what a river data set says of itself; counted in a list or tuple; else it must be given.
+    A generator is accepted and can be gone through once; a `Stream` is returned as it is. Raises `UserError`, naming
+    the item's index, for pairs that are none, NaN or infinite values, a shape or features unlike the first item's, and
+    labels out of range.
+    """
+    if isinstance(source, Stream):
+        return source
+    try:
+        once = iter(source) is source
+    except TypeError:
+        raise UserError(f"{name}: a stream is made of an iterable of (x, y), not of {type(source).__name__}") from None
+    classes = _count(source, name) if classes is None else classes
+    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
+        raise UserError(f"{name}: classes is {classes!r}: it must be a whole number, at least 2")
+    items = iter(source)
+    peeked = list(itertools.islice(items, 1))
+    if not peeked:
+        raise UserError(f"{name} holds no items")
+    x, _ = pair(peeked[0], f"{name}[0]")
+    keys = list(x) if isinstance(x, Mapping) else None
+    shape = tuple(vector(x, keys, f"{name}[0]").shape)
+    begin = _only_once(itertools.chain(peeked, items), name) if once else lambda: iter(source)
+
+    def checked(items: Iterable[Any]) -> Iterator[Item]:
+        labels = Labels(classes)
+        for index, item in enumerate(items):
+            where = f"{name}[{index}]"
+            x, y = pair(item, where)
+            found = vector(x, keys, where)
+            if found.shape != shape:
+                raise UserError(f"{where} has shape {tuple(found.shape)}: the first item has {shape}")
+            yield found, labels.number(y, where)
+
+    length = len(source) if isinstance(source, list | tuple) else None
+    return Stream(name, shape, classes, lambda: checked(begin()), length=length)
+
+
+def _count(source: Iterable[Any], name: str) -> int:
+    """How many classes `source` has, where that can be known before it is gone through."""
+    if isinstance(task := getattr(source, "task", None), str):  # a river data set; some binary ones name no number
+        if task == "Binary classification":
+            return 2
+        if isinstance(count := getattr(source, "n_classes", None), int):
+            return count
+    if isinstance(source, list | tuple):
+        where = [f"{name}[{index}]" for index in range(len(source))]
+        labels = [pair(item, place)[1] for item, place in zip(source, where, strict=True)]
+        if any(isinstance(y, str) for y in labels):
+            return max(2, len(set(labels)))
+        return max(2, 1 + max((integer(y, place) for y, place in zip(labels, where, strict=True)), default=0))
+    raise UserError(f"{name}: how many classes there are cannot be seen beforehand: say classes=...")
+
+
+def _only_once(items: Iterator[Any], name: str) -> Callable[[], Iterator[Any]]:
+    left = [items]
+
+    def begin() -> Iterator[Any]:
+        if not left:
+            raise UserError(f"{name} comes from a generator: it can be gone through once")
+        return left.pop()
+
+    return begin
