@@ -7,8 +7,8 @@ A pass begins when its message is there and the device is free, and is sent on w
     message sent  |<------- pace ------->| sent on
        wake up, compute, wait ...........
 
-so waking up and computing on this host count as part of the pass, as they would on the device itself, and an update
-belongs to the pass before it.
+so waking up and computing on this host count as part of the pass, as they would on the device itself. A link between
+two of them is emulated where a message is received (`Delayed`): its receiver waits until it would have arrived.
 """
 
 from __future__ import annotations
@@ -29,32 +29,65 @@ _SPIN_SECONDS = 0.0003
 
 @dataclass(frozen=True)
 class Pace:
-    """How long one layer takes at least: seconds a standard and a second pass (its update included)."""
+    """How long one layer takes at least: seconds a standard and a second pass, and an update once that is sent on."""
 
     standard: float
     modulated: float
+    update: float = 0.0
+
+
+class Undisturbed:
+    """A fate in which nothing happens; `edge.trouble.Fate` knows others. Times in seconds since the run began."""
+
+    @property
+    def forgetful(self) -> bool:
+        """Whether a death may take what was learnt."""
+        return False
+
+    def finish(self, begin: float, work: float) -> float:
+        """When work of `work` undisturbed seconds, begun at `begin`, is done."""
+        return begin + work
+
+    def forgets(self, after: float, until: float) -> bool:
+        """Whether a death in (after, until] took what the device had learnt."""
+        return False
 
 
 class Device:
-    """The time of one emulated device, in seconds of this host's monotonic clock."""
+    """The time of one emulated device, in seconds of this host's monotonic clock.
 
-    def __init__(self) -> None:
-        self._now = 0.0
+    fate: what befalls it. began: when the run began.
+    """
+
+    def __init__(self, fate: Undisturbed | None = None) -> None:
+        self._fate = fate or Undisturbed()
+        self._now = self._asked = 0.0
+        self.began = 0.0
 
     def arrives(self, sent: int) -> None:
         """The next pass has its message, sent at `sent` nanoseconds, or just now where that is 0."""
         self._now = max(self._now, sent / 1e9 if sent else time.perf_counter())
 
+    def forgot(self) -> bool:
+        """Whether the device has lost what it had learnt since it was last asked."""
+        before, self._asked = self._asked, self._now - self.began
+        return self._fate.forgets(before, self._asked)
+
     def takes(self, seconds: float) -> None:
         """Waits until a pass that began at the device's time has taken so long."""
-        due = self._now + seconds
-        left = due - time.perf_counter() - _SPIN_SECONDS
-        if left > 0:
-            time.sleep(left)
-        while (now := time.perf_counter()) < due:
-            pass
+        due = self.began + self._fate.finish(self._now - self.began, seconds)
         # a host too slow for the device makes the device slower
-        self._now = due if now - due < _SPIN_SECONDS else now
+        self._now = due if (late := wait_until(due)) < _SPIN_SECONDS else due + late
+
+
+def wait_until(due: float) -> float:
+    """Waits until `due`, seconds of this host's monotonic clock; how much too late it is then."""
+    left = due - time.perf_counter() - _SPIN_SECONDS
+    if left > 0:
+        time.sleep(left)
+    while (now := time.perf_counter()) < due:
+        pass
+    return now - due
 
 
 class PacedLearner:
@@ -79,6 +112,8 @@ class PacedLearner:
 
     def updated(self) -> None:
         self._learner.updated()
+        if self._pace.update:
+            self._device.takes(self._pace.update)
 
     def align(self, epoch: int, above: Tensor | None) -> Tensor:
         return self._learner.align(epoch, above)  # type: ignore[attr-defined]

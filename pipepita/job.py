@@ -44,6 +44,11 @@ class Options(BaseModel):
     threads: int = Field(1, ge=1, le=256, description="intra-op threads of each stage; part of what decides the bits")
     standard_ms: str | None = Field(None, description="emulate devices that take so long a standard pass and layer")
     modulated_ms: str | None = Field(None, description="the same for a modulated pass; one number, or one a layer")
+    devices: str | None = Field(None, description="emulate this chain, like rpi4*3,orin-nano: see `pipepita devices`")
+    link: str | None = Field(None, description='between the devices: wifi, "delay 10ms rate 20mbit", or one a hop')
+    assign: str | None = Field(None, description="layers of each device, like 2,1,1 (default: balanced)")
+    trouble: str | None = Field(None, description="of devices and links: slow=4@10-20:2, pause@30-35, die~600/30:1")
+    profiles: Path | None = Field(None, description="a TOML file of more devices and links")
     trace: Path | None = Field(None, description="the latest samples for ui.perfetto.dev, as JSON")
     timeline: Path | None = Field(None, description="a few samples in steady state, as PNG")
     run_dir: Path | None = Field(None, description="where metrics and checkpoints go; must not exist")
@@ -53,12 +58,12 @@ class Options(BaseModel):
         if self.schedule not in SCHEDULES:
             raise unknown("schedule", self.schedule, SCHEDULES)
         optimizers.check(self.optimizer)
-        self.rate(1)
+        self.rate_in(1)
         check_writable(self.trace, "trace")
         check_picture(self.timeline, "timeline")
         return self
 
-    def rate(self, epoch: int) -> float:
+    def rate_in(self, epoch: int) -> float:
         """The learning rate of `epoch` (from 1): decayed once for each named epoch that is over."""
         if self.lr_decay is None:
             return self.lr
@@ -131,7 +136,7 @@ def checked(kind: type[Options], values: dict[str, Any]) -> Any:
         raise UserError(f"{where} {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
 
 
-def read_job(path: Path | None, given: dict[str, Any], assignments: list[str]) -> Job:
+def read_job(path: Path | None, given: dict[str, Any], assignments: list[str], kind: type[Job] = Job) -> Any:
     """The job of a TOML file, overridden by options given by name, overridden by `key=value` assignments."""
     values: dict[str, Any] = {}
     if path is not None:
@@ -147,8 +152,7 @@ def read_job(path: Path | None, given: dict[str, Any], assignments: list[str]) -
         if not equals:
             raise UserError(f"--set {assignment!r} is not key=value")
         values[key.strip().replace("-", "_")] = _value(text.strip())
-    job: Job = checked(Job, values)
-    return job
+    return checked(kind, values)
 
 
 def _value(text: str) -> Any:

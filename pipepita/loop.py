@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pipepita.channels.channel import DONE, END, EVALUATE, Inlet, Message, Outlet
+from pipepita.channels.delayed import DelayedInlet
 from pipepita.errors import RunError
 from pipepita.schedule import Flow, Schedule
 from pipepita.stage import Stage
@@ -35,6 +36,12 @@ class Ports:
     below: Outlet | None = None
     signal: Inlet | None = None
     done: Outlet | None = None
+
+    def begin(self, began: float) -> None:
+        """The run began at `began`, seconds of the host's clock: emulated links count from there."""
+        for inlet in (self.upstream, self.above, self.signal):
+            if isinstance(inlet, DelayedInlet):
+                inlet.began = began
 
     def close(self) -> None:
         """Closes every end."""

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from pipepita import optimizers
-from pipepita.emulation import Device, Pace, PacedLearner
+from pipepita.emulation import Device, Pace, PacedLearner, Undisturbed
 from pipepita.layers.layer import Layer
 from pipepita.rules import Learner, Reads, Rule
-from pipepita.schedule import Flow, Group, Schedule
+from pipepita.schedule import Action, Flow, Group, Schedule
 from pipepita.timeline.recorder import PASS, UPDATE, Recorder, Silent
 
 
@@ -26,6 +26,7 @@ class StageSpec:
 
     layers: contiguous, with their network-wide numbers. total: layers of the whole network. threads: intra-op threads
     of torch, which decide the bits as much as the seed does. paces: of the layers on emulated devices, one each.
+    fate: what befalls the emulated device. forgets: the passes before which the stage loses all that it has learnt.
     """
 
     index: int
@@ -39,6 +40,8 @@ class StageSpec:
     device: str = "cpu"
     threads: int = 1
     paces: list[Pace | None] = field(default_factory=list)
+    fate: Undisturbed | None = None
+    forgets: frozenset[Action] = frozenset()
 
 
 class Stage:
@@ -53,13 +56,15 @@ class Stage:
         self.device = torch.device(spec.device)
         for layer in spec.layers:
             layer.to(self.device)
-        self._emulated = Device()
+        self._emulated = Device(spec.fate)
         paces = spec.paces or [None] * len(spec.layers)
         # a GPU works on after a call returns: a lap that is kept has to wait for it
         waits = self.device.type == "cuda" and not isinstance(self.recorder, Silent)
         self._lap = self._lap_when_done if waits else self.recorder.lap
         self.learners = [self._learner(layer, pace) for layer, pace in zip(spec.layers, paces, strict=True)]
         self.optimizers = [optimizers.make(spec.optimizer, layer, spec.lr) for layer in spec.layers]
+        may_forget = bool(spec.forgets) or (spec.fate is not None and spec.fate.forgetful)
+        self._drawn = [_copies(layer.state) for layer in spec.layers] if may_forget else []
 
     def _learner(self, layer: Layer, pace: Pace | None) -> Learner:
         spec = self.spec
@@ -70,8 +75,9 @@ class Stage:
         torch.cuda.synchronize(self.device)
         self.recorder.lap(phase, name, step, layer)
 
-    def set_lr(self, lr: float) -> None:
-        """The learning rate of every layer from now on."""
+    def begin(self, lr: float, began: float = 0.0) -> None:
+        """Training begins, with this learning rate. began: when the run did, for emulated devices, seconds."""
+        self._emulated.began = began
         for optimizer in self.optimizers:
             optimizer.lr = lr
 
@@ -91,6 +97,7 @@ class Stage:
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None, group: Group | None = None) -> Tensor:
         """The first pass through the layers of `group`, or all: (B, *in_shape) -> (B, *out_shape)."""
+        self._remember_or_not(self._first, step)
         x = x.to(self.device)
         target = None if target is None else target.to(self.device)
         for learner in self._of(group):
@@ -102,6 +109,7 @@ class Stage:
         self, step: int, arriving: Tensor | None, error: Tensor | None, group: Group | None = None
     ) -> Tensor | None:
         """The second pass through the layers of `group`, or all, without the updates; what goes on, or None."""
+        self._remember_or_not(self._second, step)
         arriving = None if arriving is None else arriving.to(self.device)
         error = None if error is None else error.to(self.device)
         learners = self._of(group)
@@ -109,6 +117,16 @@ class Stage:
             arriving = learner.second(step, arriving, error)
             self._lap(PASS, self._second, step, learner.layer.number)
         return arriving
+
+    def _remember_or_not(self, name: str, step: int) -> None:
+        """Back to the weights from the start, and an optimizer that has seen nothing, where that befalls the stage."""
+        if not self._drawn or not (Action(name, step) in self.spec.forgets or self._emulated.forgot()):
+            return
+        for layer, drawn, optimizer in zip(self.spec.layers, self._drawn, self.optimizers, strict=True):
+            for key, value in layer.state.items():
+                value.copy_(drawn[key])
+            for moment in optimizer.state().values():
+                moment.zero_()
 
     def update(self, step: int, group: Group | None = None, name: str | None = None) -> None:
         """Applies sample `step`'s update to every layer of `group`, or all. name: after which pass; the last."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +37,9 @@ from pipepita.stage import StageSpec
 from pipepita.timeline import trace
 from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import coordinator_recorder
+
+if TYPE_CHECKING:
+    from pipepita.edge.deploy import Deployment
 
 _RECORDED_SAMPLES = 2000  # some megabytes of trace; the latest
 
@@ -96,8 +99,11 @@ def train(
 
     with ExitStack() as cleanup:
         cleanup.callback(observer.end)
+        batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
+        chain = _chain(settings, rule, layers, data.classes, schedule, batch, str(getattr(engine, "name", engine)))
         count = settings.stages or (1 if getattr(engine, "name", engine) == "local" else len(layers))
-        ranges = balance(_costs(costs, layers), count)
+        ranges = balance(_costs(costs, layers), count) if chain is None else list(chain.parts)
+        count = len(ranges)
         if isinstance(engine, str):
             observer.status("starting the engine")
             engine = registry.make(engine, count, device=settings.device, address=settings.address)
@@ -109,9 +115,9 @@ def train(
             )
             for index, (part, device) in enumerate(zip(ranges, engine.devices(count), strict=True))
         ]  # fmt: skip
-        batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
+        stages = stages if chain is None else chain.slowed(stages)
         recorded = _RECORDED_SAMPLES if settings.trace or settings.timeline else 0
-        pipeline = engine.open(Plan(stages, schedule, batch, recorded))
+        pipeline = engine.open(Plan(stages, schedule, batch, recorded, {} if chain is None else chain.delays()))
         cleanup.callback(pipeline.close)
         summary = {
             "rule": rule.name,
@@ -157,6 +163,26 @@ def _check_kinds(data: object, rule: object, engine: object, stop: object) -> No
         raise UserError(f"engine is {engine!r}: pass 'ray', 'local', or an open engine")
     if not callable(stop):
         raise UserError(f"stop is {stop!r}: pass a function that says whether to stop")
+
+
+def _chain(
+    settings: Options, rule: Rule, layers: list[Layer], classes: int, schedule: Schedule, batch: int, engine: str
+) -> Deployment | None:
+    """The devices to emulate, where there are any."""
+    if settings.devices is None:
+        for name in ("link", "assign", "trouble", "profiles"):
+            if getattr(settings, name) is not None:
+                raise UserError(f"{name} {str(getattr(settings, name))!r} needs --devices, the chain that it is about")
+        return None
+    for name in ("stages", "standard_ms", "modulated_ms"):
+        if getattr(settings, name) is not None:
+            raise UserError(f"{name} {getattr(settings, name)!r}: with --devices the devices say so")
+    if engine != "ray":
+        raise UserError(f"devices {settings.devices!r} run in real time on --engine ray, not {engine}; or: simulate")
+    from pipepita.edge.deploy import deployed
+
+    whole = StageSpec(0, layers, len(layers), classes, rule, settings.optimizer, settings.lr, settings.seed)
+    return deployed(settings, whole, schedule, batch)
 
 
 def _costs(given: Sequence[float] | None, layers: list[Layer]) -> list[float]:
@@ -238,7 +264,7 @@ class _Run:
         return Result(self.model, self.summary, self.history, interrupted=self.coordinator.step < whole)
 
     def _epoch(self, epoch: int) -> None:
-        data, rate = self.data, self.settings.rate(epoch)
+        data, rate = self.data, self.settings.rate_in(epoch)
         self.observer.epoch_begins(epoch)
         try:
             trained = self.coordinator.train_epoch(data.x_train, data.y_train, epoch, rate)

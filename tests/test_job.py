@@ -65,4 +65,4 @@ def test_bad_files(tmp_path):
 
 def test_learning_rate_decays_after_the_named_epochs():
     job = checked(Job, {"lr": 1.0, "lr_decay": "0.1@2,4"})
-    assert [job.rate(epoch) for epoch in range(1, 7)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    assert [job.rate_in(epoch) for epoch in range(1, 7)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -64,6 +64,7 @@ class Wire:
     capacity: messages; slot_bytes: the largest tensor. 2 x window messages are enough for no ring of channels to
     deadlock: the outlet to the coordinator never fills up, so the last stage never blocks, so the one before it...
     spin: seconds that the receiver keeps looking before it sleeps; only where a core has nothing else to do.
+    delay: what an emulated link does to the messages (`delayed.Delay`); None: nothing.
     """
 
     name: str
@@ -72,3 +73,4 @@ class Wire:
     capacity: int
     slot_bytes: int
     spin: float = 0.0
+    delay: Any = None

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from pipepita.cli import latency, reproduce, schedule, train
+from pipepita.cli import devices, latency, reproduce, schedule, simulate, train
 from pipepita.errors import PipepitaError
 
 INTERRUPTED = train.INTERRUPTED
@@ -21,7 +21,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="PEPITA as a pipeline: two forward passes, no backward pass, and layers that do not wait for each other.",
 )
-for command in (train.train, train.evaluate, latency.latency, schedule.schedule, reproduce.reproduce):
+for command in (
+    train.train, train.evaluate, latency.latency, schedule.schedule, simulate.simulate, devices.devices,
+    reproduce.reproduce,
+):  # fmt: skip
     app.command()(command)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipepita.job import Job
+from pipepita.job import Job, Options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,24 +18,28 @@ JSON_HELP = "print exactly one JSON object on stdout"
 
 
 def with_job_options(
-    fields: Iterable[str] = tuple(Job.model_fields), defaults: Mapping[str, Any] | None = None
+    fields: Iterable[str] = tuple(Job.model_fields),
+    defaults: Mapping[str, Any] | None = None,
+    kind: type[Options] = Job,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option for each of these fields of `Job`; it gets those that were given as `**given`.
+    """Gives a command an option for each of these fields of `kind`; it gets those that were given as `**given`.
 
     defaults: the command's own where they differ from the field's, for the help.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        return _decorated(command, list(fields), defaults or {})
+        return _decorated(command, {name: kind.model_fields[name] for name in fields}, defaults or {})
 
     return decorate
 
 
-def _decorated(command: Callable[..., None], fields: list[str], defaults: Mapping[str, Any]) -> Callable[..., None]:
+def _decorated(
+    command: Callable[..., None], fields: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Callable[..., None]:
     parameters = [
         p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD
     ]
-    for name, field in ((name, Job.model_fields[name]) for name in fields):
+    for name, field in fields.items():
         option = f"--{name.replace('_', '-')}"
         # numbers stay text here: pydantic reads them, and its errors name the value
         kind = bool if field.annotation in (bool, bool | None) else str

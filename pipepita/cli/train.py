@@ -19,12 +19,14 @@ INTERRUPTED = 130  # the shell's code for Ctrl-C
 def train(
     job: Annotated[Path | None, typer.Argument(help="a TOML file of options", show_default=False)] = None,
     *,
-    assign: Annotated[list[str] | None, typer.Option("--set", help="key=value, over the file and the options")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, over the file and the options")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
     **given: Any,
 ) -> None:
     """Train a network. Without options: digits, one hidden layer of 1024, one Ray actor a layer."""
-    settings = read_job(job, {k: v for k, v in given.items() if v is not None}, assign or [])
+    settings = read_job(job, {k: v for k, v in given.items() if v is not None}, assignments or [])
     from pipepita.data import load
     from pipepita.display import display
     from pipepita.interrupt import Interrupt

@@ -56,10 +56,11 @@ class StageActor:
         ports: dict[str, Any] = {**inlets, **self._outlets}
         self._ports, self._outlets = loop.Ports(**ports), {}
 
-    def train(self, first: int, lr: float) -> None:
-        """Runs the training loop until the coordinator ends it."""
+    def train(self, first: int, lr: float, began: float) -> None:
+        """Runs the training loop until the coordinator ends it. began: when the run did, for what is emulated."""
         assert self._stage is not None and self._ports is not None and self._schedule is not None
-        self._stage.set_lr(lr)
+        self._stage.begin(lr, began)
+        self._ports.begin(began)
         self._drive(loop.train(self._stage, self._ports, self._schedule, first))
 
     def evaluate(self) -> None:

@@ -70,7 +70,7 @@ class LocalPipeline:
 
     def train(self, first: int, lr: float) -> None:
         for stage in self._stages:
-            stage.set_lr(lr)
+            stage.begin(lr)
         self._start([loop.train(s, p, self._schedule, first) for s, p in zip(self._stages, self._ports, strict=True)])
 
     def align(self, epoch: int) -> None:

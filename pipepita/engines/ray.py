@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pipepita.channels import handshake
 from pipepita.channels.channel import Inlet, Outlet, Wire
+from pipepita.channels.delayed import DelayedInlet
 from pipepita.channels.transports import TRANSPORTS, Listener, choose, connect, host
 from pipepita.engines.cluster import Cluster, load_ray
 from pipepita.engines.engine import Pipeline
@@ -146,6 +147,7 @@ class RayPipeline:
         self._listeners: list[Listener] = []
         self.signals: dict[str, list[Outlet]] = {}
         self.done: list[Inlet] = []
+        self._began, self._delayed = 0.0, list[DelayedInlet]()
         try:
             self._connect(transport)
         except BaseException:
@@ -190,7 +192,9 @@ class RayPipeline:
         self.signals = {name: [sent[wire] for wire in found] for name, found in signals(self._plan).items()}
         self._get(connecting)
         for wire, listener in own.items():
-            inlet = WatchedInlet(listener.inlet(), self)
+            bare = listener.inlet()
+            self._delayed += [bare] if isinstance(bare, DelayedInlet) else []
+            inlet = WatchedInlet(bare, self)
             self._ends.append(inlet)
             if wire.name.startswith(DONE):
                 self.done.append(inlet)
@@ -205,7 +209,15 @@ class RayPipeline:
         return [_SPIN_SECONDS if hosts[place[0]] <= place[2] else 0.0 for place in places]
 
     def train(self, first: int, lr: float) -> None:
-        self._running = [actor.train.remote(first, lr) for actor in self._actors]
+        self._began = self._began or time.perf_counter()
+        for inlet in self._delayed:
+            inlet.began = self._began
+        self._running = [actor.train.remote(first, lr, self._began) for actor in self._actors]
+
+    @property
+    def began(self) -> float:
+        """When training did, seconds of this host's clock; 0 before."""
+        return self._began
 
     def align(self, epoch: int) -> None:
         refs: list[Any] = [None]

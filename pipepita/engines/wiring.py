@@ -9,9 +9,11 @@ every stage --done-----> coordinator, where the schedule waits for updates
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from pipepita.channels.channel import Wire
+from pipepita.channels.delayed import Delay
 from pipepita.schedule import Flow, Schedule
 from pipepita.stage import StageSpec
 
@@ -26,13 +28,15 @@ _FLOAT_BYTES = 4
 class Plan:
     """A pipeline to be: its stages, its schedule, and the items of its largest sample.
 
-    record: of how many samples, the latest, each stage keeps a timeline; 0 records nothing.
+    record: of how many samples, the latest, each stage keeps a timeline; 0 records nothing. delays: what emulated links
+    do to messages, by (source, target).
     """
 
     stages: list[StageSpec]
     schedule: Schedule
     batch_size: int
     record: int = 0
+    delays: Mapping[tuple[int, int], Delay] = field(default_factory=dict)
 
 
 def wires(plan: Plan) -> list[Wire]:
@@ -47,7 +51,10 @@ def wires(plan: Plan) -> list[Wire]:
     admitted = schedule.in_flight(len(stages), stages[0].rule.passes) + 1
 
     def wire(name: str, source: int, target: int, floats: int, capacity: int = enough) -> Wire:
-        return Wire(name, source, target, capacity, floats * plan.batch_size * _FLOAT_BYTES)
+        return Wire(
+            name, source, target, capacity, floats * plan.batch_size * _FLOAT_BYTES,
+            delay=plan.delays.get((source, target)),
+        )  # fmt: skip
 
     classes = stages[0].classes
     found = [wire("samples", COORDINATOR, 0, stages[0].layers[0].width)]

@@ -1,0 +1,78 @@
+"""`pipepita simulate`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipepita.cli.options import JSON_HELP, with_job_options
+from pipepita.edge.scenario import JOB_FIELDS, Scenario
+from pipepita.errors import RunError
+from pipepita.files import check_picture, check_writable
+from pipepita.job import Job, read_job
+
+_FIELDS = ("devices", "stream", *(name for name in Scenario.model_fields if name not in Job.model_fields), *JOB_FIELDS)
+
+
+@with_job_options(tuple(dict.fromkeys(_FIELDS)), kind=Scenario)
+def simulate(
+    scenario: Annotated[Path | None, typer.Argument(help="a TOML file of options", show_default=False)] = None,
+    *,
+    validate: Annotated[
+        bool, typer.Option("--validate", help="run the chain in real time on Ray, too, and show the difference")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="curves and a few samples, as PNG", show_default=False)] = None,
+    page: Annotated[Path | None, typer.Option(help="all of it as one HTML file", show_default=False)] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, over the file and the options")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    **given: Any,
+) -> None:
+    """Simulate online learning on a chain of edge devices: what it serves, how late, at what cost, how well it learns.
+
+    Locked, relaxed and streaming side by side, and the whole network on one of the devices. In virtual time, without
+    Ray, and learning for real.
+    """
+    settings: Scenario = read_job(
+        scenario, {k: v for k, v in given.items() if v is not None}, assignments or [], Scenario
+    )
+    check_picture(plot, "--plot")
+    check_writable(page, "--page")
+    from pipepita.display import progress
+    from pipepita.edge import report
+    from pipepita.edge.simulation import simulate as run
+    from pipepita.edge.validation import Real
+    from pipepita.edge.validation import validate as in_real_time
+    from pipepita.interrupt import Interrupt
+
+    with Interrupt() as stop, progress("simulating") as show_progress:
+
+        def advance(done: int, total: int, what: str) -> None:
+            if stop():
+                raise KeyboardInterrupt
+            show_progress(done, total, what)
+
+        found = run(settings, advance)
+        real: list[Real] = in_real_time(found, advance) if validate else []
+    scored = report.scores(found)
+    if plot is not None:
+        from pipepita.edge.picture import draw
+
+        draw(found, scored, plot)
+    if page is not None:
+        from pipepita.edge.page import write
+
+        write(found, scored, report.rows(found, scored), page)
+    if as_json:
+        print(json.dumps(report.summary(found, scored, real)))
+    else:
+        report.show(found, scored, real)
+    if written := [str(path) for path in (plot, page) if path is not None]:
+        print(f"written: {', '.join(written)}", file=sys.stderr)
+    if not all(one.same_weights for one in real):
+        raise RunError("real time and simulation ended with different weights")

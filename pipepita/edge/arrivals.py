@@ -1,0 +1,101 @@
+"""Samples that arrive when they do, and the bounded queue in which they wait to be taken into the pipeline."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import deque
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pipepita.errors import UserError, unknown
+
+PROCESSES = ("poisson", "fixed")
+POLICIES = ("block", "drop-newest", "drop-oldest")
+
+
+class Taken(NamedTuple):
+    """A sample that enters. number: its place among those that arrive. arrived, entered: seconds."""
+
+    number: int
+    arrived: float
+    entered: float
+
+
+def times(rate: float, process: str, seed: int) -> Iterator[float]:
+    """When samples arrive, seconds from 0, for ever.
+
+    rate: a second, on average. `UserError` for a rate that is not above 0, or an unknown process.
+    """
+    if process not in PROCESSES:
+        raise unknown("arrivals", process, PROCESSES)
+    if not 0 < rate < math.inf:
+        raise UserError(f"rate {rate:g} is not a number of samples a second above 0")
+    return _times(rate, process, random.Random(f"{seed} arrivals"))
+
+
+def _times(rate: float, process: str, draw: random.Random) -> Iterator[float]:
+    now = 0.0
+    for count in itertools.count(1):
+        now = now + draw.expovariate(rate) if process == "poisson" else count / rate
+        yield now
+
+
+class Queue:
+    """Takes `samples` arrivals in, a sample's place at a time.
+
+    arrivals: None for a source that makes a sample whenever one is wanted. policy, for a queue that holds `size`
+    already: "block" lets the source wait, so that nothing is lost; "drop-newest" turns the arriving one away;
+    "drop-oldest" the one that waited longest. dropped: the numbers of those lost.
+    """
+
+    def __init__(self, arrivals: Iterator[float] | None, samples: int, size: int, policy: str) -> None:
+        if policy not in POLICIES:
+            raise unknown("queue policy", policy, POLICIES)
+        if size < 1:
+            raise UserError(f"queue {size}: it must hold at least 1 sample")
+        self._arrivals, self._samples, self._size, self._policy = arrivals, samples, size, policy
+        self._waiting: deque[tuple[int, float]] = deque()
+        self._offered = 0
+        self._next = 0.0 if arrivals is None else next(arrivals)
+        self.dropped: list[int] = []
+
+    def take(self, now: float) -> Taken | None:
+        """The sample that enters when somebody is ready for one at `now`, waiting if need be; None after the last.
+
+        now: never before the time of an earlier call.
+        """
+        if self._arrivals is None and self._offered < self._samples:
+            self._next = now
+        while self._offered < self._samples and self._next <= now and self._room():
+            self._arrive()
+        if self._waiting:
+            index, arrived = self._waiting.popleft()
+            return Taken(index, arrived, now)
+        if self._offered == self._samples:
+            return None
+        arrived = self._next
+        self._arrive()
+        index, _ = self._waiting.popleft()
+        return Taken(index, arrived, max(now, arrived))
+
+    def _room(self) -> bool:
+        if self._arrivals is None:
+            return not self._waiting
+        return self._policy != "block" or len(self._waiting) < self._size
+
+    def _arrive(self) -> None:
+        if len(self._waiting) == self._size:
+            if self._policy == "drop-newest":
+                self.dropped.append(self._offered)
+                self._count()
+                return
+            self.dropped.append(self._waiting.popleft()[0])
+        self._waiting.append((self._offered, self._next))
+        self._count()
+
+    def _count(self) -> None:
+        self._offered += 1
+        if self._arrivals is not None:
+            self._next = next(self._arrivals)

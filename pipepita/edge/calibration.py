@@ -1,0 +1,49 @@
+"""Costs measured on this machine instead of counted: what a pass takes here, times how much slower a device is.
+
+    seconds on a device = seconds here * FP32 rate here / FP32 rate of the device
+
+both rates being those of products of matrices. Counted work knows a layer's operations; a measurement also knows what
+they cost beside them: small matrices, and the many calls of a small layer.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from pipepita.costs import measured_costs
+from pipepita.edge.profiles import DeviceProfile
+from pipepita.edge.work import LayerWork
+from pipepita.recurrence import Cost
+from pipepita.stage import StageSpec, compute_mode
+
+_SIZE, _ROUNDS = 768, 15
+
+CostOf = Callable[[LayerWork, int, DeviceProfile], Cost]
+
+
+def counted_cost(work: LayerWork, layer: int, device: DeviceProfile) -> Cost:
+    """A layer's counted work on `device`, seconds."""
+    return work.cost(device)
+
+
+def measured_cost(layers: StageSpec, batch_size: int) -> CostOf:
+    """Measures the layers of `layers`, the whole network, on one thread; the layer's number counts from 0."""
+    here = rate()
+    found = [cost * 0.001 for cost in measured_costs(layers, batch_size)]
+    return lambda work, layer, device: found[layer] * (here / device.flops)
+
+
+def rate() -> float:
+    """FP32 operations a second of this machine on one thread, in products of matrices: the median of some."""
+    with compute_mode(1):
+        left, right = torch.rand(_SIZE, _SIZE), torch.rand(_SIZE, _SIZE)
+        taken = []
+        for _ in range(_ROUNDS):
+            began = time.perf_counter()
+            torch.mm(left, right)
+            taken.append(time.perf_counter() - began)
+    return 2 * _SIZE**3 / statistics.median(taken)

@@ -1,0 +1,125 @@
+"""A chain of devices and the links between them, and which layers each of them carries.
+
+    source, coordinator
+      |
+    device 1 --link 1--> device 2 --link 2--> device 3        the standard pass, and a modulated one
+        ^----------------- way back -----------+              outputs, and word to and from the coordinator
+
+Samples arrive at the first device, and the coordinator is there too: between those two nothing travels.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+from pipepita.edge.profiles import Catalogue, DeviceProfile, LinkProfile
+from pipepita.edge.work import LayerWork, memory
+from pipepita.errors import UserError
+from pipepita.partition import cut
+from pipepita.recurrence import COORDINATOR
+
+MOST_DEVICES = 10_000
+DEFAULT_LINK = "wifi"
+_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "bytes"))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """devices: from the first. links: one a hop up the chain. back: from any device to the coordinator, and from it."""
+
+    devices: tuple[DeviceProfile, ...]
+    links: tuple[LinkProfile, ...] = ()
+    back: LinkProfile | None = None
+
+    def link(self, source: int, target: int) -> LinkProfile | None:
+        """What a message from device `source` (from 0; or the coordinator) to `target` takes; None: no way at all."""
+        ends = {0 if end == COORDINATOR else end for end in (source, target)}
+        if len(ends) == 1:
+            return None
+        return self.back if COORDINATOR in (source, target) else self.links[min(ends)]
+
+
+def parse_chain(devices: str, link: str, catalogue: Catalogue) -> Chain:
+    """`"rpi4*3,orin-nano"` and `"wifi"`, or a link a hop: `"wifi,gigabit,wifi"`, and maybe one more for the way back.
+
+    By default the way back is the slowest of the links. `UserError` for unknown names, a device that cannot train, and
+    a number of links that does not fit.
+    """
+    chosen: list[DeviceProfile] = []
+    for part in devices.split(","):
+        name, star, count = (text.strip() for text in part.partition("*"))
+        if star and not re.fullmatch(r"[1-9]\d{0,5}", count):
+            raise UserError(f"devices {devices!r}: {count!r} is no number of devices: write it like rpi4*3,orin-nano")
+        chosen += [catalogue.device(name)] * (int(count) if star else 1)
+    if len(chosen) > MOST_DEVICES:
+        raise UserError(f"devices {devices!r}: {len(chosen)} devices: {MOST_DEVICES} are the most")
+    for device in chosen:
+        if not device.trains:
+            raise UserError(f"device {device.name!r} cannot train: {device.reason}")
+    hops = len(chosen) - 1
+    links = [catalogue.link(text.strip()) for text in link.split(",")]
+    if len(links) == 1:
+        links = links * hops
+    elif len(links) not in (hops, hops + 1):
+        raise UserError(
+            f"link {link!r}: {len(links)} links for {len(chosen)} devices: one for all, {hops} (one a hop), "
+            f"or {hops + 1} (the last for the way back)"
+        )
+    back = max(links, key=lambda one: (one.delay, -one.rate), default=None) if len(links) <= hops else links.pop()
+    return Chain(tuple(chosen), tuple(links), back)
+
+
+def assign(chain: Chain, works: Sequence[LayerWork], window: int, by_hand: str | None = None) -> list[range]:
+    """The layers of each device: so that the slowest is as fast as it can be, or as many as `by_hand` says (`"2,1,1"`).
+
+    `UserError` for more devices than layers, numbers that do not add up, or a device whose RAM is too small.
+    """
+    devices, layers = chain.devices, len(works)
+    if len(devices) > layers:
+        raise UserError(f"{len(devices)} devices for {layers} layers: a device needs at least one")
+    parts = _given(by_hand, len(devices), layers) if by_hand is not None else _balanced(chain, works, window)
+    for number, (device, part) in enumerate(zip(devices, parts, strict=True), 1):
+        needed = memory([works[layer] for layer in part], window)
+        if needed > device.ram:
+            which = f"layer {part.start + 1}" if len(part) == 1 else f"layers {part.start + 1} to {part.stop}"
+            raise UserError(
+                f"device {number} ({device.name}) has {size(device.ram)}, but {which} with {window} samples in flight "
+                f"need {size(needed)}: use more or larger devices, a smaller network, or a smaller window"
+            )
+    return parts
+
+
+def _given(text: str, devices: int, layers: int) -> list[range]:
+    try:
+        counts = [int(part) for part in text.split(",")]
+    except ValueError:
+        counts = []
+    if len(counts) != devices or sum(counts) != layers or min(counts) < 1:
+        raise UserError(
+            f"assign {text!r}: {devices} numbers of at least 1, one a device, that add up to {layers} layers"
+        )
+    ends = list(accumulate(counts))
+    return [range(end - count, end) for end, count in zip(ends, counts, strict=True)]
+
+
+def _balanced(chain: Chain, works: Sequence[LayerWork], window: int) -> list[range]:
+    kinds = {device.name: device for device in chain.devices}
+    totals = {name: [0.0, *accumulate(work.cost(device).total for work in works)] for name, device in kinds.items()}
+
+    def cost(stage: int, part: range) -> float:
+        device = chain.devices[stage]
+        if memory([works[layer] for layer in part], window) > device.ram:
+            return math.inf
+        return totals[device.name][part.stop] - totals[device.name][part.start]
+
+    return cut(len(works), len(chain.devices), cost)
+
+
+def size(count: float) -> str:
+    """Bytes, in words."""
+    factor, unit = next(((factor, unit) for factor, unit in _UNITS if count >= factor), _UNITS[-1])
+    return f"{count / factor:.3g} {unit}"

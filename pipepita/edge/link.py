@@ -1,0 +1,59 @@
+"""What a link does to messages: tc-netem's delay, jitter, rate and loss, one message after the other.
+
+    begin  = max(the link is free, sent)         it carries one message at a time
+    free   = begin + bits / rate
+    arrives = free + delay +- jitter             never before the message ahead of it: channels are FIFO
+
+A message goes in packets. A lost one is sent again a round trip later, until it is through (loss and repeat, as TCP
+does it with a fast retransmit). The simulator and the emulation on real actors both ask here.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from pipepita.edge.profiles import LinkProfile
+
+PACKET_BYTES = 1448  # the payload of a TCP segment in an Ethernet frame
+Window = Callable[[float], float | None]
+
+
+def _never(time: float) -> float | None:
+    return None
+
+
+class Traffic:
+    """The messages of one direction of one link, in the order in which they are sent.
+
+    profile: None is no link at all: sender and receiver are the same device. seed, name: what jitter and loss are drawn
+    from. outage: from a time to when the link works again, or None where it works (see `trouble`).
+    """
+
+    def __init__(self, profile: LinkProfile | None, seed: int, name: str, outage: Window = _never) -> None:
+        self.profile, self._outage = profile, outage
+        self._draw = random.Random(f"{seed} link {name}")
+        self._free = self._last = 0.0
+
+    def arrives(self, sent: float, size: int) -> float:
+        """When a message of `size` bytes that is sent at `sent` (seconds) arrives."""
+        link = self.profile
+        if link is None:
+            return sent
+        begin = max(self._free, sent)
+        while (working := self._outage(begin)) is not None:
+            begin = working
+        self._free = begin + 8 * size / link.rate
+        late = self._repeats(size) if link.loss else 0.0
+        jitter = link.jitter * (2 * self._draw.random() - 1) if link.jitter else 0.0
+        self._last = max(self._last, self._free + max(0.0, link.delay + jitter) + late)
+        return self._last
+
+    def _repeats(self, size: int) -> float:
+        """How much later the last packet is through, because packets were lost."""
+        link = self.profile
+        assert link is not None
+        late, left = 0.0, -(-size // PACKET_BYTES)
+        while left := sum(self._draw.random() < link.loss for _ in range(left)):
+            late += 2 * link.delay + 8 * left * min(size, PACKET_BYTES) / link.rate
+        return late

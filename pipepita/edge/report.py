@@ -1,0 +1,199 @@
+"""What a simulation came to, as one JSON object, as rows of text, and as tables in the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipepita.edge.chain import size
+from pipepita.edge.simulation import Outcome, Simulation
+from pipepita.edge.timing import Latency
+from pipepita.edge.validation import Real
+from pipepita.streams import Prequential
+
+Scores = Mapping[str, Prequential]
+_SHOWN_DEVICES = 8  # in the terminal; --json has all
+_LATENCY = ("p50", "p95", "p99", "queue", "compute", "transfer", "label")
+
+
+def scores(simulation: Simulation) -> dict[str, Prequential]:
+    """Test-then-train accuracy of each setup, over the items that were served; by the setup's name."""
+    scenario, found = simulation.scenario, {}
+    for outcome in simulation.outcomes:
+        score = Prequential(scenario.sliding, detector=scenario.detector, seed=scenario.seed)
+        for prediction, label in zip(outcome.learnt.predictions, outcome.learnt.labels, strict=True):
+            score.add(prediction, label)
+        found[outcome.setup.name] = score
+    return found
+
+
+def summary(simulation: Simulation, scored: Scores, real: Sequence[Real] = ()) -> dict[str, Any]:
+    """All figures. Latencies in milliseconds, memory in bytes, rates in samples a second, shares from 0 to 1."""
+    scenario = simulation.scenario
+    given = scenario.model_dump(mode="json", exclude_defaults=True)
+    return {
+        "scenario": given | {"devices": scenario.devices, "stream": scenario.stream, "seed": scenario.seed},
+        "drifts": [[index, text] for index, text in simulation.stream.marks],
+        "setups": {outcome.setup.name: _setup(simulation, outcome, scored) for outcome in simulation.outcomes},
+        "no_one_device": simulation.alone,
+        "validation": {one.outcome.setup.name: _validation(one) for one in real} or None,
+    }
+
+
+def _setup(simulation: Simulation, outcome: Outcome, scored: Scores) -> dict[str, Any]:
+    setup, timing, score = outcome.setup, outcome.timing, scored[outcome.setup.name]
+    indices = outcome.learnt.indices
+    return {
+        "window": setup.schedule.window,
+        "capacity": _number(outcome.capacity),
+        "capacity_over_locked": _number(outcome.capacity / simulation.outcomes[0].capacity),
+        "throughput": _number(timing.throughput),
+        "offered": timing.offered,
+        "served": timing.served,
+        "dropped_share": _number(timing.dropped_share),
+        "seconds": _number(timing.seconds),
+        "prediction_ms": _latency(timing.prediction),
+        "update_ms": _latency(timing.update),
+        "joules_per_sample": _number(timing.joules),
+        "devices": [
+            {
+                "device": device.name,
+                "layers": [part.start + 1, part.stop],
+                "busy_share": _number(busy),
+                "memory_bytes": memory,
+                "ram_bytes": device.ram,
+            }
+            for device, part, busy, memory in zip(
+                setup.chain.devices, setup.parts, timing.busy, setup.memory, strict=True
+            )
+        ],
+        "prequential_accuracy": _number(score.accuracy),
+        "sliding_accuracy": _number(score.windowed),
+        "drifts_detected": [indices[place] for place in score.detected],
+        "weights_sha256": outcome.learnt.weights_sha256,
+    }
+
+
+def _latency(latency: Latency) -> dict[str, float | None]:
+    return {name: _number(getattr(latency, name)) for name in _LATENCY}
+
+
+def _validation(real: Real) -> dict[str, Any]:
+    return {
+        "over_simulation": {name: _number(value) for name, value in real.differences().items()},
+        "throughput": _number(real.timing.throughput),
+        "prediction_ms": {name: _number(getattr(real.timing.prediction, name)) for name in ("p50", "p95", "p99")},
+        "update_ms": {name: _number(getattr(real.timing.update, name)) for name in ("p50", "p95", "p99")},
+        "same_weights": real.same_weights,
+        "weights_sha256": real.learnt.weights_sha256,
+    }
+
+
+def _number(value: float) -> float | None:
+    """Six digits; JSON has no NaN."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
+    """A row a setup, formatted: what it serves, how late, at what cost, and how well it learns."""
+    found = []
+    first = simulation.outcomes[0].capacity
+    for outcome in simulation.outcomes:
+        timing, setup, score = outcome.timing, outcome.setup, scored[outcome.setup.name]
+        found.append(
+            {
+                "setup": setup.name,
+                "window": str(setup.schedule.window),
+                "capacity /s": f"{outcome.capacity:.4g}",
+                "x locked": f"{outcome.capacity / first:.2f}",
+                "learnt /s": f"{timing.throughput:.4g}",
+                "dropped %": f"{100 * timing.dropped_share:.1f}",
+                "prediction p50 ms": f"{timing.prediction.p50:.4g}",
+                "prediction p95 ms": f"{timing.prediction.p95:.4g}",
+                "update p95 ms": f"{timing.update.p95:.4g}",
+                "mJ a sample": f"{1000 * timing.joules:.4g}",
+                "busiest %": f"{100 * max(timing.busy):.0f}",
+                "most memory": size(max(setup.memory)),
+                "accuracy %": f"{score.accuracy:.2f}",
+                f"last {simulation.scenario.sliding} %": f"{score.windowed:.2f}",
+            }
+        )
+    return found
+
+
+def latency_rows(simulation: Simulation) -> list[dict[str, str]]:
+    """Where the time goes, a row a setup: milliseconds."""
+    return [
+        {"setup": outcome.setup.name}
+        | {
+            f"{kind}: {name}": f"{getattr(latency, name):.4g}"
+            for kind, latency in (("prediction", outcome.timing.prediction), ("update", outcome.timing.update))
+            for name in _LATENCY
+            if name != "label" or (kind == "update" and simulation.scenario.label_delay)
+        }
+        for outcome in simulation.outcomes
+    ]
+
+
+def device_rows(simulation: Simulation) -> list[dict[str, str]]:
+    """A row a device: what it carries, and how busy each setup on the chain keeps it."""
+    chained = [outcome for outcome in simulation.outcomes if len(outcome.setup.parts) == len(_parts(simulation))]
+    chain = chained[0].setup.chain
+    memory = [max(needs) for needs in zip(*(outcome.setup.memory for outcome in chained), strict=True)]
+    return [
+        {
+            "device": f"{place + 1} {device.name}",
+            "layers": f"{part.start + 1}" if len(part) == 1 else f"{part.start + 1} to {part.stop}",
+            "memory": f"{size(memory[place])} of {size(device.ram)}",
+        }
+        | {f"{one.setup.name}: busy %": f"{100 * one.timing.busy[place]:.1f}" for one in chained}
+        for place, (device, part) in enumerate(zip(chain.devices, _parts(simulation), strict=True))
+    ]
+
+
+def _parts(simulation: Simulation) -> Sequence[range]:
+    return simulation.outcomes[0].setup.parts
+
+
+def validation_rows(real: Sequence[Real]) -> list[dict[str, str]]:
+    """Real time against simulation, a row a setup."""
+    return [
+        {"setup": one.outcome.setup.name}
+        | {name: f"{100 * value:+.1f} %" for name, value in one.differences().items()}
+        | {"weights": "equal" if one.same_weights else "DIFFER"}
+        for one in real
+    ]
+
+
+def show(simulation: Simulation, scored: Scores, real: Sequence[Real] = ()) -> None:
+    """Tables on stdout."""
+    from rich.console import Console
+
+    console = Console()
+    title = f"{simulation.scenario.devices}, {simulation.stream.name}"
+    console.print(_turned(title, rows(simulation, scored)))
+    console.print(_turned("ms from arrival, and means of its parts", latency_rows(simulation)))
+    console.print(_turned("devices", device_rows(simulation)) if _few(simulation) else "")
+    if simulation.alone is not None:
+        console.print(f"no comparison with one device: {simulation.alone}")
+    if real:
+        console.print(_turned("in real time, over the simulation", validation_rows(real)))
+
+
+def _few(simulation: Simulation) -> bool:
+    return len(_parts(simulation)) <= _SHOWN_DEVICES
+
+
+def _turned(title: str, found: Sequence[Mapping[str, str]]) -> Any:
+    """A table with a column for each of `found`: they are few, and their figures many."""
+    from rich.table import Table
+
+    head, *names = found[0]
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for row in found:
+        table.add_column(row[head], justify="right")
+    for name in names:
+        table.add_row(name, *(row[name] for row in found))
+    return table

@@ -1,0 +1,277 @@
+"""`simulate`: a chain of edge devices that learns online, in virtual time, next to what else it could have done.
+
+scenario --> chain, layers of each device, costs of each pass, messages
+         --> locked | relaxed | streaming | the whole network on one device
+               each: recurrences in virtual time (when does what happen, which samples are dropped)
+                     the samples that entered, learnt from for real, in the schedule's order
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+
+import numpy as np
+from torch import nn
+
+from pipepita import schedule as schedules
+from pipepita.edge.arrivals import Queue, times
+from pipepita.edge.calibration import CostOf, counted_cost, measured_cost
+from pipepita.edge.chain import DEFAULT_LINK, Chain, assign, parse_chain
+from pipepita.edge.learning import Learnt, learn
+from pipepita.edge.profiles import Catalogue, catalogue
+from pipepita.edge.scenario import Scenario
+from pipepita.edge.timing import Timing, timing
+from pipepita.edge.trouble import Trouble, parse
+from pipepita.edge.work import LayerWork, counted, memory
+from pipepita.edge.world import ChainWorld, Fates, Load, load
+from pipepita.network import spec
+from pipepita.network.cut import cut
+from pipepita.recurrence import Cost, Course, Route, Seen, run
+from pipepita.schedule import Action, Schedule
+from pipepita.stage import StageSpec
+from pipepita.streams import Stream, open_stream
+
+ALONE = "one device"
+_CURVE_POINTS = 12
+_CURVE_SAMPLES = 600
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One way to learn from the stream. works: of each layer; costs: seconds of each on its device."""
+
+    name: str
+    schedule: Schedule
+    chain: Chain
+    parts: list[range]
+    works: list[LayerWork]
+    costs: list[Cost]
+    load: Load
+    troubles: list[Trouble]
+
+    @property
+    def memory(self) -> list[int]:
+        """Bytes that each device needs."""
+        return [memory([self.works[layer] for layer in part], self.schedule.window) for part in self.parts]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A setup at one arrival rate, samples a second."""
+
+    rate: float
+    timing: Timing
+
+
+@dataclass
+class Outcome:
+    """What a setup came to. capacity: samples a second that it learns from at most. events: of a few samples."""
+
+    setup: Setup
+    timing: Timing
+    capacity: float
+    learnt: Learnt
+    curve: list[Point] = field(default_factory=list)
+    events: list[tuple[int, Action, float, float, float]] = field(default_factory=list)
+
+
+@dataclass
+class Network:
+    """What the chain carries. layers: all of them in one stage. works: of each."""
+
+    model: nn.Sequential
+    layers: StageSpec
+    works: list[LayerWork]
+    route: Route
+
+
+@dataclass
+class Simulation:
+    """What `simulate` returns. alone: why there is no setup with one device, where there is none."""
+
+    scenario: Scenario
+    stream: Stream
+    network: Network
+    outcomes: list[Outcome]
+    alone: str | None
+
+
+def network(scenario: Scenario, stream: Stream) -> Network:
+    """The untrained network for the items of `stream`, and what it costs."""
+    model = spec.build(
+        scenario.network, stream.item_shape, stream.classes,
+        activation=scenario.activation, dropout=scenario.dropout, normal=scenario.normalize,
+    )  # fmt: skip
+    spec.initialise(model, scenario.seed)
+    layers = cut(model, stream.item_shape, stream.classes, scenario.seed)
+    rule = scenario.make_rule()
+    whole = StageSpec(
+        0, layers, len(layers), stream.classes, rule, scenario.optimizer, scenario.lr, scenario.seed, "cpu"
+    )
+    return Network(model, whole, counted(whole, scenario.batch_size), Route(rule.passes, rule.flow))
+
+
+def setups(
+    scenario: Scenario, net: Network, profiles: Catalogue, cost: CostOf = counted_cost
+) -> tuple[list[Setup], str | None]:
+    """Locked, relaxed and streaming on the chain, and the whole network on one of its devices: the fastest that fits.
+
+    Also says why there is none of the last, where there is none. cost: of a layer (from 0) on a device.
+    """
+    chain = parse_chain(scenario.devices, scenario.link or DEFAULT_LINK, profiles)
+    flow, total = net.route.flow, len(net.works)
+
+    def setup(name: str, schedule: Schedule, chain: Chain, parts: list[range], troubles: list[Trouble]) -> Setup:
+        placed = [
+            cost(net.works[layer], layer, device)
+            for device, part in zip(chain.devices, parts, strict=True)
+            for layer in part
+        ]
+        return Setup(
+            name, schedule, chain, parts, net.works, placed,
+            load(net.layers, net.works, parts, scenario.batch_size), troubles,
+        )  # fmt: skip
+
+    troubles = parse(scenario.trouble or "", len(chain.devices))
+    streaming = schedules.make("streaming", total, scenario.window, flow)
+    # one cut for all, so that the schedules are compared and not the cuts
+    parts = assign(chain, net.works, streaming.window, scenario.assign)
+    found = [
+        setup(name, schedule, chain, parts, troubles)
+        for name, schedule in zip(
+            schedules.SCHEDULES, (schedules.locked(), schedules.relaxed(), streaming), strict=True
+        )
+    ]
+    fitting = [place for place, device in enumerate(chain.devices) if memory(net.works, 1) <= device.ram]
+    if not fitting:
+        return found, "the whole network fits on none of the devices"
+    place = min(fitting, key=lambda place: sum(work.cost(chain.devices[place]).total for work in net.works))
+    its_own = [replace(one, place=1) for one in troubles if one.kind != "cut" and one.place in (None, place + 1)]
+    found.append(setup(ALONE, schedules.locked(), Chain((chain.devices[place],)), [range(total)], its_own))
+    return found, None
+
+
+def course(
+    setup: Setup, scenario: Scenario, route: Route, *,
+    rate: float | None, samples: int, troubled: bool = True, seen: Seen | None = None,
+) -> tuple[Course, ChainWorld]:  # fmt: skip
+    """One run in virtual time, at `rate` samples a second or as fast as they are taken."""
+    arrivals = None if rate is None else times(rate, scenario.arrivals, scenario.seed)
+    world = ChainWorld(
+        setup.chain, setup.parts, setup.costs, setup.load,
+        Queue(arrivals, samples, scenario.queue, scenario.policy),
+        label_delay=scenario.label_delay,
+        troubles=setup.troubles if troubled else (),
+        seed=scenario.seed,
+    )  # fmt: skip
+    return run(setup.schedule, world, samples, route, seen), world
+
+
+def timed(setup: Setup, found: Course, world: ChainWorld, samples: int) -> Timing:
+    """The figures of one run."""
+    return timing(world.taken, found.outputs, found.updates, world.late, found.busy, setup.chain.devices, samples)
+
+
+def simulate(
+    scenario: Scenario, progress: Callable[[int, int, str], None] = lambda done, total, what: None
+) -> Simulation:
+    """Simulates `scenario`; deterministic by its seed.
+
+    progress: told (steps done, steps in all, what is next). Raises `UserError` for what cannot be simulated, and
+    `Diverged` when the learning does.
+    """
+    stream = open_stream(
+        scenario.stream, drift=scenario.drift, seed=scenario.seed, length=scenario.samples * scenario.batch_size,
+        data_dir=scenario.data_dir, download=scenario.download,
+    )  # fmt: skip
+    net = network(scenario, stream)
+    cost = measured_cost(net.layers, scenario.batch_size) if scenario.calibrate else counted_cost
+    ways, alone = setups(scenario, net, catalogue(scenario.profiles), cost)
+    steps, done = 3 * len(ways), 0
+    learnt: dict[tuple[object, ...], Learnt] = {}
+    outcomes = []
+
+    def step(what: str) -> None:
+        nonlocal done
+        progress(done, steps, what)
+        done += 1
+
+    for setup in ways:
+        step(f"{setup.name}: time")
+        settled = min(scenario.samples, max(64, 8 * (setup.schedule.window + len(setup.parts))))
+        capacity = timed(
+            setup, *course(setup, scenario, net.route, rate=None, samples=settled, troubled=False), settled
+        ).throughput
+        watch = _Watch(scenario.samples, len(setup.parts))
+        found, world = course(setup, scenario, net.route, rate=scenario.rate, samples=scenario.samples, seen=watch.see)
+        step(f"{setup.name}: learning")
+        chosen = [taken.number for taken in world.taken]
+        # the same samples in the same order are the same learning: relaxed is locked, to the bit
+        stages = split(net.layers, setup.parts, watch.forgotten(world.fates))
+        key = (setup.schedule.window, tuple(chosen), tuple(stage.forgets for stage in stages if stage.forgets))
+        if key not in learnt:
+            learnt[key] = learn(stages, setup.schedule, net.model, stream, chosen, scenario.batch_size)
+        outcomes.append(
+            Outcome(setup, timed(setup, found, world, scenario.samples), capacity, learnt[key], events=watch.events)
+        )
+    for outcome in outcomes:
+        step(f"{outcome.setup.name}: arrival rates")
+        outcome.curve = curve(outcome.setup, scenario, net.route, [one.capacity for one in outcomes])
+    progress(steps, steps, "done")
+    return Simulation(scenario, stream, net, outcomes, alone)
+
+
+def curve(setup: Setup, scenario: Scenario, route: Route, capacities: Sequence[float]) -> list[Point]:
+    """The setup's timing at arrival rates from a tenth of the smallest capacity to beyond the largest.
+
+    Without trouble, and at most some hundreds of samples each.
+    """
+    samples = min(scenario.samples, _CURVE_SAMPLES)
+    low, high = 0.1 * min(capacities), 1.3 * max(capacities)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return []
+    rates = np.geomspace(low, high, _CURVE_POINTS)
+    return [
+        Point(rate, timed(setup, *course(setup, scenario, route, rate=rate, samples=samples, troubled=False), samples))
+        for rate in map(float, rates)
+    ]
+
+
+def split(layers: StageSpec, parts: Sequence[range], forgets: Sequence[frozenset[Action]]) -> list[StageSpec]:
+    """The network as the stages of a chain; as one where no device forgets, which ends with the same bits."""
+    if not any(forgets):
+        return [layers]
+    return [
+        replace(layers, index=index, layers=[layers.layers[place] for place in part], forgets=gone)
+        for index, (part, gone) in enumerate(zip(parts, forgets, strict=True))
+    ]
+
+
+class _Watch:
+    """Keeps the passes of a few samples in the middle of a run, for a picture, and when each device did what."""
+
+    def __init__(self, samples: int, devices: int, shown: int = 6) -> None:
+        self._first = max(0, samples // 2 - shown)
+        self._last = self._first + 2 * shown
+        self._begun: list[list[tuple[float, Action]]] = [[] for _ in range(devices)]
+        self.events: list[tuple[int, Action, float, float, float]] = []
+
+    def see(self, stage: int, action: Action, begin: float, end: float, free: float) -> None:
+        """One pass."""
+        self._begun[stage].append((begin, action))
+        if self._first <= action.step < self._last:
+            self.events.append((stage, action, begin, end, free))
+
+    def forgotten(self, fates: Fates) -> list[frozenset[Action]]:
+        """Of each device the passes before which it had lost what it knew."""
+        return [
+            frozenset(
+                action
+                for (before, _), (begin, action) in pairwise([(0.0, Action("", -1)), *begun])
+                if fate.forgets(before, begin)
+            )
+            for begun, fate in zip(self._begun, fates.devices, strict=True)
+        ]

@@ -1,0 +1,133 @@
+"""The simulator held against the same chain in real time: actors slowed to their devices, channels to their links."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from pipepita.edge.arrivals import Queue, Taken, times
+from pipepita.edge.deploy import Deployment
+from pipepita.edge.learning import Learnt, Reader, train
+from pipepita.edge.scenario import Scenario
+from pipepita.edge.simulation import ALONE, Outcome, Setup, Simulation
+from pipepita.edge.timing import Timing, timing
+from pipepita.emulation import wait_until
+from pipepita.engines.ray import RayEngine, RayPipeline
+from pipepita.engines.wiring import Plan
+from pipepita.recurrence import Arrival
+from pipepita.source import Sample
+from pipepita.timeline.recorder import UPDATE
+
+
+@dataclass(frozen=True)
+class Real:
+    """One setup in real time, next to its simulation."""
+
+    outcome: Outcome
+    timing: Timing
+    learnt: Learnt
+
+    def differences(self) -> dict[str, float]:
+        """Real time over simulation, less 1: throughput, and p50 and p95 of both latencies."""
+        real, simulated = self.timing, self.outcome.timing
+        pairs = {
+            "throughput": (real.throughput, simulated.throughput),
+            "prediction p50": (real.prediction.p50, simulated.prediction.p50),
+            "prediction p95": (real.prediction.p95, simulated.prediction.p95),
+            "update p50": (real.update.p50, simulated.update.p50),
+            "update p95": (real.update.p95, simulated.update.p95),
+        }
+        return {name: mine / theirs - 1 for name, (mine, theirs) in pairs.items()}
+
+    @property
+    def same_weights(self) -> bool:
+        """Whether both ended with the same bits."""
+        return self.learnt.weights_sha256 == self.outcome.learnt.weights_sha256
+
+
+class Live:
+    """A source whose samples arrive in real time. began: when the run did, seconds of this host's clock."""
+
+    def __init__(self, queue: Queue, reader: Reader, label_delay: float, began: Callable[[], float]) -> None:
+        self._queue, self._reader, self._label_delay, self._began = queue, reader, label_delay, began
+        self.taken: list[Taken] = []
+        self.known: list[float] = []
+        self.predictions: list[Tensor] = []
+
+    def take(self) -> Sample | None:
+        began = self._began()
+        taken = self._queue.take(time.perf_counter() - began)
+        if taken is None:
+            return None
+        sample = self._reader.sample(taken.number)
+        wait_until(began + taken.entered)
+        self.taken.append(taken)
+        return sample
+
+    def ahead(self) -> None:
+        """The next sample has not arrived yet, for all one knows."""
+
+    def answer(self, step: int, output: Tensor) -> None:
+        began = self._began()
+        self.known.append(time.perf_counter() - began)
+        self.predictions.append(output.argmax(1))
+        wait_until(began + self.taken[step].arrived + self._label_delay)
+
+
+def validate(
+    simulation: Simulation, progress: Callable[[int, int, str], None] = lambda done, total, what: None
+) -> list[Real]:
+    """Runs every setup of `simulation` but the one device in real time. Raises what `RayEngine` and `train` raise."""
+    chosen = [outcome for outcome in simulation.outcomes if outcome.setup.name != ALONE]
+    found = []
+    engine = RayEngine(len(chosen[0].setup.parts), device="cpu")
+    try:
+        for number, outcome in enumerate(chosen):
+            progress(number, len(chosen), f"{outcome.setup.name} in real time, about {outcome.timing.seconds:.0f} s")
+            found.append(_real(engine, simulation, outcome))
+    finally:
+        engine.close()
+    progress(len(chosen), len(chosen), "done")
+    return found
+
+
+def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome) -> Real:
+    scenario, setup, net = simulation.scenario, outcome.setup, simulation.network
+    deployment = Deployment(setup.chain, setup.parts, setup.costs, setup.troubles, scenario.seed)
+    stages = [
+        replace(net.layers, index=index, layers=[copy.deepcopy(net.layers.layers[layer]) for layer in part])
+        for index, part in enumerate(setup.parts)
+    ]
+    plan = Plan(deployment.slowed(stages), setup.schedule, scenario.batch_size, scenario.samples, deployment.delays())
+    pipeline = engine.open(plan)
+    assert isinstance(pipeline, RayPipeline)
+    try:
+        arrivals = None if scenario.rate is None else times(scenario.rate, scenario.arrivals, scenario.seed)
+        reader = Reader(simulation.stream, scenario.batch_size)
+        queue = Queue(arrivals, scenario.samples, scenario.queue, scenario.policy)
+        source = Live(queue, reader, scenario.label_delay, lambda: pipeline.began)
+        learnt = train(pipeline, setup.schedule, net.layers, net.model, source, reader, scenario.batch_size)
+        updates = _updates(pipeline, len(source.taken))
+    finally:
+        pipeline.close()
+    return Real(outcome, _timing(scenario, setup, source, updates), learnt)
+
+
+def _updates(pipeline: RayPipeline, samples: int) -> list[float]:
+    """When the last layer had learnt from each sample, seconds since the run began."""
+    ends = [0] * samples
+    for spans in pipeline.timeline():
+        for row in spans.of(UPDATE):
+            ends[row["step"]] = max(ends[row["step"]], int(row["end"]))
+    return [end / 1e9 - pipeline.began for end in ends]
+
+
+def _timing(scenario: Scenario, setup: Setup, source: Live, updates: Sequence[float]) -> Timing:
+    outputs = [Arrival(known, 0.0, 0.0) for known in source.known]
+    ends = [Arrival(end, 0.0, 0.0) for end in updates]
+    busy = [0.0] * len(setup.parts)
+    return timing(source.taken, outputs, ends, [], busy, setup.chain.devices, scenario.samples)

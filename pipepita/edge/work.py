@@ -1,0 +1,186 @@
+"""What a sample costs a device, counted: the operations and bytes of each pass, and what has to lie in memory.
+
+Nothing is known here of any rule: one sample runs through the layers, and every operation that torch carries out on
+the way is counted by torch's own formulas (`torch.utils.flop_counter`: 2 m n k for a product of matrices), every tensor
+that it reads or writes by its bytes. On a device
+
+    seconds  = max(flops / rate, bytes / bandwidth)                     the roofline (Williams et al. 2009)
+    memory   = weights + optimizer state + feedback matrices
+               + window x what a layer keeps of a sample in flight + a message in + a message out
+    energy   = idle power x time + (active - idle power) x busy time    of all devices, over the samples learnt
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import flop_registry
+
+from pipepita.edge.profiles import DeviceProfile
+from pipepita.recurrence import Cost
+from pipepita.stage import Stage, StageSpec, compute_mode
+from pipepita.timeline.recorder import PASS, UPDATE, Silent
+
+_FLOAT_BYTES = 4
+_FREE = {"detach", "alias", "empty", "empty_like", "empty_strided"}  # no element is read or written
+
+
+@dataclass(frozen=True)
+class Work:
+    """Floating-point operations, and bytes read and written."""
+
+    flops: float = 0.0
+    bytes: float = 0.0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.flops + other.flops, self.bytes + other.bytes)
+
+    def seconds(self, device: DeviceProfile) -> float:
+        """On `device`, which is held up by whichever is slower."""
+        return max(self.flops / device.flops, self.bytes / device.bandwidth)
+
+
+@dataclass(frozen=True)
+class LayerWork:
+    """One layer's work for a sample, and its memory in bytes.
+
+    fixed: weights, optimizer state and feedback. kept: of each sample in flight, but for what came in. incoming,
+    outgoing: one activity. message: the largest that travels up, or down, from here.
+    """
+
+    standard: Work
+    second: Work
+    update: Work
+    fixed: int
+    kept: int
+    incoming: int
+    outgoing: int
+
+    def cost(self, device: DeviceProfile) -> Cost:
+        """In seconds on `device`."""
+        return Cost(self.standard.seconds(device), self.second.seconds(device), self.update.seconds(device))
+
+
+def memory(works: Sequence[LayerWork], window: int) -> int:
+    """Bytes that a device needs for these neighbouring layers and `window` samples in flight."""
+    first, last = works[0], works[-1]
+    in_flight = first.incoming + sum(work.kept for work in works)
+    return sum(work.fixed for work in works) + window * in_flight + first.incoming + last.outgoing
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up what torch does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.done = Work()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = func._overloadpacket.__name__.rstrip("_")
+        packet = getattr(torch.ops.aten, name, func._overloadpacket)  # in place, it is the same product
+        if packet not in flop_registry:
+            with self:  # what is made of other operations is counted by them
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        out = func(*args, **kwargs)
+        if name in _FREE or func.is_view:
+            return out
+        read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        written = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if packet in flop_registry:
+            flops = flop_registry[packet](*args, **kwargs, out_val=out)
+        else:  # an operation for each element that comes out
+            flops = sum(tensor.numel() for tensor in written)
+        self.done = self.done + Work(flops, sum(map(_bytes, (*read, *written))))
+        return out
+
+
+class _Book(Silent):
+    """A recorder that books what was counted since the last lap under what was done."""
+
+    def __init__(self, counter: _Counter) -> None:
+        super().__init__()
+        self.found: dict[tuple[int, str, int], Work] = defaultdict(Work)
+        self._counter, self._before = counter, Work()
+        self.lap = self._book
+
+    def _book(self, phase: int, name: str, step: int, layer: int = 0) -> None:
+        now = self._counter.done
+        since = Work(now.flops - self._before.flops, now.bytes - self._before.bytes)
+        self.found[phase, name, layer] = self.found[phase, name, layer] + since
+        self._before = now
+
+
+def counted(spec: StageSpec, batch_size: int) -> list[LayerWork]:
+    """The work of each layer of `spec`, which must hold the whole network. Its layers stay as they are."""
+    spec = copy.deepcopy(spec)
+    counter = _Counter()
+    book = _Book(counter)
+    first, *answers = spec.rule.passes
+    with compute_mode(spec.threads):
+        stage = Stage(spec, book)
+        target = torch.eye(spec.classes)[torch.arange(batch_size) % spec.classes]
+        x = torch.rand(batch_size, *spec.layers[0].in_shape)
+        known = set[int]()
+        _storages([layer.parameters for layer in spec.layers], known)
+        fixed = [sum(map(_bytes, layer.parameters)) for layer in spec.layers]
+        drawn = [_storages(learner, known) for learner in stage.learners]  # its feedback matrix, if it has one
+        _storages(x, known)
+        with counter:
+            output = stage.standard(0, x, target)
+        kept = [_storages(learner, known) for learner in stage.learners]
+        with counter:
+            if first in spec.rule.updates:
+                stage.update(0, name=first)
+            if answers:
+                stage.second(0, None, output - target)
+                stage.update(0, name=answers[-1])
+        moments = [_storages(optimizer, known) for optimizer in stage.optimizers]
+    return [
+        LayerWork(
+            book.found[PASS, first, layer.number],
+            book.found[PASS, answers[-1], layer.number] if answers else Work(),
+            sum((book.found[UPDATE, name, layer.number] for name in spec.rule.updates), Work()),
+            fixed[index] + drawn[index] + moments[index],
+            kept[index],
+            _FLOAT_BYTES * batch_size * layer.width,
+            _FLOAT_BYTES * batch_size * torch.Size(layer.out_shape).numel(),
+        )
+        for index, layer in enumerate(spec.layers)
+    ]
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
+
+
+def _storages(holder: object, known: set[int]) -> int:
+    """Bytes of the memory behind every tensor that `holder` holds, however deep, that is not `known` yet."""
+    found, left, visited = 0, [holder], set[int]()
+    while left:
+        one = left.pop()
+        if id(one) in visited or isinstance(one, type):
+            continue
+        visited.add(id(one))
+        if isinstance(one, Tensor):
+            storage = one.untyped_storage()
+            if storage.data_ptr() not in known:
+                known.add(storage.data_ptr())
+                found += storage.nbytes()
+        elif isinstance(one, Mapping):
+            left += one.values()
+        elif isinstance(one, list | tuple | set):
+            left += one
+        else:
+            left += getattr(one, "__dict__", {}).values()
+    return found

@@ -1,0 +1,137 @@
+"""The world that a chain of devices is: what `recurrence.run` asks, answered from profiles, arrivals and troubles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pipepita.channels import header
+from pipepita.edge.arrivals import Queue, Taken
+from pipepita.edge.chain import Chain
+from pipepita.edge.link import Traffic
+from pipepita.edge.trouble import Fate, Trouble
+from pipepita.edge.work import LayerWork
+from pipepita.recurrence import COORDINATOR, UPDATED, Carry, Cost, World
+from pipepita.schedule import Flow
+from pipepita.stage import StageSpec
+
+DEVICE_TROUBLES, LINK_TROUBLES = ("slow", "pause", "die", "die!"), ("cut",)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What travels: bytes of each message, by (source, target, pass), stages being numbered from 0; and who hears.
+
+    signals: by pass, the stages to which the coordinator sends the target, or the error.
+    """
+
+    sizes: Mapping[tuple[int, int, str], int]
+    signals: Mapping[str, Sequence[int]]
+
+
+def load(layers: StageSpec, works: Sequence[LayerWork], parts: Sequence[range], batch_size: int) -> Load:
+    """The messages of a network (in one stage) cut into `parts`."""
+    rule = layers.rule
+    admit, *answers = rule.passes
+    classes = 4 * batch_size * layers.classes
+    signals = {
+        name: [
+            stage
+            for stage, part in enumerate(parts)
+            if any(rule.reads(name, layer + 1, layers.total).signal for layer in part)
+        ]
+        for name in rule.passes
+    }
+    sizes = {(COORDINATOR, 0, admit): works[0].incoming}
+    last = len(parts) - 1
+    for stage, part in enumerate(parts):
+        outgoing = works[part.stop - 1].outgoing
+        up = (stage, stage + 1) if stage < last else (stage, COORDINATOR)
+        sizes[*up, admit] = outgoing
+        sizes[stage, COORDINATOR, UPDATED] = 0
+        for name in answers:
+            if rule.flow is Flow.UP and stage < last:
+                sizes[*up, name] = rule.rows * outgoing
+            if rule.flow is Flow.DOWN and stage:
+                sizes[stage, stage - 1, name] = works[part.start].incoming
+        for name, told in signals.items():
+            if stage in told and (stage or name != admit):
+                sizes[COORDINATOR, stage, name] = classes
+    return Load({key: size + header.SIZE for key, size in sizes.items()}, signals)
+
+
+class Fates:
+    """What befalls the devices and links of a chain."""
+
+    def __init__(self, troubles: Sequence[Trouble], devices: int, seed: int) -> None:
+        self.devices = [Fate(troubles, DEVICE_TROUBLES, place, seed) for place in range(devices)]
+        self.links = [Fate(troubles, LINK_TROUBLES, place, seed) for place in range(devices)]
+
+    def of_link(self, source: int, target: int) -> Fate:
+        """Of the hop between two stages; of the way back where one of them is the coordinator."""
+        return self.links[-1 if COORDINATOR in (source, target) else min(source, target)]
+
+
+class Traffics:
+    """All directed links of a chain, each with its own messages."""
+
+    def __init__(self, chain: Chain, fates: Fates, seed: int) -> None:
+        self._chain, self._fates, self._seed = chain, fates, seed
+        self._made: dict[tuple[int, int], Traffic] = {}
+
+    def between(self, source: int, target: int) -> Traffic:
+        """From `source` to `target`, the same for all passes."""
+        if (source, target) not in self._made:
+            self._made[source, target] = Traffic(
+                self._chain.link(source, target),
+                self._seed,
+                f"{source} {target}",
+                self._fates.of_link(source, target).outage,
+            )
+        return self._made[source, target]
+
+
+class ChainWorld(World):
+    """A chain that carries a network, and the samples that come to it. For one run.
+
+    costs: of each layer on its device, seconds. queue: where samples wait. label_delay: seconds from a sample's arrival
+    to its label. taken: each sample as it entered. late: how long each one's label then held its error up.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        parts: Sequence[range],
+        costs: Sequence[Cost],
+        load: Load,
+        queue: Queue,
+        *,
+        label_delay: float = 0.0,
+        troubles: Sequence[Trouble] = (),
+        seed: int = 0,
+    ) -> None:
+        super().__init__(costs, parts, signals=load.signals)
+        self.queue, self._load, self._label_delay = queue, load, label_delay
+        self.fates = Fates(troubles, len(parts), seed)
+        self._traffics = Traffics(chain, self.fates, seed)
+        self.taken: list[Taken] = []
+        self.late: list[float] = []
+
+    def finish(self, stage: int, begin: float, work: float) -> float:
+        return self.fates.devices[stage].finish(begin, work)
+
+    def carry(self, source: int, target: int, name: str) -> Carry:
+        traffic, size = self._traffics.between(source, target), self._load.sizes.get((source, target, name), 0)
+        return lambda sent: traffic.arrives(sent, size)
+
+    def take(self, now: float) -> float | None:
+        taken = self.queue.take(now)
+        if taken is None:
+            return None
+        self.taken.append(taken)
+        return taken.entered
+
+    def answer(self, step: int, now: float) -> float:
+        late = max(0.0, self.taken[step].arrived + self._label_delay - now)
+        self.late.append(late)
+        return now + late
