@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pipepita.edge.arrivals import POLICIES, PROCESSES
 from pipepita.errors import unknown
 from pipepita.job import Job
+from pipepita.streams.prequential import DETECTORS
 
 # of a job, what a simulation has too
 JOB_FIELDS = (
@@ -45,4 +46,6 @@ class Scenario(Job):
             raise unknown("arrivals", self.arrivals, PROCESSES)
         if self.policy not in POLICIES:
             raise unknown("queue policy", self.policy, POLICIES)
+        if self.detector is not None and self.detector not in DETECTORS:
+            raise unknown("drift detector", self.detector, DETECTORS)
         return self

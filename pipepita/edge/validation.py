@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
+from pipepita.coordinator import Coordinator
 from pipepita.edge.arrivals import Queue, Taken, times
 from pipepita.edge.deploy import Deployment
 from pipepita.edge.learning import Learnt, Reader, train
@@ -19,8 +21,12 @@ from pipepita.emulation import wait_until
 from pipepita.engines.ray import RayEngine, RayPipeline
 from pipepita.engines.wiring import Plan
 from pipepita.recurrence import Arrival
+from pipepita.schedule import locked
 from pipepita.source import Sample
 from pipepita.timeline.recorder import UPDATE
+
+
+_WARM_UP = 8
 
 
 @dataclass(frozen=True)
@@ -109,12 +115,21 @@ def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome) -> Real:
         arrivals = None if scenario.rate is None else times(scenario.rate, scenario.arrivals, scenario.seed)
         reader = Reader(simulation.stream, scenario.batch_size)
         queue = Queue(arrivals, scenario.samples, scenario.queue, scenario.policy)
+        _warm(pipeline, simulation)
         source = Live(queue, reader, scenario.label_delay, lambda: pipeline.began)
         learnt = train(pipeline, setup.schedule, net.layers, net.model, source, reader, scenario.batch_size)
         updates = _updates(pipeline, len(source.taken))
     finally:
         pipeline.close()
     return Real(outcome, _timing(scenario, setup, source, updates), learnt)
+
+
+def _warm(pipeline: RayPipeline, simulation: Simulation) -> None:
+    """A few forward passes: the first ones of a process take many times as long."""
+    scenario, net = simulation.scenario, simulation.network
+    x = torch.zeros(_WARM_UP * scenario.batch_size, *simulation.stream.item_shape)
+    coordinator = Coordinator(pipeline, locked(), net.route.passes, batch_size=scenario.batch_size)
+    coordinator.evaluate(x, torch.zeros(len(x), dtype=torch.int64))
 
 
 def _updates(pipeline: RayPipeline, samples: int) -> list[float]:

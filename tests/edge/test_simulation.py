@@ -1,0 +1,191 @@
+"""Whole simulations of small chains, on real digits."""
+
+import pytest
+
+from pipepita.edge.calibration import rate
+from pipepita.edge.scenario import Scenario
+from pipepita.edge.simulation import ALONE, Simulation, simulate
+from pipepita.errors import UserError
+from pipepita.job import checked
+from pipepita.recurrence import Cost
+from pipepita.schedule import SCHEDULES, streaming
+
+EQUAL = {"devices": "cortex-m4*4", "link": "delay 1ms", "network": "fc:64x3", "normalize": True, "modulate": "all",
+         "assign": "1,1,1,1", "samples": 120}  # fmt: skip
+
+
+def simulated(**options) -> Simulation:
+    return simulate(checked(Scenario, EQUAL | options))
+
+
+def by_name(simulation: Simulation) -> dict:
+    return {outcome.setup.name: outcome for outcome in simulation.outcomes}
+
+
+@pytest.fixture(scope="module")
+def chain() -> Simulation:
+    return simulated()
+
+
+def test_sets_the_schedules_and_one_device_side_by_side(chain):
+    found = by_name(chain)
+    assert tuple(found) == (*SCHEDULES, ALONE)
+    assert found["locked"].capacity < found["relaxed"].capacity < found["streaming"].capacity
+    assert found[ALONE].timing.prediction.transfer == 0 < found["locked"].timing.prediction.transfer
+    assert chain.alone is None
+
+
+def test_periods_are_the_closed_forms(chain):
+    """Locked L (s + m) + hops; streaming the slowest stage's s + m + u: three equal hidden layers, a lighter output."""
+    found = by_name(chain)
+    costs = found["locked"].setup.costs
+    hop = 0.001
+    s, m, u = (sum(getattr(cost, name) for cost in costs) for name in ("standard", "modulated", "update"))
+    last = costs[-1]
+    # standard passes up, the output back; the error to all at once, the slowest one's update, word of it
+    slowest = max(cost.modulated + cost.update for cost in costs)
+    locked = s + 4 * hop + hop + slowest + hop
+    assert 1 / found["locked"].capacity == pytest.approx(locked, rel=0.03)
+    assert 1 / found["streaming"].capacity >= max(cost.total for cost in costs) * 0.999
+    assert m + u > last.total
+
+
+def test_locked_and_relaxed_learn_the_same_and_streaming_nearly(chain):
+    found = by_name(chain)
+    digests = {name: outcome.learnt.weights_sha256 for name, outcome in found.items()}
+    assert digests["locked"] == digests["relaxed"] == digests[ALONE] != digests["streaming"]
+
+
+def test_the_same_seed_is_the_same_simulation(chain):
+    again, other = by_name(simulated()), by_name(simulated(seed=1))
+    for name, outcome in by_name(chain).items():
+        assert again[name].timing == outcome.timing
+        assert again[name].learnt == outcome.learnt
+        assert other[name].learnt.weights_sha256 != outcome.learnt.weights_sha256
+
+
+def test_what_is_learnt_is_what_the_engines_learn():
+    """All samples enter, in order: the digest of a training job over the same items."""
+    from pipepita.edge.learning import Reader, Replay, train
+    from pipepita.engines.local import LocalEngine
+    from pipepita.engines.wiring import Plan
+
+    found = simulated(window=2)
+    net = found.network
+    reader = Reader(found.stream, 1)
+    pipeline = LocalEngine("cpu").open(Plan([net.layers], streaming(2), 1))
+    learnt = train(pipeline, streaming(2), net.layers, net.model, Replay(reader, range(120)), reader, 1)
+    assert learnt.weights_sha256 == by_name(found)["streaming"].learnt.weights_sha256
+
+
+def test_more_than_a_chain_can_take_is_dropped(chain):
+    capacity = {name: outcome.capacity for name, outcome in by_name(chain).items()}
+    rate = 1.15 * capacity["relaxed"]
+    assert rate < capacity["streaming"]
+    found = by_name(simulated(rate=rate, arrivals="fixed", policy="drop-oldest", queue=2, samples=400))
+    for name in ("locked", "relaxed"):
+        timing = found[name].timing
+        assert timing.throughput == pytest.approx(capacity[name], rel=0.02)
+        assert timing.dropped_share == pytest.approx(1 - capacity[name] / rate, abs=0.02)
+        assert len(found[name].learnt.predictions) == timing.served
+    assert found["streaming"].timing.dropped_share == 0
+    assert found["locked"].learnt.weights_sha256 != found["relaxed"].learnt.weights_sha256  # other samples
+
+
+def test_late_labels_hold_the_window_up_but_not_predictions():
+    delay = 0.5
+    found = by_name(simulated(label_delay=delay, samples=40))
+    assert 1 / found["relaxed"].timing.throughput >= delay * 0.999
+    assert found["relaxed"].timing.update.label == pytest.approx(1000 * delay, rel=0.2)
+    assert found["streaming"].timing.throughput > 2 * found["relaxed"].timing.throughput  # 3 labels at a time
+    assert found["relaxed"].timing.prediction.p50 < 1000 * delay
+
+
+def test_a_device_in_trouble_holds_the_chain_up():
+    quiet = by_name(simulated())
+    seconds = quiet["streaming"].timing.seconds
+    paused = by_name(simulated(trouble=f"pause@{seconds / 4}-{seconds / 2}:2"))
+    assert paused["streaming"].timing.seconds == pytest.approx(seconds * 1.25, rel=0.05)
+    assert paused["streaming"].learnt == quiet["streaming"].learnt  # nothing is lost where the source waits
+    slowed = by_name(simulated(trouble="slow=3@0-1000000:1"))
+    assert slowed["streaming"].capacity == quiet["streaming"].capacity  # what it can do untroubled
+    assert slowed["streaming"].timing.throughput < 0.6 * quiet["streaming"].timing.throughput
+
+
+def test_a_death_that_forgets_costs_what_was_learnt():
+    quiet = by_name(simulated(samples=800, lr=0.005))["locked"]
+    middle = 0.75 * quiet.timing.seconds
+    kept, lost = (
+        by_name(simulated(samples=800, lr=0.005, trouble=f"{kind}@{middle}-{middle + 0.1}:4"))["locked"]
+        for kind in ("die", "die!")
+    )
+    assert kept.timing == lost.timing
+    assert kept.learnt == quiet.learnt  # nothing is dropped here, and weights are as they were
+    assert lost.learnt.predictions[:590] == kept.learnt.predictions[:590]
+
+    def right(outcome) -> int:
+        pairs = zip(outcome.learnt.predictions[600:650], outcome.learnt.labels[600:650], strict=True)
+        return sum(prediction == label for prediction, label in pairs)
+
+    assert right(lost) < right(kept) - 10
+
+
+def test_trouble_of_a_device_is_its_own_when_it_is_alone():
+    found = by_name(simulated(devices="cortex-m7,cortex-m4*3", trouble="slow=3@0-1000000:2"))
+    assert found[ALONE].setup.chain.devices[0].name == "cortex-m7"
+    assert found[ALONE].setup.troubles == []
+
+
+@pytest.mark.parametrize("rule", ["bp", "fa", "usf", "dfa", "drtp"])
+def test_other_rules_run_on_a_chain(rule):
+    found = by_name(simulated(rule=rule, modulate=None, samples=40, activation="tanh"))
+    assert found["streaming"].capacity > found["locked"].capacity
+    assert found["locked"].learnt.weights_sha256 == found["relaxed"].learnt.weights_sha256
+    assert found["streaming"].timing.update.compute > 0
+
+
+@pytest.mark.parametrize(("name", "samples"), [("SEA", 1500), ("Agrawal", 3000)])
+def test_learns_from_rivers_generators(name, samples):
+    """A stream that nobody here wrote: clearly better than the more frequent class alone would be."""
+    found = by_name(
+        simulated(stream=f"river:{name}", devices="cortex-m4*2", assign=None, network="fc:64", samples=samples,
+                  lr=0.01, normalize=False, modulate=None)
+    )  # fmt: skip
+    learnt = found["streaming"].learnt
+    late = list(zip(learnt.predictions, learnt.labels, strict=True))[2 * samples // 3 :]
+    right = sum(a == b for a, b in late) / len(late)
+    frequent = max(sum(label == one for _, label in late) for one in (0, 1)) / len(late)
+    assert right > frequent + 0.08
+
+
+def test_costs_can_be_measured_here():
+    counted, measured = (by_name(simulated(calibrate=calibrate, samples=20)) for calibrate in (False, True))
+    assert rate() > 1e8
+    for cost in measured["locked"].setup.costs:
+        assert isinstance(cost, Cost) and cost.standard > 0 and cost.modulated > 0 and cost.update > 0
+    assert measured["locked"].setup.costs != counted["locked"].setup.costs
+
+
+def test_a_network_too_large_for_any_one_device_says_so():
+    found = simulated(network="fc:110x3", samples=20)
+    assert ALONE not in by_name(found) and "fits on none" in found.alone
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"devices": "cortex-m4*5"}, "5 devices for 4 layers"),
+        ({"devices": "coral"}, "cannot train"),
+        ({"network": "fc:1024x3"}, "has 249 kB, but layer"),
+        ({"policy": "drop"}, "unknown queue policy"),
+        ({"rate": 0}, "rate 0"),
+        ({"trouble": "slow=2@1-2:9"}, "no device 9"),
+        ({"stream": "digit"}, "did you mean 'digits'?"),
+        ({"drift": "remap@"}, "remap@"),
+        ({"detector": "adwim", "samples": 20}, "adwin"),
+    ],
+)
+def test_says_what_is_wrong(options, words):
+    with pytest.raises(UserError) as error:
+        simulated(**options)
+    assert words in str(error.value)

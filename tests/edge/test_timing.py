@@ -1,0 +1,35 @@
+import pytest
+
+from pipepita.edge.arrivals import Taken
+from pipepita.edge.profiles import DeviceProfile
+from pipepita.edge.timing import energy, throughput, timing
+from pipepita.recurrence import Arrival
+
+DEVICES = [DeviceProfile("a", "", 1, 1, 1, idle_watts=2, active_watts=5),
+           DeviceProfile("b", "", 1, 1, 1, idle_watts=0.5, active_watts=1)]  # fmt: skip
+
+
+def test_energy_by_hand():
+    """10 s: 2 W for all of it and 3 W more for 4 s; 0.5 W and 0.5 W more for 1 s."""
+    assert energy(DEVICES, [4.0, 1.0], 10.0) == 10 * 2 + 4 * 3 + 10 * 0.5 + 1 * 0.5
+
+
+def test_figures_by_hand():
+    taken = [Taken(0, 0.0, 0.0), Taken(2, 1.0, 1.5), Taken(3, 2.0, 3.0)]
+    outputs = [Arrival(2.0, 1.5, 0.5), Arrival(4.0, 1.5, 0.5), Arrival(6.0, 1.5, 0.5)]
+    updates = [Arrival(3.0, 2.0, 0.5), Arrival(7.0, 2.0, 0.5), Arrival(8.0, 2.0, 0.5)]
+    found = timing(taken, outputs, updates, [0.0, 1.5, 0.0], [4.0, 1.0], DEVICES, offered=4)
+    assert (found.offered, found.served, found.dropped_share, found.seconds) == (4, 3, 0.25, 8.0)
+    assert found.busy == (0.5, 0.125)
+    assert found.joules == energy(DEVICES, [4.0, 1.0], 8.0) / 3
+    assert found.throughput == 0.5
+    assert found.prediction.p50 == 3000
+    assert (found.prediction.compute, found.prediction.transfer) == (1500, 500)
+    assert found.prediction.queue == pytest.approx(1000 * (2 + 3 + 4) / 3 - 2000)
+    assert found.update.p50 == 6000 and found.update.label == 500
+    assert found.update.queue == pytest.approx(1000 * (3 + 6 + 6) / 3 - 2000 - 500 - 500)
+
+
+def test_throughput_leaves_out_the_filling():
+    assert throughput([100, *range(101, 108)]) == 1
+    assert throughput([0, 50, *range(51, 57)]) == 1

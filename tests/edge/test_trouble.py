@@ -1,0 +1,98 @@
+import pickle
+
+import pytest
+
+from pipepita.edge.trouble import Fate, parse
+from pipepita.edge.world import DEVICE_TROUBLES
+from pipepita.errors import UserError
+
+
+def fate(text: str, place: int = 0, seed: int = 0) -> Fate:
+    return Fate(parse(text, 3), DEVICE_TROUBLES, place, seed)
+
+
+def test_undisturbed_work_takes_its_time():
+    assert fate("").finish(3, 4) == 7
+    assert fate("slow=4@10-20").finish(3, 4) == 7
+
+
+def test_slow_stretches_what_falls_into_it():
+    slow = fate("slow=4@10-20")
+    assert slow.finish(8, 4) == 10 + 2 * 4
+    assert slow.finish(10, 1) == 14
+    assert slow.finish(18, 4) == 20 + 3.5
+    assert slow.finish(20, 1) == 21
+
+
+def test_a_pause_holds_work_up():
+    pause = fate("pause@10-20")
+    assert pause.finish(8, 4) == 22
+    assert pause.finish(12, 4) == 24
+
+
+def test_a_death_loses_what_was_being_done():
+    death = fate("die@10-20")
+    assert death.finish(8, 4) == 24
+    assert death.finish(12, 4) == 24
+    assert death.finish(6, 4) == 10
+
+
+def test_troubles_add_up():
+    both = fate("slow=2@0-100,pause@10-20")
+    assert both.finish(8, 4) == 20 + 6  # two seconds until the pause did one second's work
+    assert fate("pause@1-2,pause@3-4").finish(0, 3) == 5
+
+
+def test_a_place_befalls_that_device_only():
+    assert fate("pause@10-20:2", place=1).finish(10, 1) == 21
+    assert fate("pause@10-20:2", place=0).finish(10, 1) == 11
+
+
+def test_what_a_death_took_is_asked_once():
+    forgetful = fate("die!@10-20")
+    assert not forgetful.forgets(0, 9.9)
+    assert forgetful.forgets(9.9, 21)
+    assert not forgetful.forgets(21, 99)
+    assert not fate("die@10-20").forgets(0, 99)
+
+
+def test_random_troubles_are_as_frequent_as_they_say_and_repeat():
+    often = fate("pause~9/1", seed=5)
+    assert often.finish(0, 20000) == pytest.approx(20000 * 10 / 9, rel=0.03)
+    assert often.finish(0, 500) == fate("pause~9/1", seed=5).finish(0, 500)
+    assert often.finish(0, 500) != fate("pause~9/1", seed=6).finish(0, 500)
+    assert often.finish(0, 500) != fate("pause~9/1", place=1, seed=5).finish(0, 500)
+
+
+def test_the_order_of_questions_does_not_matter():
+    late_first, in_order = fate("slow=3~5/2,pause~9/1", seed=1), fate("slow=3~5/2,pause~9/1", seed=1)
+    late = late_first.finish(900, 5)
+    early = late_first.finish(10, 5)
+    assert (in_order.finish(10, 5), in_order.finish(900, 5)) == (early, late)
+
+
+def test_can_be_sent_to_an_actor():
+    sent = pickle.loads(pickle.dumps(fate("pause~9/1,die!@3-4", seed=5)))
+    assert sent.finish(0, 500) == fate("pause~9/1,die!@3-4", seed=5).finish(0, 500)
+    assert sent.forgetful
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("slow", "cannot be read: write it like"),
+        ("slow@1-2", "needs a factor above 1"),
+        ("slow=1@1-2", "needs a factor above 1"),
+        ("pause=3@1-2", "only slow, needs a factor"),
+        ("pause@5-5", "ends at 5 s, not after its beginning at 5 s"),
+        ("nap@1-2", "unknown trouble 'nap'"),
+        ("pause@1-2:4", "there is no device 4 in a chain of 3"),
+        ("pause@1-2:0", "there is no device 0"),
+        ("pause~0/3", "must be above 0"),
+        ("pause@1.2.3-4", "cannot be read"),
+    ],
+)
+def test_says_what_is_wrong(text, words):
+    with pytest.raises(UserError) as error:
+        parse(text, 3)
+    assert words in str(error.value)

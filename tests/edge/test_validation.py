@@ -1,0 +1,41 @@
+"""The chain in real time on Ray actors: the bits of the simulation, and nearly its times."""
+
+import pytest
+
+from pipepita.edge.scenario import Scenario
+from pipepita.edge.simulation import simulate
+from pipepita.edge.validation import validate
+from pipepita.job import checked
+
+SLOW = """
+[devices.slow]
+flops = "1M"
+bandwidth = "1G"
+ram = "1M"
+idle_watts = "1"
+active_watts = "2"
+"""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"rate": 12.0, "queue": 2, "label_delay": 0.1, "trouble": "pause@1-1.5:2,slow=2@2-3:1"},
+    ],
+    ids=["as fast as it can", "live, with late labels and trouble"],
+)
+def test_real_time_ends_with_the_simulations_bits(tmp_path, options):
+    (tmp_path / "slow.toml").write_text(SLOW)
+    chain = {"devices": "slow*2", "profiles": tmp_path / "slow.toml", "link": "delay 4ms 1ms rate 1mbit loss 1%"}
+    simulation = simulate(checked(Scenario, chain | {"network": "fc:64", "samples": 40, "modulate": "all"} | options))
+    told = []
+    real = validate(simulation, lambda *state: told.append(state))
+    assert [one.outcome.setup.name for one in real] == ["locked", "relaxed", "streaming"]
+    assert told[0][:2] == (0, 3) and told[-1][:2] == (3, 3)
+    for one in real:
+        assert one.same_weights
+        assert one.learnt.predictions == one.outcome.learnt.predictions
+        # never sooner than simulated; how much later is a matter of this machine, and of bench/edge
+        assert one.timing.prediction.p50 > 0.97 * one.outcome.timing.prediction.p50
+        assert one.timing.update.p50 > 1000 * simulation.scenario.label_delay

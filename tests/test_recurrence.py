@@ -1,0 +1,110 @@
+"""What the clock diagrams' tests do not see: worlds in which costs, links, arrivals and labels vary."""
+
+import itertools
+
+import pytest
+
+from pipepita.errors import RunError
+from pipepita.recurrence import COORDINATOR, Cost, Route, World, run
+from pipepita.schedule import BACKWARD, MODULATED, STANDARD, Flow, locked, relaxed, streaming
+
+
+class Uneven(World):
+    """Links that take a time for each (source, target, pass), samples every so often, labels that come late."""
+
+    def __init__(self, costs, links, *, every=0.0, late=0.0, samples=99, **options):
+        super().__init__(costs, **options)
+        self.links, self.every, self.late, self.samples = links, every, late, samples
+        self.taken = 0
+
+    def carry(self, source, target, name):
+        return lambda sent: sent + self.links.get((source, target, name), 0)
+
+    def take(self, now):
+        if self.taken == self.samples:
+            return None
+        self.taken += 1
+        return max(now, (self.taken - 1) * self.every)
+
+    def answer(self, step, now):
+        return max(now, step * self.every + self.late)
+
+
+def test_each_message_takes_its_own_time():
+    links = {(COORDINATOR, 0, STANDARD): 1, (0, 1, STANDARD): 2, (1, COORDINATOR, STANDARD): 4,
+             (COORDINATOR, 0, MODULATED): 8, (0, 1, MODULATED): 16}  # fmt: skip
+    course = run(relaxed(), Uneven([Cost(100, 1000, 0)] * 2, links), 1)
+    assert course.outputs[0] == (1 + 100 + 2 + 100 + 4, 200, 7)
+    assert course.updates[0] == (207 + 8 + 1000 + 16 + 1000, 2200, 7 + 8 + 16)
+    assert course.busy == [1100, 1100]
+
+
+def test_a_stage_waits_for_the_later_of_two_messages():
+    """The output layer's modulated pass needs the layer below, and the error from the coordinator."""
+    for late, due in ((0, 4), (50, 2 + 50 + 1)):
+        world = Uneven([Cost(1, 1, 0)] * 2, {(COORDINATOR, 1, MODULATED): late}, signals={MODULATED: [0, 1]})
+        assert run(relaxed(), world, 1).updates[0].time == due
+
+
+def test_samples_wait_for_their_time_and_the_pipeline_for_labels():
+    world = Uneven([Cost(1, 1, 0)], {}, every=10.0, late=5.0)
+    course = run(relaxed(), world, 4)
+    assert course.admitted == [0, 10, 20, 30]
+    assert [update.time for update in course.updates] == [6, 16, 26, 36]
+    late = run(relaxed(), Uneven([Cost(1, 1, 0)], {}, every=10.0, late=25.0), 4)
+    assert [update.time for update in late.updates] == [26, 36, 46, 56]  # a label of each, in order
+    assert late.admitted == [0, 25, 35, 45]
+
+
+@pytest.mark.parametrize("schedule", [locked(), relaxed(), streaming(3)])
+@pytest.mark.parametrize(
+    "route", [Route(), Route((STANDARD, MODULATED), Flow.ALL), Route((STANDARD, BACKWARD), Flow.DOWN),
+              Route((STANDARD,), Flow.NONE)],
+    ids=["up", "all", "down", "none"],
+)  # fmt: skip
+def test_ends_when_the_world_has_no_more_samples(schedule, route):
+    course = run(schedule, Uneven([Cost()] * 4, {}, samples=5), 50, route)
+    whole = run(schedule, Uneven([Cost()] * 4, {}, samples=5), 5, route)
+    assert len(course.outputs) == len(course.updates) == 5
+    assert course == whole
+    assert course.busy == [5.0 * len(route.passes)] * 4
+
+
+@pytest.mark.parametrize("flow", [Flow.UP, Flow.DOWN, Flow.ALL])
+def test_computed_and_travelled_are_what_the_way_took(flow):
+    """Alone in the pipeline a sample never waits, so its time is what it computed and travelled."""
+    route = Route((STANDARD, BACKWARD if flow is Flow.DOWN else MODULATED), flow)
+    course = run(relaxed(), World([Cost(3, 5, 0)] * 3, hop=0.5), 1, route)
+    (output,), (update,) = course.outputs, course.updates
+    assert output.time == output.computed + output.travelled == 9 + 2
+    assert update.time == update.computed + update.travelled
+    assert update.computed == {Flow.UP: 24, Flow.DOWN: 24, Flow.ALL: 14}[flow]
+
+
+def test_a_world_may_slow_a_stage_down():
+    class Tired(World):
+        def finish(self, stage, begin, work):
+            return begin + work * (2 if stage == 1 and begin >= 10 else 1)
+
+    found = []
+    run(relaxed(), Tired([Cost(4, 4, 1)] * 2), 2, seen=lambda *event: found.append(event))
+    spans = {(stage, str(action)): (begin, end, free) for stage, action, begin, end, free in found}
+    assert spans[1, "S0"] == (4, 8, 8)
+    assert spans[0, "M0"] == (8, 12, 13)
+    assert spans[1, "M0"] == (12, 20, 22)
+
+
+def test_a_signal_that_nobody_sends_is_an_error_not_a_hang():
+    world = World([Cost()] * 2, signals={MODULATED: [1]})
+    with pytest.raises(RunError, match="wait for messages that nobody sends"):
+        run(relaxed(), world, 2)
+
+
+def test_the_order_of_each_stage_is_the_schedules():
+    found = []
+    run(streaming(3), World([Cost(1, 3, 1), Cost(2, 1, 0), Cost(1, 1, 1)], hop=0.7), 6,
+        seen=lambda stage, action, *_: found.append((stage, str(action))))  # fmt: skip
+    order = ["S0", "S1", "S2", "M0", "S3", "M1", "S4", "M2", "S5", "M3", "M4", "M5"]
+    for stage in range(3):
+        assert [name for where, name in found if where == stage] == order
+    assert len(found) == len(list(itertools.product(range(3), order)))
