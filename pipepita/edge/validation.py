@@ -25,7 +25,6 @@ from pipepita.schedule import locked
 from pipepita.source import Sample
 from pipepita.timeline.recorder import UPDATE
 
-
 _WARM_UP = 8
 
 

@@ -83,6 +83,11 @@ class _Counter(TorchDispatchMode):
         super().__init__()
         self.done = Work()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # nothing is compiled here; to make sure of it torch would import its compiler: seconds, and a folder in TMPDIR
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = func._overloadpacket.__name__.rstrip("_")

@@ -98,7 +98,7 @@ def test_train_on_a_chain_in_real_time_ends_with_the_same_bits(tmp_path, places)
     assert plain.returncode == chain.returncode == 0, plain.stderr + chain.stderr
     plain, chain = json.loads(plain.stdout), json.loads(chain.stdout)
     assert chain["weights_sha256"] == plain["weights_sha256"]
-    assert chain["step_ms"]["p50"] > 15  # three hops; the passes on top
+    assert chain["step_ms"]["p50"] > 10  # two hops: up, and back with the output
     assert chain["stages"] == 2
 
 
