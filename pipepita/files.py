@@ -26,3 +26,18 @@ def check_picture(path: Path | None, option: str) -> None:
     check_writable(path, option)
     if path is not None and path.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UserError(f"{option} {path}: a picture ends in .png, .pdf or .svg")
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file whole or, with a `UserError`, not at all."""
+    path = path.resolve() if path.is_file() else path
+    aside = path.with_name(f"{path.name}.partial")
+    try:
+        if path.exists() and not (path.is_file() and os.access(path.absolute().parent, os.W_OK)):
+            path.write_bytes(content)  # a pipe, or a folder in which nothing can be put aside
+            return
+        aside.write_bytes(content)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from None

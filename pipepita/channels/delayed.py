@@ -1,7 +1,7 @@
 """An emulated link: the receiver of a message waits until it would have arrived. The sender is never held up.
 
-    sender    send ............................ send
-    receiver        |<-- delay of the link -->| has it          in order, one message after the other
+sender    send ............................ send
+receiver        |<-- delay of the link -->| has it          in order, one message after the other
 """
 
 from __future__ import annotations

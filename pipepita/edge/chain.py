@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from pipepita.edge.profiles import Catalogue, DeviceProfile, LinkProfile
+from pipepita.edge.words import size
 from pipepita.edge.work import LayerWork, memory
 from pipepita.errors import UserError
 from pipepita.partition import cut
@@ -24,7 +25,6 @@ from pipepita.recurrence import COORDINATOR
 
 MOST_DEVICES = 10_000
 DEFAULT_LINK = "wifi"
-_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "bytes"))
 
 
 @dataclass(frozen=True)
@@ -117,9 +117,3 @@ def _balanced(chain: Chain, works: Sequence[LayerWork], window: int) -> list[ran
         return totals[device.name][part.stop] - totals[device.name][part.start]
 
     return cut(len(works), len(chain.devices), cost)
-
-
-def size(count: float) -> str:
-    """Bytes, in words."""
-    factor, unit = next(((factor, unit) for factor, unit in _UNITS if count >= factor), _UNITS[-1])
-    return f"{count / factor:.3g} {unit}"

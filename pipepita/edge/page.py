@@ -14,6 +14,8 @@ from pipepita.edge import picture
 from pipepita.edge.chain import DEFAULT_LINK
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import ALONE, Simulation
+from pipepita.edge.words import number
+from pipepita.files import write_whole
 from pipepita.streams import Prequential
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def write(
 
     prequentials: by a setup's name. rows: one a setup, formatted, of the same columns, the first its name.
     """
-    picture.put(path, page(simulation, prequentials, rows).encode())
+    write_whole(path, page(simulation, prequentials, rows).encode())
 
 
 def page(simulation: Simulation, prequentials: Mapping[str, Prequential], rows: Sequence[Mapping[str, str]]) -> str:
@@ -123,7 +125,7 @@ def summary(simulation: Simulation) -> str:
     if not math.isfinite(ours):
         return "How many samples a second streaming learns from at most is not known."
     others = [_against(ours, name, capacities[name]) for name in ("locked", ALONE) if name in capacities]
-    text = f"Streaming learns from at most {picture.number(ours)} samples a second: {', and '.join(others)}."
+    text = f"Streaming learns from at most {number(ours)} samples a second: {', and '.join(others)}."
     return text if simulation.alone is None else f"{text} There is no comparison with one device: {simulation.alone}."
 
 
@@ -134,7 +136,7 @@ def _against(ours: float, name: str, theirs: float) -> str:
     if abs(ratio - 1) < 0.005:
         return f"as many as {name}"
     much = f"{ratio:.3g} times as many as" if ratio >= 2 else f"{100 * abs(ratio - 1):.0f} % {_more(ratio)} than"
-    return f"{much} {name} ({picture.number(theirs)})"
+    return f"{much} {name} ({number(theirs)})"
 
 
 def _more(ratio: float) -> str:
@@ -157,7 +159,7 @@ def _settings(scenario: Scenario) -> list[tuple[str, str]]:
 def _said(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return picture.number(value) if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _of_rates(simulation: Simulation) -> str:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipepita.edge.chain import size
 from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import Latency
 from pipepita.edge.validation import Real
+from pipepita.edge.words import number, size
 from pipepita.streams import Prequential
 
 Scores = Mapping[str, Prequential]
@@ -105,14 +105,14 @@ def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
             {
                 "setup": setup.name,
                 "window": str(setup.schedule.window),
-                "capacity /s": f"{outcome.capacity:.4g}",
+                "capacity /s": number(outcome.capacity),
                 "x locked": f"{outcome.capacity / first:.2f}",
-                "learnt /s": f"{timing.throughput:.4g}",
+                "learnt /s": number(timing.throughput),
                 "dropped %": f"{100 * timing.dropped_share:.1f}",
-                "prediction p50 ms": f"{timing.prediction.p50:.4g}",
-                "prediction p95 ms": f"{timing.prediction.p95:.4g}",
-                "update p95 ms": f"{timing.update.p95:.4g}",
-                "mJ a sample": f"{1000 * timing.joules:.4g}",
+                "prediction p50 ms": number(timing.prediction.p50),
+                "prediction p95 ms": number(timing.prediction.p95),
+                "update p95 ms": number(timing.update.p95),
+                "mJ a sample": number(1000 * timing.joules),
                 "busiest %": f"{100 * max(timing.busy):.0f}",
                 "most memory": size(max(setup.memory)),
                 "accuracy %": f"{score.accuracy:.2f}",
@@ -127,7 +127,7 @@ def latency_rows(simulation: Simulation) -> list[dict[str, str]]:
     return [
         {"setup": outcome.setup.name}
         | {
-            f"{kind}: {name}": f"{getattr(latency, name):.4g}"
+            f"{kind}: {name}": number(getattr(latency, name))
             for kind, latency in (("prediction", outcome.timing.prediction), ("update", outcome.timing.update))
             for name in _LATENCY
             if name != "label" or (kind == "update" and simulation.scenario.label_delay)

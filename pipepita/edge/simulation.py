@@ -26,7 +26,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.timing import Timing, timing
 from pipepita.edge.trouble import Trouble, parse
 from pipepita.edge.work import LayerWork, counted, memory
-from pipepita.edge.world import ChainWorld, Fates, Load, load
+from pipepita.edge.world import ChainWorld, Load, load
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.recurrence import Cost, Course, Route, Seen, run
@@ -35,8 +35,13 @@ from pipepita.stage import StageSpec
 from pipepita.streams import Stream, open_stream
 
 ALONE = "one device"
+_SHOWN_SAMPLES = 6  # before and after the middle, for a picture
 _CURVE_POINTS = 12
 _CURVE_SAMPLES = 600
+
+
+# stage, pass, and seconds: begin, end, and with its update
+PassEvent = tuple[int, Action, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class Outcome:
     capacity: float
     learnt: Learnt
     curve: list[Point] = field(default_factory=list)
-    events: list[tuple[int, Action, float, float, float]] = field(default_factory=list)
+    events: list[PassEvent] = field(default_factory=list)
 
 
 @dataclass
@@ -205,17 +210,17 @@ def simulate(
         capacity = timed(
             setup, *course(setup, scenario, net.route, rate=None, samples=settled, troubled=False), settled
         ).throughput
-        watch = _Watch(scenario.samples, len(setup.parts))
-        found, world = course(setup, scenario, net.route, rate=scenario.rate, samples=scenario.samples, seen=watch.see)
+        found, world = course(setup, scenario, net.route, rate=scenario.rate, samples=scenario.samples)
         step(f"{setup.name}: learning")
         chosen = [taken.number for taken in world.taken]
         # the same samples in the same order are the same learning: relaxed is locked, to the bit
-        stages = split(net.layers, setup.parts, watch.forgotten(world.fates))
+        stages = split(net.layers, setup.parts, _forgotten(setup, scenario, net.route))
         key = (setup.schedule.window, tuple(chosen), tuple(stage.forgets for stage in stages if stage.forgets))
         if key not in learnt:
             learnt[key] = learn(stages, setup.schedule, net.model, stream, chosen, scenario.batch_size)
+        events = _excerpt(setup, scenario, net.route, len(chosen))
         outcomes.append(
-            Outcome(setup, timed(setup, found, world, scenario.samples), capacity, learnt[key], events=watch.events)
+            Outcome(setup, timed(setup, found, world, scenario.samples), capacity, learnt[key], events=events)
         )
     for outcome in outcomes:
         step(f"{outcome.setup.name}: arrival rates")
@@ -250,28 +255,31 @@ def split(layers: StageSpec, parts: Sequence[range], forgets: Sequence[frozenset
     ]
 
 
-class _Watch:
-    """Keeps the passes of a few samples in the middle of a run, for a picture, and when each device did what."""
+def _forgotten(setup: Setup, scenario: Scenario, route: Route) -> list[frozenset[Action]]:
+    """Of each device the passes before which it had lost what it knew, from running it all again."""
+    if not any(trouble.kind == "die!" for trouble in setup.troubles):
+        return [frozenset() for _ in setup.parts]
+    begun: list[list[tuple[float, Action]]] = [[(0.0, Action("", -1))] for _ in setup.parts]
 
-    def __init__(self, samples: int, devices: int, shown: int = 6) -> None:
-        self._first = max(0, samples // 2 - shown)
-        self._last = self._first + 2 * shown
-        self._begun: list[list[tuple[float, Action]]] = [[] for _ in range(devices)]
-        self.events: list[tuple[int, Action, float, float, float]] = []
+    def see(stage: int, action: Action, begin: float, end: float, free: float) -> None:
+        begun[stage].append((begin, action))
 
-    def see(self, stage: int, action: Action, begin: float, end: float, free: float) -> None:
-        """One pass."""
-        self._begun[stage].append((begin, action))
-        if self._first <= action.step < self._last:
-            self.events.append((stage, action, begin, end, free))
+    _, world = course(setup, scenario, route, rate=scenario.rate, samples=scenario.samples, seen=see)
+    return [
+        frozenset(action for (before, _), (begin, action) in pairwise(passes) if fate.forgets(before, begin))
+        for passes, fate in zip(begun, world.fates.devices, strict=True)
+    ]
 
-    def forgotten(self, fates: Fates) -> list[frozenset[Action]]:
-        """Of each device the passes before which it had lost what it knew."""
-        return [
-            frozenset(
-                action
-                for (before, _), (begin, action) in pairwise([(0.0, Action("", -1)), *begun])
-                if fate.forgets(before, begin)
-            )
-            for begun, fate in zip(self._begun, fates.devices, strict=True)
-        ]
+
+def _excerpt(setup: Setup, scenario: Scenario, route: Route, served: int) -> list[PassEvent]:
+    """The passes of a few samples in the middle of a run, which is run again for them."""
+    around = _SHOWN_SAMPLES + setup.schedule.in_flight(len(setup.parts), route.passes)
+    steps = range(served // 2 - around, served // 2 + around)
+    events: list[PassEvent] = []
+
+    def see(stage: int, action: Action, begin: float, end: float, free: float) -> None:
+        if action.step in steps:
+            events.append((stage, action, begin, end, free))
+
+    course(setup, scenario, route, rate=scenario.rate, samples=scenario.samples, seen=see)
+    return events

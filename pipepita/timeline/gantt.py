@@ -12,8 +12,8 @@ from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import PASS, SEND, UPDATE
 
 _SAMPLES = 4
-_COLOURS = ("tab:blue", "tab:orange", "tab:purple")
-_UPDATE_COLOUR, _SEND_COLOUR = "tab:green", "0.6"
+COLOURS = ("tab:blue", "tab:orange", "tab:purple")
+UPDATE_COLOUR, _SEND_COLOUR = "tab:green", "0.6"
 
 
 def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPLES) -> None:
@@ -34,8 +34,8 @@ def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPL
         axes.set_xlim(0, max(widths))
     panels[-1].set_xlabel("milliseconds")
     passes = next(iter(timelines.values())).passes
-    legend = [Patch(color=colour, label=f"{name} pass") for name, colour in zip(passes, _COLOURS, strict=False)]
-    legend += [Patch(color=_UPDATE_COLOUR, label="update"), Patch(color=_SEND_COLOUR, label="send")]
+    legend = [Patch(color=colour, label=f"{name} pass") for name, colour in zip(passes, COLOURS, strict=False)]
+    legend += [Patch(color=UPDATE_COLOUR, label="update"), Patch(color=_SEND_COLOUR, label="send")]
     figure.legend(handles=legend, loc="outside upper right", ncols=len(legend), fontsize=8, frameon=False)
     figure.savefig(path, dpi=150)
 
@@ -46,8 +46,8 @@ def _panel(axes: Any, title: str, timeline: Timeline, samples: int) -> float:
     for row, spans in enumerate(timeline.stages):
         inside = spans.rows[(spans.rows["end"] > begin) & (spans.rows["begin"] < end)]
         for phase, step, name, left, right in _blocks(inside):
-            colour = {UPDATE: _UPDATE_COLOUR, SEND: _SEND_COLOUR}.get(phase)
-            colour = colour or _COLOURS[timeline.passes.index(spans.names[name]) % len(_COLOURS)]
+            colour = {UPDATE: UPDATE_COLOUR, SEND: _SEND_COLOUR}.get(phase)
+            colour = colour or COLOURS[timeline.passes.index(spans.names[name]) % len(COLOURS)]
             # the coordinator's count of samples is long: its last digits tell them apart
             x, width = (left - begin) / 1e6, (right - left) / 1e6
             axes.barh(row, width, left=x, height=0.8, color=colour, alpha=0.55 + 0.45 * (step % 2))

@@ -8,11 +8,13 @@ from dataclasses import replace
 import pytest
 from matplotlib.image import imread
 
-from pipepita.edge import picture, report
+from pipepita.edge import gantt, picture, report
 from pipepita.edge.profiles import catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import ALONE, Outcome, Simulation, simulate
+from pipepita.edge.words import number
 from pipepita.errors import UserError
+from pipepita.files import write_whole
 from pipepita.job import checked
 from pipepita.schedule import Action
 
@@ -64,7 +66,7 @@ def test_rates_have_a_line_a_setup_its_capacity_and_the_simulated_rate(dropping)
         assert dropping.scenario.rate in upright
     named = texts(figure)
     assert [text.split(" (")[0] for text in named[:4]] == NAMES
-    assert picture.number(dropping.outcomes[2].capacity) in named[2]
+    assert number(dropping.outcomes[2].capacity) in named[2]
     assert named[4:] == ["beyond capacity: samples are dropped", "simulated: 20000/s"]
 
 
@@ -202,24 +204,24 @@ def excerpt(window: int, samples: range, served: int) -> Outcome:
 
 def test_what_was_not_recorded_is_not_shown_as_idle():
     passes = ("standard", "modulated")
-    part = picture._Excerpt.of(excerpt(3, range(100, 112), 500), passes)
+    part = gantt._Excerpt.of(excerpt(3, range(100, 112), 500), passes)
     assert (part.since, part.until) == (307.0, 334.0)  # from the first modulated pass to the last standard one
     assert part.whole == {103, 104, 105, 106, 107}
     assert part.gaps(309, 12) == []
     assert part.gaps(306, 30) == [(0.0, 1.0), (28.0, 30)]
-    ended = picture._Excerpt.of(excerpt(3, range(100, 112), 112), passes)
+    ended = gantt._Excerpt.of(excerpt(3, range(100, 112), 112), passes)
     assert ended.gaps(309, 100) == []
-    begun = picture._Excerpt.of(excerpt(3, range(12), 500), passes)
+    begun = gantt._Excerpt.of(excerpt(3, range(12), 500), passes)
     assert begun.gaps(0, 10) == []
-    assert picture._Excerpt.of(excerpt(20, range(100, 112), 500), passes).whole == set()
-    assert picture._Excerpt.of(excerpt(3, range(0), 500), passes) is None
+    assert gantt._Excerpt.of(excerpt(20, range(100, 112), 500), passes).whole == set()
+    assert gantt._Excerpt.of(excerpt(3, range(0), 500), passes) is None
 
 
 def test_excerpts_begin_with_the_same_sample():
     passes = ("standard", "modulated")
     outcomes = [replaced_capacity(excerpt(window, range(100, 112), 500)) for window in (1, 3)]
-    parts = [picture._Excerpt.of(outcome, passes) for outcome in outcomes]
-    origins, width = picture._time(outcomes, parts)
+    parts = [gantt._Excerpt.of(outcome, passes) for outcome in outcomes]
+    origins, width = gantt._time(outcomes, parts)
     assert [origins[id(part)] for part in parts] == [309.0, 309.0]
     assert width == 12.0
 
@@ -231,8 +233,8 @@ def replaced_capacity(outcome, capacity: float = 1 / 3):
 
 def test_where_little_arrives_work_is_still_seen():
     outcome = replaced_capacity(excerpt(1, range(100, 112), 500), capacity=100.0)
-    part = picture._Excerpt.of(outcome, ("standard", "modulated"))
-    assert picture._time([outcome], [part])[1] == pytest.approx(0.04)
+    part = gantt._Excerpt.of(outcome, ("standard", "modulated"))
+    assert gantt._time([outcome], [part])[1] == pytest.approx(0.04)
 
 
 @pytest.mark.parametrize("values", [{"devices": "rpi4"}, {"rule": "drtp"}, {"rule": "bp", "rate": 5.0}])
@@ -277,10 +279,10 @@ def test_draw_puts_all_on_one_picture(dropping, tmp_path):
 
 def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "a"
-    picture.put(path, b"before")
+    write_whole(path, b"before")
     link = tmp_path / "link"
     link.symlink_to(path)
-    picture.put(link, b"through")
+    write_whole(link, b"through")
     assert path.read_bytes() == b"through"
     assert link.is_symlink()
 
@@ -291,8 +293,8 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(path), "write_bytes", full)
     with pytest.raises(UserError, match="cannot be written: No space left on device"):
-        picture.put(path, b"after")
+        write_whole(path, b"after")
     assert path.read_bytes() == b"through"
     assert sorted(found.name for found in tmp_path.iterdir()) == ["a", "link"]
     with pytest.raises(UserError, match="cannot be written"):
-        picture.put(tmp_path / "no" / "a", b"")
+        write_whole(tmp_path / "no" / "a", b"")

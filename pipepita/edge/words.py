@@ -1,0 +1,22 @@
+"""Figures and names for people."""
+
+from __future__ import annotations
+
+_BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "bytes"))
+
+
+def short(text: str, most: int = 40) -> str:
+    """`text` in one line of at most `most` printable characters."""
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def number(value: float) -> str:
+    """Four digits, or all of those before the point."""
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+
+
+def size(count: float) -> str:
+    """Bytes, in words."""
+    factor, unit = next(((factor, unit) for factor, unit in _BYTES if count >= factor), _BYTES[-1])
+    return f"{count / factor:.3g} {unit}"
