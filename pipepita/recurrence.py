@@ -58,6 +58,7 @@ class Route:
 class World:
     """How long everything takes: here the same for ever. Those who know more override it.
 
+    eventful: whether `finish` is to be asked at all, since it is asked for every pass and every update.
     costs: of each layer. parts: the layers of each stage. hop: what a message takes between two stages, or between a
     stage and the coordinator. signals: by pass, the stages that hear from the coordinator (the target, or the error);
     by default those where the second pass begins.
@@ -72,6 +73,8 @@ class World:
     ) -> None:
         self.costs, self.hop, self.signals = costs, hop, signals
         self.parts = parts or [range(layer, layer + 1) for layer in range(len(costs))]
+
+    eventful = True
 
     def finish(self, stage: int, begin: float, work: float) -> float:
         """When `stage`, beginning at `begin`, has done `work`."""
@@ -261,7 +264,8 @@ class _Run:
     def stage(self, index: int) -> _Loop:
         groups = self.schedule.groups(self.world.parts[index], len(self.world.costs), self.route.flow)
         works = self._works(index, [range(group.start, group.stop) for group in groups])
-        course, seen, send, finish = self.course, self.seen, self.send, self.world.finish
+        course, seen, send = self.course, self.seen, self.send
+        finish = self.world.finish if self.world.eventful else None
         name, other = self.route.passes[0], self.route.passes[-1]
         waits = self.schedule.waits
         report = self.world.carry(index, COORDINATOR, UPDATED) if waits else None
@@ -278,12 +282,12 @@ class _Run:
                     yield signal
                 message = max(message, signal.messages.popleft())
             begin = max(free, message[0])
-            end = finish(index, begin, seconds)
+            end = begin + seconds if finish is None else finish(index, begin, seconds)
             computed, travelled = message[1] + end - begin, message[2]
             if outlet is not None:
                 there = end if carry is None else carry(end)
                 send(outlet, Arrival(there, computed, travelled + there - end))
-            free = finish(index, end, update) if update else end
+            free = end + update if finish is None or not update else finish(index, end, update)
             if seen is not None:
                 seen(index, Action(other if second else name, step), begin, end, free)
             busy += free - begin

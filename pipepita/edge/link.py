@@ -19,18 +19,14 @@ PACKET_BYTES = 1448  # the payload of a TCP segment in an Ethernet frame
 Window = Callable[[float], float | None]
 
 
-def _never(time: float) -> float | None:
-    return None
-
-
 class Traffic:
     """The messages of one direction of one link, in the order in which they are sent.
 
     profile: None is no link at all: sender and receiver are the same device. seed, name: what jitter and loss are drawn
-    from. outage: from a time to when the link works again, or None where it works (see `trouble`).
+    from. outage: from a time to when the link works again, or None where it works (see `trouble`); by default it does.
     """
 
-    def __init__(self, profile: LinkProfile | None, seed: int, name: str, outage: Window = _never) -> None:
+    def __init__(self, profile: LinkProfile | None, seed: int, name: str, outage: Window | None = None) -> None:
         self.profile, self._outage = profile, outage
         self._draw = random.Random(f"{seed} link {name}")
         self._free = self._last = 0.0
@@ -41,8 +37,9 @@ class Traffic:
         if link is None:
             return sent
         begin = max(self._free, sent)
-        while (working := self._outage(begin)) is not None:
-            begin = working
+        if self._outage is not None:
+            while (working := self._outage(begin)) is not None:
+                begin = working
         self._free = begin + 8 * size / link.rate
         late = self._repeats(size) if link.loss else 0.0
         jitter = link.jitter * (2 * self._draw.random() - 1) if link.jitter else 0.0

@@ -98,6 +98,11 @@ class Fate(Undisturbed):
         self._known: list[Spell] = []
 
     @property
+    def eventful(self) -> bool:
+        """Whether anything befalls it at all."""
+        return bool(self._mine)
+
+    @property
     def forgetful(self) -> bool:
         """Whether a death here takes what was learnt."""
         return any(trouble.kind == "die!" for trouble, _ in self._mine)

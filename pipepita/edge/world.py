@@ -86,7 +86,7 @@ class Traffics:
                 self._chain.link(source, target),
                 self._seed,
                 f"{source} {target}",
-                self._fates.of_link(source, target).outage,
+                fate.outage if (fate := self._fates.of_link(source, target)).eventful else None,
             )
         return self._made[source, target]
 
@@ -113,6 +113,7 @@ class ChainWorld(World):
         super().__init__(costs, parts, signals=load.signals)
         self.queue, self._load, self._label_delay = queue, load, label_delay
         self.fates = Fates(troubles, len(parts), seed)
+        self.eventful = any(fate.eventful for fate in self.fates.devices)
         self._traffics = Traffics(chain, self.fates, seed)
         self.taken: list[Taken] = []
         self.late: list[float] = []
@@ -121,8 +122,8 @@ class ChainWorld(World):
         return self.fates.devices[stage].finish(begin, work)
 
     def carry(self, source: int, target: int, name: str) -> Carry:
-        traffic, size = self._traffics.between(source, target), self._load.sizes.get((source, target, name), 0)
-        return lambda sent: traffic.arrives(sent, size)
+        arrives, size = self._traffics.between(source, target).arrives, self._load.sizes.get((source, target, name), 0)
+        return lambda sent: arrives(sent, size)
 
     def take(self, now: float) -> float | None:
         taken = self.queue.take(now)

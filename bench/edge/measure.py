@@ -1,0 +1,100 @@
+"""`python -m bench.edge`: the simulator against real time, and what simulating costs as chains grow.
+
+Chains of three devices or four under each schedule: the same scenario in virtual time and on Ray actors that wait.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.common import note
+from pipepita.edge.arrivals import Queue, times
+from pipepita.edge.chain import Chain
+from pipepita.edge.profiles import LinkProfile, catalogue
+from pipepita.edge.scenario import Scenario
+from pipepita.edge.simulation import simulate
+from pipepita.edge.validation import validate
+from pipepita.edge.world import ChainWorld, Load
+from pipepita.job import checked
+from pipepita.recurrence import Cost, run
+from pipepita.schedule import MODULATED, Schedule, locked, relaxed
+
+# slow enough for the passes of a few actors on two cores to be waited for, and not computed
+_PROFILES = """
+[devices.slow]
+flops = "3M"
+bandwidth = "100M"
+ram = "1M"
+idle_watts = "0.05"
+active_watts = "0.5"
+
+[devices.slower]
+flops = "1M"
+bandwidth = "100M"
+ram = "1M"
+idle_watts = "0.05"
+active_watts = "0.5"
+"""
+CHAINS = {
+    "equal devices": {"devices": "slow*4", "link": "fast-ethernet"},
+    "one slow device": {"devices": "slow*2,slower,slow", "link": "fast-ethernet"},
+    "slow link": {"devices": "slow*4", "link": "fast-ethernet,slow-4g,fast-ethernet"},
+}
+_COMMON = {"network": "fc:64x3", "normalize": True, "modulate": "all", "batch_size": 2, "assign": "1,1,1,1"}
+
+
+def in_real_time(quick: bool) -> list[dict[str, Any]]:
+    """A row a chain and schedule: real time over simulation, percent."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        profiles = Path(folder) / "slow.toml"
+        profiles.write_text(_PROFILES)
+        for name, chain in CHAINS.items():
+            options = _COMMON | chain | {"profiles": profiles, "samples": 60 if quick else 400}
+            simulation = simulate(checked(Scenario, options))
+            for real in validate(simulation, lambda done, total, what: note(f"{name}: {what}")):  # noqa: B023
+                found = {f"{key}, %": f"{100 * value:+.1f}" for key, value in real.differences().items()}
+                rows.append(
+                    {
+                        "chain": name,
+                        "schedule": real.outcome.setup.name,
+                        "simulated, samples/s": real.outcome.timing.throughput,
+                        **found,
+                        "weights": "equal" if real.same_weights else "DIFFER",
+                    }
+                )
+    return rows
+
+
+def growing(quick: bool) -> list[dict[str, Any]]:
+    """A row a size and schedule: seconds to simulate the time of a chain with a layer a device."""
+    rows = []
+    for devices in (10, 100, 1000):
+        for schedule in (locked(), relaxed(), Schedule("streaming", min(128, (devices + 2) // 2))):
+            taken = min(_seconds(devices, schedule) for _ in range(1 if quick else 3))
+            rows.append({"devices": devices, "samples": 1000, "schedule": schedule.name, "seconds": taken})
+            note(f"{devices} devices, {schedule.name}: {taken:.2f} s")
+    return rows
+
+
+def _seconds(devices: int, schedule: Schedule) -> float:
+    device, wifi = catalogue().device("rpi4"), catalogue().link("wifi")
+    chain = Chain((device,) * devices, (wifi,) * (devices - 1), _without_jitter(wifi))
+    parts = [range(layer, layer + 1) for layer in range(devices)]
+    began = time.perf_counter()
+    queue = Queue(times(50, "poisson", 0), 1000, 16, "drop-newest")
+    load = Load({}, {MODULATED: [0, devices - 1]})
+    run(schedule, ChainWorld(chain, parts, [Cost(0.001, 0.001, 0.001)] * devices, load, queue), 1000)
+    return time.perf_counter() - began
+
+
+def _without_jitter(link: LinkProfile) -> LinkProfile:
+    return LinkProfile(link.name, link.title, link.delay, 0.0, link.rate, link.loss)
+
+
+def measure(quick: bool) -> list[dict[str, Any]]:
+    """Both tables."""
+    return in_real_time(quick) + growing(quick)
