@@ -1,1 +1,1 @@
-"""What it costs to record a timeline."""
+"""The simulator against real time, and what it costs."""

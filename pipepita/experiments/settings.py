@@ -16,8 +16,8 @@ _DECAY = {"mnist": "0.1@60", "cifar10": "0.1@60,90", "cifar100": "0.1@60,90"}
 
 _RATES: dict[tuple[str, str], dict[str, float]] = {
     (FC, "mnist"): {"bp": 0.1, "fa": 0.03, "dfa": 0.03, "drtp": 0.01, "pepita": 0.1},
-    (FC, "cifar10"): {"bp": 0.01, "fa": 0.003, "dfa": 0.003, "drtp": 0.003, "pepita": 0.01},
-    (FC, "cifar100"): {"bp": 0.01, "fa": 0.003, "dfa": 0.003, "drtp": 0.003, "pepita": 0.01},
+    (FC, "cifar10"): {"bp": 0.01, "fa": 0.001, "dfa": 0.001, "drtp": 0.003, "pepita": 0.01},
+    (FC, "cifar100"): {"bp": 0.01, "fa": 0.001, "dfa": 0.001, "drtp": 0.003, "pepita": 0.01},
     (CONV, "mnist"): {"bp": 0.03, "fa": 0.03, "dfa": 0.03, "drtp": 0.003, "pepita": 0.03},
     (CONV, "cifar10"): {"bp": 0.01, "fa": 0.01, "dfa": 0.01, "drtp": 0.001, "pepita": 0.01},
     (CONV, "cifar100"): {"bp": 0.01, "fa": 0.01, "dfa": 0.01, "drtp": 0.001, "pepita": 0.01},
