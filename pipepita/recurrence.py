@@ -112,13 +112,17 @@ class Course:
     busy: list[float] = field(default_factory=list)
 
 
+# an `Arrival` as a plain tuple: there are millions
+_Message = tuple[float, float, float]
+
+
 class _Port:
     """Where messages arrive, in order."""
 
     __slots__ = ("messages", "waiter")
 
     def __init__(self) -> None:
-        self.messages: deque[Arrival] = deque()
+        self.messages: deque[_Message] = deque()
         self.waiter: _Loop | None = None
 
 
@@ -190,13 +194,13 @@ class _Run:
             raise RunError(f"{going} of the pipeline's loops wait for messages that nobody sends")
         return self.course
 
-    def send(self, port: _Port, message: Arrival) -> None:
+    def send(self, port: _Port, message: _Message) -> None:
         port.messages.append(message)
         if port.waiter is not None:
             self._ready.append(port.waiter)
             port.waiter = None
 
-    def receive(self, port: _Port) -> Generator[_Port, None, Arrival]:
+    def receive(self, port: _Port) -> Generator[_Port, None, _Message]:
         while not port.messages:
             yield port
         return port.messages.popleft()
@@ -228,18 +232,18 @@ class _Run:
             if step >= self.end:
                 continue
             if second:
-                output = yield from self.receive(self.outputs)
+                output = Arrival(*(yield from self.receive(self.outputs)))
                 course.outputs.append(output)
                 now = max(now, output.time)
                 if answers:
                     now = world.answer(step, now)
                     for port, carry in told[answers[0]]:
                         there = carry(now)
-                        self.send(port, Arrival(there, output.computed, output.travelled + there - now))
+                        self.send(port, (there, output.computed, output.travelled + there - now))
                 continue
             if self.schedule.waits and step:
                 for port in self.done:
-                    now = max(now, (yield from self.receive(port)).time)
+                    now = max(now, (yield from self.receive(port))[0])
             due = world.take(now)
             if due is None:
                 self._finish(step)
@@ -248,10 +252,10 @@ class _Run:
             course.admitted.append(now)
             course.updates.append(Arrival(0.0, 0.0, 0.0))
             there = enter(now)
-            self.send(self.below[0], Arrival(there, 0.0, there - now))
+            self.send(self.below[0], (there, 0.0, there - now))
             for port, carry in told[admit]:
                 there = carry(now)
-                self.send(port, Arrival(there, 0.0, there - now))
+                self.send(port, (there, 0.0, there - now))
 
     def _finish(self, step: int) -> None:
         """Sample `step` will not come: whoever waits for it need not."""
@@ -286,7 +290,7 @@ class _Run:
             computed, travelled = message[1] + end - begin, message[2]
             if outlet is not None:
                 there = end if carry is None else carry(end)
-                send(outlet, Arrival(there, computed, travelled + there - end))
+                send(outlet, (there, computed, travelled + there - end))
             free = end + update if finish is None or not update else finish(index, end, update)
             if seen is not None:
                 seen(index, Action(other if second else name, step), begin, end, free)
@@ -295,7 +299,7 @@ class _Run:
                 if free > course.updates[step][0]:
                     course.updates[step] = Arrival(free, computed + free - end, travelled)
                 if report is not None:
-                    send(self.done[index], Arrival(report(free), 0.0, 0.0))
+                    send(self.done[index], (report(free), 0.0, 0.0))
         course.busy[index] = busy
 
     def _works(self, index: int, groups: Sequence[range]) -> list[list[_Work]]:

@@ -11,7 +11,7 @@ import typer
 
 from pipepita.cli.options import JSON_HELP, with_job_options
 from pipepita.edge.scenario import JOB_FIELDS, Scenario
-from pipepita.errors import RunError
+from pipepita.errors import RunError, UserError
 from pipepita.files import check_picture, check_writable
 from pipepita.job import Job, read_job
 
@@ -41,6 +41,8 @@ def simulate(
     settings: Scenario = read_job(
         scenario, {k: v for k, v in given.items() if v is not None}, assignments or [], Scenario
     )
+    if validate and settings.timing_only:
+        raise UserError("--validate and --timing-only: real time learns; give one of them")
     check_picture(plot, "--plot")
     check_writable(page, "--page")
     from pipepita.display import progress
@@ -57,7 +59,7 @@ def simulate(
                 raise KeyboardInterrupt
             show_progress(done, total, what)
 
-        found = run(settings, advance)
+        found = run(settings, advance, pictures=plot is not None or page is not None)
         real: list[Real] = in_real_time(found, advance) if validate else []
     scored = report.scores(found)
     if plot is not None:

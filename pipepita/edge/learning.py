@@ -37,6 +37,10 @@ class Learnt:
     weights_sha256: str
 
 
+# what a simulation of time alone has learnt
+NOTHING = Learnt([], [], [], "")
+
+
 class Reader:
     """The samples of a stream, by number, in rising order: each `batch_size` items in a row.
 

@@ -50,7 +50,7 @@ class Traffic:
         """How much later the last packet is through, because packets were lost."""
         link = self.profile
         assert link is not None
-        late, left = 0.0, -(-size // PACKET_BYTES)
-        while left := sum(self._draw.random() < link.loss for _ in range(left)):
+        late, left, draw, loss = 0.0, -(-size // PACKET_BYTES), self._draw.random, link.loss
+        while left := (draw() < loss) if left == 1 else sum(draw() < loss for _ in range(left)):
             late += 2 * link.delay + 8 * left * min(size, PACKET_BYTES) / link.rate
         return late

@@ -70,8 +70,17 @@ def _setup(simulation: Simulation, outcome: Outcome, scored: Scores) -> dict[str
         ],
         "prequential_accuracy": _number(score.accuracy),
         "sliding_accuracy": _number(score.windowed),
+        "rates": [
+            {
+                "rate": _number(point.rate),
+                "prediction_ms": _latency(point.timing.prediction),
+                "update_ms": _latency(point.timing.update),
+                "dropped_share": _number(point.timing.dropped_share),
+            }
+            for point in outcome.curve
+        ],
         "drifts_detected": [indices[place] for place in score.detected],
-        "weights_sha256": outcome.learnt.weights_sha256,
+        "weights_sha256": outcome.learnt.weights_sha256 or None,
     }
 
 
@@ -115,11 +124,15 @@ def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
                 "mJ a sample": number(1000 * timing.joules),
                 "busiest %": f"{100 * max(timing.busy):.0f}",
                 "most memory": size(max(setup.memory)),
-                "accuracy %": f"{score.accuracy:.2f}",
-                f"last {simulation.scenario.sliding} %": f"{score.windowed:.2f}",
+                "accuracy %": _percent(score.accuracy),
+                f"last {simulation.scenario.sliding} %": _percent(score.windowed),
             }
         )
     return found
+
+
+def _percent(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "-"
 
 
 def latency_rows(simulation: Simulation) -> list[dict[str, str]]:

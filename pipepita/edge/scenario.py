@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from pipepita.edge.arrivals import POLICIES, PROCESSES
-from pipepita.errors import unknown
+from pipepita.errors import UserError, unknown
 from pipepita.job import Job
 from pipepita.streams.prequential import DETECTORS
 
@@ -31,6 +31,7 @@ class Scenario(Job):
     queue: int = Field(16, ge=1, le=10_000_000, description="samples that can wait to enter")
     policy: str = Field("block", description=f"when it is full: {', '.join(POLICIES)}")
     label_delay: float = Field(0.0, ge=0, le=1e6, description="seconds from a sample's arrival to its label")
+    timing_only: bool = Field(False, description="no learning: only when what happens, for chains of any length")
     calibrate: bool = Field(False, description="costs of passes measured on this machine, and scaled to each device")
     detector: str | None = Field(None, description="a drift detector of river's, like adwin")
     sliding: int = Field(500, ge=1, description="items of the sliding window of the prequential accuracy")
@@ -46,6 +47,9 @@ class Scenario(Job):
             raise unknown("arrivals", self.arrivals, PROCESSES)
         if self.policy not in POLICIES:
             raise unknown("queue policy", self.policy, POLICIES)
+        for name in ("drift", "detector"):
+            if self.timing_only and getattr(self, name) is not None:
+                raise UserError(f"{name} {getattr(self, name)!r}: with --timing-only nothing is learnt")
         if self.detector is not None and self.detector not in DETECTORS:
             raise unknown("drift detector", self.detector, DETECTORS)
         return self

@@ -20,7 +20,7 @@ from pipepita import schedule as schedules
 from pipepita.edge.arrivals import Queue, times
 from pipepita.edge.calibration import CostOf, counted_cost, measured_cost
 from pipepita.edge.chain import DEFAULT_LINK, Chain, assign, parse_chain
-from pipepita.edge.learning import Learnt, learn
+from pipepita.edge.learning import NOTHING, Learnt, learn
 from pipepita.edge.profiles import Catalogue, catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.timing import Timing, timing
@@ -181,12 +181,15 @@ def timed(setup: Setup, found: Course, world: ChainWorld, samples: int) -> Timin
 
 
 def simulate(
-    scenario: Scenario, progress: Callable[[int, int, str], None] = lambda done, total, what: None
+    scenario: Scenario,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    pictures: bool = True,
 ) -> Simulation:
     """Simulates `scenario`; deterministic by its seed.
 
-    progress: told (steps done, steps in all, what is next). Raises `UserError` for what cannot be simulated, and
-    `Diverged` when the learning does.
+    progress: told (steps done, steps in all, what is next). pictures: whether to find what they show and the figures do
+    not: the curves over arrival rates, and the passes of some samples. Raises `UserError` for what cannot be simulated,
+    and `Diverged` when the learning does.
     """
     stream = open_stream(
         scenario.stream, drift=scenario.drift, seed=scenario.seed, length=scenario.samples * scenario.batch_size,
@@ -195,7 +198,7 @@ def simulate(
     net = network(scenario, stream)
     cost = measured_cost(net.layers, scenario.batch_size) if scenario.calibrate else counted_cost
     ways, alone = setups(scenario, net, catalogue(scenario.profiles), cost)
-    steps, done = 3 * len(ways), 0
+    steps, done = (3 if pictures else 2) * len(ways), 0
     learnt: dict[tuple[object, ...], Learnt] = {}
     outcomes = []
 
@@ -206,27 +209,35 @@ def simulate(
 
     for setup in ways:
         step(f"{setup.name}: time")
-        settled = min(scenario.samples, max(64, 8 * (setup.schedule.window + len(setup.parts))))
-        capacity = timed(
-            setup, *course(setup, scenario, net.route, rate=None, samples=settled, troubled=False), settled
-        ).throughput
         found, world = course(setup, scenario, net.route, rate=scenario.rate, samples=scenario.samples)
+        outcome = Outcome(setup, timed(setup, found, world, scenario.samples), 0.0, NOTHING)
+        outcome.capacity = _capacity(outcome, scenario, net.route)
+        outcomes.append(outcome)
         step(f"{setup.name}: learning")
         chosen = [taken.number for taken in world.taken]
-        # the same samples in the same order are the same learning: relaxed is locked, to the bit
-        stages = split(net.layers, setup.parts, _forgotten(setup, scenario, net.route))
-        key = (setup.schedule.window, tuple(chosen), tuple(stage.forgets for stage in stages if stage.forgets))
-        if key not in learnt:
-            learnt[key] = learn(stages, setup.schedule, net.model, stream, chosen, scenario.batch_size)
-        events = _excerpt(setup, scenario, net.route, len(chosen))
-        outcomes.append(
-            Outcome(setup, timed(setup, found, world, scenario.samples), capacity, learnt[key], events=events)
-        )
-    for outcome in outcomes:
+        if not scenario.timing_only:
+            stages = split(net.layers, setup.parts, _forgotten(setup, scenario, net.route))
+            # the same samples in the same order are the same learning: relaxed is locked, to the bit
+            key = (setup.schedule.window, tuple(chosen), tuple(stage.forgets for stage in stages if stage.forgets))
+            if key not in learnt:
+                learnt[key] = learn(stages, setup.schedule, net.model, stream, chosen, scenario.batch_size)
+            outcome.learnt = learnt[key]
+        if pictures:
+            outcome.events = _excerpt(setup, scenario, net.route, len(chosen))
+    for outcome in outcomes if pictures else ():
         step(f"{outcome.setup.name}: arrival rates")
         outcome.curve = curve(outcome.setup, scenario, net.route, [one.capacity for one in outcomes])
     progress(steps, steps, "done")
     return Simulation(scenario, stream, net, outcomes, alone)
+
+
+def _capacity(outcome: Outcome, scenario: Scenario, route: Route) -> float:
+    """Samples a second that a setup learns from where one is there whenever it wants one, and nothing goes wrong."""
+    setup = outcome.setup
+    if scenario.rate is None and not setup.troubles:
+        return outcome.timing.throughput
+    samples = min(scenario.samples, max(64, 8 * (setup.schedule.window + len(setup.parts))))
+    return timed(setup, *course(setup, scenario, route, rate=None, samples=samples, troubled=False), samples).throughput
 
 
 def curve(setup: Setup, scenario: Scenario, route: Route, capacities: Sequence[float]) -> list[Point]:

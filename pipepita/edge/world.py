@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pipepita.channels import header
 from pipepita.edge.arrivals import Queue, Taken
@@ -122,8 +123,8 @@ class ChainWorld(World):
         return self.fates.devices[stage].finish(begin, work)
 
     def carry(self, source: int, target: int, name: str) -> Carry:
-        arrives, size = self._traffics.between(source, target).arrives, self._load.sizes.get((source, target, name), 0)
-        return lambda sent: arrives(sent, size)
+        size = self._load.sizes.get((source, target, name), 0)
+        return partial(self._traffics.between(source, target).arrives, size=size)
 
     def take(self, now: float) -> float | None:
         taken = self.queue.take(now)

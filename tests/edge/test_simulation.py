@@ -158,6 +158,13 @@ def test_learns_from_rivers_generators(name, samples):
     assert right > frequent + 0.08
 
 
+def test_time_alone_is_the_same_time(chain):
+    alone = by_name(simulated(timing_only=True))
+    for name, outcome in by_name(chain).items():
+        assert alone[name].timing == outcome.timing and alone[name].capacity == outcome.capacity
+        assert alone[name].learnt.predictions == []
+
+
 def test_costs_can_be_measured_here():
     counted, measured = (by_name(simulated(calibrate=calibrate, samples=20)) for calibrate in (False, True))
     assert rate() > 1e8
@@ -183,6 +190,7 @@ def test_a_network_too_large_for_any_one_device_says_so():
         ({"stream": "digit"}, "did you mean 'digits'?"),
         ({"drift": "remap@"}, "remap@"),
         ({"detector": "adwim", "samples": 20}, "adwin"),
+        ({"timing_only": True, "drift": "remap@5"}, "with --timing-only nothing is learnt"),
     ],
 )
 def test_says_what_is_wrong(options, words):
