@@ -76,8 +76,8 @@ def timing(
 
 
 def throughput(times: Sequence[float]) -> float:
-    """Samples a second, from when each was done; the first quarter, in which the pipeline fills, does not count."""
-    settled = times[len(times) // 4 :]
+    """Samples a second, from when each was done, but for the first quarter and last eighth: it fills and drains."""
+    settled = times[len(times) // 4 : len(times) - len(times) // 8]
     if len(settled) < 2 or settled[-1] <= settled[0]:
         return float("nan")
     return (len(settled) - 1) / (settled[-1] - settled[0])

@@ -108,7 +108,8 @@ def test_a_device_in_trouble_holds_the_chain_up():
     assert paused["streaming"].timing.seconds == pytest.approx(seconds * 1.25, rel=0.05)
     assert paused["streaming"].learnt == quiet["streaming"].learnt  # nothing is lost where the source waits
     slowed = by_name(simulated(trouble="slow=3@0-1000000:1"))
-    assert slowed["streaming"].capacity == quiet["streaming"].capacity  # what it can do untroubled
+    # what it can do untroubled
+    assert slowed["streaming"].capacity == pytest.approx(quiet["streaming"].capacity, rel=0.02)
     assert slowed["streaming"].timing.throughput < 0.6 * quiet["streaming"].timing.throughput
 
 

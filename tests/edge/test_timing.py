@@ -30,6 +30,6 @@ def test_figures_by_hand():
     assert found.update.queue == pytest.approx(1000 * (3 + 6 + 6) / 3 - 2000 - 500 - 500)
 
 
-def test_throughput_leaves_out_the_filling():
+def test_throughput_leaves_out_filling_and_draining():
     assert throughput([100, *range(101, 108)]) == 1
-    assert throughput([0, 50, *range(51, 57)]) == 1
+    assert throughput([0, 50, *range(51, 56), 55.1]) == 1
