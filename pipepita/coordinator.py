@@ -161,7 +161,7 @@ class Coordinator:
         if message.step != step or message.tensor is None:
             raise RunError(f"the output of sample {message.step} arrived when sample {step}'s was due")
         output = message.tensor.cpu()
-        source.answer(step, output)
+        source.answer(step, output, message.sent / 1e9 if message.sent else time.perf_counter())
         error = output - one_hot
         finite = math.isfinite(float(error.sum()))
         if not finite:

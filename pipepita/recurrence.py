@@ -58,7 +58,7 @@ class Route:
 class World:
     """How long everything takes: here the same for ever. Those who know more override it.
 
-    eventful: whether `finish` is to be asked at all, since it is asked for every pass and every update.
+    eventful: whether `finish` and `stood` are to be asked at all, for every pass and every update.
     costs: of each layer. parts: the layers of each stage. hop: what a message takes between two stages, or between a
     stage and the coordinator. signals: by pass, the stages that hear from the coordinator (the target, or the error);
     by default those where the second pass begins.
@@ -80,6 +80,10 @@ class World:
         """When `stage`, beginning at `begin`, has done `work`."""
         return begin + work
 
+    def stood(self, stage: int, begin: float, end: float) -> float:
+        """How much of the time from `begin` to `end`, which `finish` gave, `stage` did not work."""
+        return 0
+
     def carry(self, source: int, target: int, name: str) -> Carry:
         """From when a message of pass `name` is sent to when it arrives; asked for each message, in their order."""
         hop = self.hop
@@ -89,8 +93,8 @@ class World:
         """When the next sample can enter, given that the coordinator wants it at `now`; None: there is none."""
         return now
 
-    def answer(self, step: int, now: float) -> float:
-        """When the error of sample `step` is known, its output being there at `now`."""
+    def answer(self, step: int, there: float, now: float) -> float:
+        """When the error of sample `step` is known, its output being `there` and the coordinator at it at `now`."""
         return now
 
 
@@ -236,7 +240,7 @@ class _Run:
                 course.outputs.append(output)
                 now = max(now, output.time)
                 if answers:
-                    now = world.answer(step, now)
+                    now = world.answer(step, output.time, now)
                     for port, carry in told[answers[0]]:
                         there = carry(now)
                         self.send(port, (there, output.computed, output.travelled + there - now))
@@ -287,17 +291,22 @@ class _Run:
                 message = max(message, signal.messages.popleft())
             begin = max(free, message[0])
             end = begin + seconds if finish is None else finish(index, begin, seconds)
-            computed, travelled = message[1] + end - begin, message[2]
+            stood = 0.0 if finish is None else self.world.stood(index, begin, end)
+            computed, travelled = message[1] + end - begin - stood, message[2]
             if outlet is not None:
                 there = end if carry is None else carry(end)
                 send(outlet, (there, computed, travelled + there - end))
             free = end + update if finish is None or not update else finish(index, end, update)
             if seen is not None:
                 seen(index, Action(other if second else name, step), begin, end, free)
-            busy += free - begin
+            busy += free - begin - stood
+            worked = free - end
+            if update and finish is not None:
+                worked -= self.world.stood(index, end, free)
+                busy -= free - end - worked
             if last:
                 if free > course.updates[step][0]:
-                    course.updates[step] = Arrival(free, computed + free - end, travelled)
+                    course.updates[step] = Arrival(free, computed + worked, travelled)
                 if report is not None:
                     send(self.done[index], (report(free), 0.0, 0.0))
         course.busy[index] = busy

@@ -19,8 +19,11 @@ class Source(Protocol):
     def ahead(self) -> None:
         """The sample is on its way: time to get the next one ready."""
 
-    def answer(self, step: int, output: Tensor) -> None:
-        """Sample `step`'s output, (B, classes), is there; returns once its labels may be used."""
+    def answer(self, step: int, output: Tensor, there: float) -> None:
+        """Sample `step`'s output, (B, classes), came at `there`, seconds of this host's clock.
+
+        Returns once its labels may be used.
+        """
 
 
 class Stored:
@@ -36,7 +39,7 @@ class Stored:
     def ahead(self) -> None:
         self._next = next(self._samples, None)
 
-    def answer(self, step: int, output: Tensor) -> None:
+    def answer(self, step: int, output: Tensor, there: float) -> None:
         """Labels are there from the start."""
 
 

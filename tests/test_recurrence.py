@@ -26,7 +26,7 @@ class Uneven(World):
         self.taken += 1
         return max(now, (self.taken - 1) * self.every)
 
-    def answer(self, step, now):
+    def answer(self, step, there, now):
         return max(now, step * self.every + self.late)
 
 
@@ -92,6 +92,22 @@ def test_a_world_may_slow_a_stage_down():
     assert spans[1, "S0"] == (4, 8, 8)
     assert spans[0, "M0"] == (8, 12, 13)
     assert spans[1, "M0"] == (12, 20, 22)
+
+
+def test_time_at_a_standstill_is_not_work():
+    class Off(World):
+        """Stage 0 is off from 5 to 15."""
+
+        def finish(self, stage, begin, work):
+            return begin + work + (10 if stage == 0 and begin <= 5 < begin + work else 0)
+
+        def stood(self, stage, begin, end):
+            return max(0, min(end, 15) - max(begin, 5)) if stage == 0 else 0
+
+    course = run(relaxed(), Off([Cost(6, 4, 1)] * 2), 1)  # the first standard pass is held up
+    assert course.busy == [11, 11]
+    assert course.outputs[0] == (6 + 10 + 6, 12, 0)
+    assert course.updates[0] == (22 + 4 + 4 + 1, 12 + 4 + 4 + 1, 0)
 
 
 def test_a_signal_that_nobody_sends_is_an_error_not_a_hang():

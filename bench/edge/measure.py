@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def _seconds(devices: int, schedule: Schedule) -> float:
     parts = [range(layer, layer + 1) for layer in range(devices)]
     began = time.perf_counter()
     queue = Queue(times(50, "poisson", 0), 1000, 16, "drop-newest")
-    load = Load({}, {MODULATED: [0, devices - 1]})
+    load = Load(defaultdict(lambda: 4096), {MODULATED: [0, devices - 1]})
     run(schedule, ChainWorld(chain, parts, [Cost(0.001, 0.001, 0.001)] * devices, load, queue), 1000)
     return time.perf_counter() - began
 

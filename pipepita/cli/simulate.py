@@ -59,8 +59,8 @@ def simulate(
                 raise KeyboardInterrupt
             show_progress(done, total, what)
 
-        found = run(settings, advance, pictures=plot is not None or page is not None)
-        real: list[Real] = in_real_time(found, advance) if validate else []
+        found = run(settings, advance, pictures=plot is not None or page is not None, stop=stop)
+        real: list[Real] = in_real_time(found, advance, stop) if validate else []
     scored = report.scores(found)
     if plot is not None:
         from pipepita.edge.picture import draw
@@ -76,5 +76,12 @@ def simulate(
         report.show(found, scored, real)
     if written := [str(path) for path in (plot, page) if path is not None]:
         print(f"written: {', '.join(written)}", file=sys.stderr)
-    if not all(one.same_weights for one in real):
+    for one in real:
+        if not one.same_samples:
+            print(
+                f"warning: {one.outcome.setup.name}: {one.timing.served} samples entered in real time, "
+                f"{one.outcome.timing.served} in the simulation: when the queue is full is a matter of microseconds",
+                file=sys.stderr,
+            )
+    if not all(one.same_weights or not one.same_samples for one in real):
         raise RunError("real time and simulation ended with different weights")

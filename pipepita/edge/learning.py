@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -70,29 +70,31 @@ class Reader:
 class Replay:
     """A source of the samples that a run took; keeps what is predicted of them."""
 
-    def __init__(self, reader: Reader, chosen: Sequence[int]) -> None:
-        self._reader, self._chosen = reader, iter(chosen)
+    def __init__(self, reader: Reader, chosen: Sequence[int], stop: Callable[[], bool] = lambda: False) -> None:
+        self._reader, self._chosen, self._stop = reader, iter(chosen), stop
         self.predictions: list[Tensor] = []
 
     def take(self) -> Sample | None:
+        if self._stop():
+            raise KeyboardInterrupt
         number = next(self._chosen, None)
         return None if number is None else self._reader.sample(number)
 
     def ahead(self) -> None:
         """Nothing to get ready."""
 
-    def answer(self, step: int, output: Tensor) -> None:
+    def answer(self, step: int, output: Tensor, there: float) -> None:
         self.predictions.append(output.argmax(1))
 
 
 def learn(
     stages: Sequence[StageSpec], schedule: Schedule, model: nn.Sequential, stream: Stream, chosen: Sequence[int],
-    batch_size: int,
+    batch_size: int, stop: Callable[[], bool] = lambda: False,
 ) -> Learnt:  # fmt: skip
     """Trains fresh copies of `stages`, which are cut from `model`, on samples `chosen` of `stream`."""
     stages = [replace(stage, layers=copy.deepcopy(stage.layers)) for stage in stages]
     reader = Reader(stream, batch_size)
-    source = Replay(reader, chosen)
+    source = Replay(reader, chosen, stop)
     pipeline = LocalEngine("cpu").open(Plan(stages, schedule, batch_size))
     try:
         return train(pipeline, schedule, stages[0], model, source, reader, batch_size)

@@ -44,7 +44,7 @@ class DeviceProfile:
 
 @dataclass(frozen=True)
 class LinkProfile:
-    """One direction of a link: delay and jitter in seconds, rate in bits a second (inf: no limit), loss in [0, 1)."""
+    """One direction of a link: delay and jitter in seconds, rate in bits a second (inf: no limit), loss in [0, 0.9)."""
 
     name: str
     title: str
@@ -143,7 +143,7 @@ _LINK = {
     "delay": _Quantity(_TIMES, "10ms (s, ms, us)", zero=True, fold=True),
     "jitter": _Quantity(_TIMES, "2ms (s, ms, us)", zero=True, fold=True),
     "rate": _Quantity(_RATES, "20mbit (bit, kbit, mbit, gbit)", fold=True),
-    "loss": _Quantity({"%": 0.01}, "1%", zero=True, below=1.0),
+    "loss": _Quantity({"%": 0.01}, "1%", zero=True, below=0.9),
 }
 _NAME = re.compile(r"[\w.+-]+")  # no comma, star or blank: names stand in lists
 

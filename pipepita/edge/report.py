@@ -94,6 +94,8 @@ def _validation(real: Real) -> dict[str, Any]:
         "throughput": _number(real.timing.throughput),
         "prediction_ms": {name: _number(getattr(real.timing.prediction, name)) for name in ("p50", "p95", "p99")},
         "update_ms": {name: _number(getattr(real.timing.update, name)) for name in ("p50", "p95", "p99")},
+        "served": real.timing.served,
+        "same_samples": real.same_samples,
         "same_weights": real.same_weights,
         "weights_sha256": real.learnt.weights_sha256,
     }
@@ -174,7 +176,7 @@ def validation_rows(real: Sequence[Real]) -> list[dict[str, str]]:
     return [
         {"setup": one.outcome.setup.name}
         | {name: f"{100 * value:+.1f} %" for name, value in one.differences().items()}
-        | {"weights": "equal" if one.same_weights else "DIFFER"}
+        | {"weights": "equal" if one.same_weights else "DIFFER" if one.same_samples else "of other samples"}
         for one in real
     ]
 

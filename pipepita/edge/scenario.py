@@ -43,13 +43,21 @@ class Scenario(Job):
 
     @model_validator(mode="after")
     def _words(self) -> Self:
+        for name in sorted(self.model_fields_set & _OF_TRAIN):
+            raise UserError(f"option {name!r} is one of train, and has no meaning for a simulation")
         if self.arrivals not in PROCESSES:
             raise unknown("arrivals", self.arrivals, PROCESSES)
         if self.policy not in POLICIES:
             raise unknown("queue policy", self.policy, POLICIES)
+        if self.rate is None and (given := {"arrivals", "queue", "policy"} & self.model_fields_set):
+            raise UserError(f"{min(given)} needs --rate: without one a sample is made whenever it is wanted")
         for name in ("drift", "detector"):
             if self.timing_only and getattr(self, name) is not None:
                 raise UserError(f"{name} {getattr(self, name)!r}: with --timing-only nothing is learnt")
         if self.detector is not None and self.detector not in DETECTORS:
             raise unknown("drift detector", self.detector, DETECTORS)
         return self
+
+
+# what of a job would be ignored
+_OF_TRAIN = set(Job.model_fields) - {*JOB_FIELDS, "devices"}

@@ -23,7 +23,7 @@ from pipepita.edge.chain import DEFAULT_LINK, Chain, assign, parse_chain
 from pipepita.edge.learning import NOTHING, Learnt, learn
 from pipepita.edge.profiles import Catalogue, catalogue
 from pipepita.edge.scenario import Scenario
-from pipepita.edge.timing import Timing, timing
+from pipepita.edge.timing import Timing, settled_rate, timing
 from pipepita.edge.trouble import Trouble, parse
 from pipepita.edge.work import LayerWork, counted, memory
 from pipepita.edge.world import ChainWorld, Load, load
@@ -154,7 +154,11 @@ def setups(
     if not fitting:
         return found, "the whole network fits on none of the devices"
     place = min(fitting, key=lambda place: sum(work.cost(chain.devices[place]).total for work in net.works))
-    its_own = [replace(one, place=1) for one in troubles if one.kind != "cut" and one.place in (None, place + 1)]
+    its_own = [
+        replace(one, place=1, drawn_at=place)
+        for one in troubles
+        if one.kind != "cut" and one.place in (None, place + 1)
+    ]
     found.append(setup(ALONE, schedules.locked(), Chain((chain.devices[place],)), [range(total)], its_own))
     return found, None
 
@@ -162,6 +166,7 @@ def setups(
 def course(
     setup: Setup, scenario: Scenario, route: Route, *,
     rate: float | None, samples: int, troubled: bool = True, seen: Seen | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Course, ChainWorld]:  # fmt: skip
     """One run in virtual time, at `rate` samples a second or as fast as they are taken."""
     arrivals = None if rate is None else times(rate, scenario.arrivals, scenario.seed)
@@ -170,7 +175,7 @@ def course(
         Queue(arrivals, samples, scenario.queue, scenario.policy),
         label_delay=scenario.label_delay,
         troubles=setup.troubles if troubled else (),
-        seed=scenario.seed,
+        seed=scenario.seed, taught_at_once=len(route.passes) == 1, stop=stop,
     )  # fmt: skip
     return run(setup.schedule, world, samples, route, seen), world
 
@@ -184,12 +189,13 @@ def simulate(
     scenario: Scenario,
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
     pictures: bool = True,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Simulation:
     """Simulates `scenario`; deterministic by its seed.
 
     progress: told (steps done, steps in all, what is next). pictures: whether to find what they show and the figures do
-    not: the curves over arrival rates, and the passes of some samples. Raises `UserError` for what cannot be simulated,
-    and `Diverged` when the learning does.
+    not: the curves over arrival rates, and the passes of some samples. stop: asked for each sample; true raises
+    `KeyboardInterrupt`. Raises `UserError` for what cannot be simulated, and `Diverged` when the learning does.
     """
     stream = open_stream(
         scenario.stream, drift=scenario.drift, seed=scenario.seed, length=scenario.samples * scenario.batch_size,
@@ -209,18 +215,18 @@ def simulate(
 
     for setup in ways:
         step(f"{setup.name}: time")
-        found, world = course(setup, scenario, net.route, rate=scenario.rate, samples=scenario.samples)
-        outcome = Outcome(setup, timed(setup, found, world, scenario.samples), 0.0, NOTHING)
-        outcome.capacity = _capacity(outcome, scenario, net.route)
+        found, world = course(setup, scenario, net.route, rate=scenario.rate, samples=scenario.samples, stop=stop)
+        capacity = _capacity(setup, scenario, net.route)
+        outcome = Outcome(setup, timed(setup, found, world, scenario.samples), capacity, NOTHING)
         outcomes.append(outcome)
         step(f"{setup.name}: learning")
         chosen = [taken.number for taken in world.taken]
         if not scenario.timing_only:
             stages = split(net.layers, setup.parts, _forgotten(setup, scenario, net.route))
             # the same samples in the same order are the same learning: relaxed is locked, to the bit
-            key = (setup.schedule.window, tuple(chosen), tuple(stage.forgets for stage in stages if stage.forgets))
+            key = (setup.schedule.window, tuple(chosen), tuple((len(stage.layers), stage.forgets) for stage in stages))
             if key not in learnt:
-                learnt[key] = learn(stages, setup.schedule, net.model, stream, chosen, scenario.batch_size)
+                learnt[key] = learn(stages, setup.schedule, net.model, stream, chosen, scenario.batch_size, stop)
             outcome.learnt = learnt[key]
         if pictures:
             outcome.events = _excerpt(setup, scenario, net.route, len(chosen))
@@ -231,13 +237,11 @@ def simulate(
     return Simulation(scenario, stream, net, outcomes, alone)
 
 
-def _capacity(outcome: Outcome, scenario: Scenario, route: Route) -> float:
+def _capacity(setup: Setup, scenario: Scenario, route: Route) -> float:
     """Samples a second that a setup learns from where one is there whenever it wants one, and nothing goes wrong."""
-    setup = outcome.setup
-    if scenario.rate is None and not setup.troubles:
-        return outcome.timing.throughput
-    samples = min(scenario.samples, max(64, 8 * (setup.schedule.window + len(setup.parts))))
-    return timed(setup, *course(setup, scenario, route, rate=None, samples=samples, troubled=False), samples).throughput
+    samples = max(64, 6 * setup.schedule.in_flight(len(setup.parts), route.passes))
+    found, _ = course(setup, scenario, route, rate=None, samples=samples, troubled=False)
+    return settled_rate([update.time for update in found.updates])
 
 
 def curve(setup: Setup, scenario: Scenario, route: Route, capacities: Sequence[float]) -> list[Point]:

@@ -32,9 +32,10 @@ class Latency:
 
 @dataclass(frozen=True)
 class Timing:
-    """offered, served: samples. throughput: samples a second. busy: each device's share of the time.
+    """offered, served: samples. seconds: from the first arrival to the last update. throughput: served, over seconds.
 
-    joules: a sample, of all devices. prediction: until its output is known. update: until every layer has learnt.
+    busy: each device's share of the time. joules: a sample, of all devices. prediction: until its output is known.
+    update: until every layer has learnt.
     """
 
     offered: int
@@ -67,7 +68,7 @@ def timing(
         offered,
         len(taken),
         seconds,
-        throughput([output.time for output in outputs]),
+        len(taken) / seconds,
         _latency(taken, outputs, []),
         _latency(taken, updates, late),
         tuple(share / seconds for share in busy),
@@ -75,7 +76,7 @@ def timing(
     )
 
 
-def throughput(times: Sequence[float]) -> float:
+def settled_rate(times: Sequence[float]) -> float:
     """Samples a second, from when each was done, but for the first quarter and last eighth: it fills and drains."""
     settled = times[len(times) // 4 : len(times) - len(times) // 8]
     if len(settled) < 2 or settled[-1] <= settled[0]:

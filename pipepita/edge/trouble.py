@@ -20,9 +20,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pipepita.emulation import Undisturbed
-from pipepita.errors import UserError, unknown
+from pipepita.errors import RunError, UserError, unknown
 
 KINDS = ("slow", "pause", "die", "die!", "cut")
+_MOST_FACTOR, _MOST_SECONDS, _LEAST_MEAN, _MOST_DEATHS = 1e6, 1e9, 1e-3, 10_000
 _FORM = re.compile(
     r"(?P<kind>[a-z!]+)(=(?P<value>[\d.e+-]+))?"
     r"(@(?P<begin>[\d.]+)-(?P<end>[\d.]+)|~(?P<every>[\d.]+)/(?P<lasting>[\d.]+))(:(?P<place>\d+))?"
@@ -31,7 +32,10 @@ _FORM = re.compile(
 
 @dataclass(frozen=True)
 class Trouble:
-    """One kind of trouble. place: which device or link, from 1; None: each. Seconds."""
+    """One kind of trouble. place: which device or link, from 1; None: each. Seconds.
+
+    number: its place in the list. drawn_at: the place that its random times are drawn for, where that is another one.
+    """
 
     kind: str
     factor: float = 0.0
@@ -40,14 +44,21 @@ class Trouble:
     every: float = 0.0
     lasting: float = 0.0
     place: int | None = None
+    number: int = 0
+    drawn_at: int | None = None
+
+    @property
+    def random(self) -> bool:
+        """Whether it comes at random."""
+        return self.every > 0
 
 
 def parse(text: str, devices: int) -> list[Trouble]:
     """Troubles written as above, with commas between them; `UserError` for what cannot be read."""
-    return [_parse(part.strip(), devices) for part in text.split(",") if part.strip()]
+    return [_parse(part.strip(), number, devices) for number, part in enumerate(text.split(","))] if text else []
 
 
-def _parse(text: str, devices: int) -> Trouble:
+def _parse(text: str, number: int, devices: int) -> Trouble:
     found = _FORM.fullmatch(text)
     if found is None:
         raise UserError(f"trouble {text!r} cannot be read: write it like slow=4@10-20:2, pause@30-35 or die~600/30:1")
@@ -59,26 +70,28 @@ def _parse(text: str, devices: int) -> Trouble:
         times = [float(found[name] or 0) for name in ("begin", "end", "every", "lasting")]
     except ValueError:
         raise UserError(f"trouble {text!r}: a number in it cannot be read") from None
-    if (kind == "slow") != bool(found["value"]) or (kind == "slow" and not 1 < value < math.inf):
-        raise UserError(f"trouble {text!r}: slow, and only slow, needs a factor above 1, like slow=4@10-20")
+    if (kind == "slow") != bool(found["value"]) or (kind == "slow" and not 1 < value <= _MOST_FACTOR):
+        raise UserError(
+            f"trouble {text!r}: slow, and only slow, needs a factor above 1, up to {_MOST_FACTOR:g}: slow=4@10-20"
+        )
     begin, end, every, lasting = times
+    if max(times) > _MOST_SECONDS:
+        raise UserError(f"trouble {text!r}: {_MOST_SECONDS:g} seconds are the most that can be said")
     if found["begin"] and begin >= end:
         raise UserError(f"trouble {text!r} ends at {end:g} s, not after its beginning at {begin:g} s")
-    if not found["begin"] and not (every > 0 and lasting > 0):
-        raise UserError(f"trouble {text!r}: both of EVERY/LASTING must be above 0 seconds")
+    if not found["begin"] and min(every, lasting) < _LEAST_MEAN:
+        raise UserError(f"trouble {text!r}: EVERY and LASTING must each be at least {_LEAST_MEAN:g} seconds")
     if place is not None and not 1 <= place <= devices:
-        raise UserError(f"trouble {text!r}: there is no device {place} in a chain of {devices}")
-    return Trouble(kind, value, begin, end, every, lasting, place)
+        raise UserError(f"trouble {text!r}: {_nowhere(kind, place, devices)}")
+    if kind == "cut" and devices == 1:
+        raise UserError(f"trouble {text!r}: one device has no link that could be cut")
+    return Trouble(kind, value, begin, end, every, lasting, place, number)
 
 
-@dataclass(frozen=True)
-class Spell:
-    """From when to when, seconds; speed: what a device still does of its work."""
-
-    begin: float
-    end: float
-    kind: str
-    speed: float
+def _nowhere(kind: str, place: int, devices: int) -> str:
+    if kind == "cut":
+        return f"there is no link {place} in a chain of {devices}: 1 leaves device 1, {devices} is the way back"
+    return f"there is no device {place} in a chain of {devices}"
 
 
 class Fate(Undisturbed):
@@ -89,13 +102,12 @@ class Fate(Undisturbed):
 
     def __init__(self, troubles: Sequence[Trouble], kinds: Sequence[str], place: int, seed: int) -> None:
         self._mine = [
-            (trouble, f"{seed} trouble {number} {place}")
-            for number, trouble in enumerate(troubles)
+            _Series(
+                trouble, f"{seed} trouble {trouble.number} {place if trouble.drawn_at is None else trouble.drawn_at}"
+            )
+            for trouble in troubles
             if trouble.kind in kinds and trouble.place in (None, place + 1)
         ]
-        self._sources: list[Iterator[Spell]] = []
-        self._pending: list[Spell | None] = []
-        self._known: list[Spell] = []
 
     @property
     def eventful(self) -> bool:
@@ -105,67 +117,106 @@ class Fate(Undisturbed):
     @property
     def forgetful(self) -> bool:
         """Whether a death here takes what was learnt."""
-        return any(trouble.kind == "die!" for trouble, _ in self._mine)
-
-    def spells(self, until: float) -> list[Spell]:
-        """All that begin up to `until`, in order."""
-        if len(self._sources) < len(self._mine):
-            self._sources = [_spells(trouble, random.Random(name)) for trouble, name in self._mine]
-            self._pending = [next(source, None) for source in self._sources]
-        for index, source in enumerate(self._sources):
-            while (spell := self._pending[index]) is not None and spell.begin <= until:
-                bisect.insort(self._known, spell, key=lambda spell: spell.begin)
-                self._pending[index] = next(source, None)
-        return self._known
+        return any(series.kind == "die!" for series in self._mine)
 
     def finish(self, begin: float, work: float) -> float:
-        """When work of `work` undisturbed seconds, begun at `begin`, is done."""
+        """When work of `work` undisturbed seconds, begun at `begin`, is done.
+
+        Raises `RunError` where the device dies so often that it never will be.
+        """
         if not self._mine:
             return begin + work
-        now, left = begin, work
+        now, left, deaths = begin, work, 0
         while True:
-            now_speed, until, _ = self._state(now)
-            if now_speed and now + left / now_speed <= until:
-                return now + left / now_speed
-            left -= now_speed * (until - now)
+            speed, until, _ = self._state(now)
+            if speed and now + left / speed <= until:
+                return now + left / speed
+            left -= speed * (until - now)
             now = until
             if self._state(now)[2]:  # a death: all of it is lost
-                left = work
+                left, deaths = work, deaths + 1
+                if deaths > _MOST_DEATHS:
+                    raise RunError(f"a device never finishes a pass of {work:g} s: it died {deaths} times meanwhile")
+
+    def stood(self, begin: float, end: float) -> float:
+        """How many of the seconds from `begin` to `end` it stood still, or was off."""
+        now, found = begin, 0.0
+        while now < end and self._mine:
+            speed, until, _ = self._state(now)
+            found += min(until, end) - now if speed == 0 else 0.0
+            now = until
+        return found
 
     def _state(self, now: float) -> tuple[float, float, bool]:
-        """(speed, until when, whether it is dead) at `now`; the worst of what overlaps."""
-        ahead = 1.0
-        while True:
-            spells = self.spells(now + ahead)
-            later = [spell.begin for spell in spells if spell.begin > now]
-            if later or all(pending is None for pending in self._pending):
-                break
-            ahead *= 2
-        here = [spell for spell in spells if spell.begin <= now < spell.end]
-        until = min([*(spell.end for spell in here), *later, math.inf])
-        speed = min((spell.speed for spell in here), default=1.0)
-        return speed, until, any(spell.kind.startswith("die") for spell in here)
+        """(speed, until when, whether it is off) at `now`; the worst of what overlaps."""
+        speed, until, off = 1.0, math.inf, False
+        for series in self._mine:
+            here, change = series.at(now)
+            until = min(until, change)
+            if here is not None:
+                speed, off = min(speed, here.speed), off or series.kind.startswith("die")
+        return speed, until, off
 
     def outage(self, now: float) -> float | None:
         """Where nothing goes at `now`: until when; else None."""
-        speed, until, _ = self._state(now) if self._mine else (1.0, 0.0, False)
+        speed, until, _ = self._state(now)
         return until if speed == 0 else None
 
     def forgets(self, after: float, until: float) -> bool:
         """Whether a death in (after, until] took what the device had learnt."""
-        if not self._mine:
-            return False
-        return any(spell.kind == "die!" and after < spell.begin <= until for spell in self.spells(until))
+        return any(series.begins(after, until) for series in self._mine if series.kind == "die!")
+
+
+@dataclass(frozen=True)
+class Spell:
+    """From when to when, seconds; speed: what a device still does of its work."""
+
+    begin: float
+    end: float
+    speed: float
+
+
+class _Series:
+    """The spells of one trouble at one place, one after the other, found as far as they are asked for."""
+
+    def __init__(self, trouble: Trouble, name: str) -> None:
+        self.kind, self._trouble, self._name = trouble.kind, trouble, name
+        self._source: Iterator[Spell] | None = None
+        self._begins: list[float] = []
+        self._spells: list[Spell] = []
+
+    def at(self, now: float) -> tuple[Spell | None, float]:
+        """(the spell at `now`, if there is one; when that changes)."""
+        place = self._place(now)
+        if place and now < self._spells[place - 1].end:
+            return self._spells[place - 1], self._spells[place - 1].end
+        return None, self._begins[place] if place < len(self._begins) else math.inf
+
+    def begins(self, after: float, until: float) -> bool:
+        """Whether one begins in (after, until]."""
+        return self._place(until) > self._place(after)
+
+    def _place(self, now: float) -> int:
+        """How many begin up to `now`; one more of them is known, if there is one."""
+        if self._source is None:
+            self._source = _spells(self._trouble, random.Random(self._name))
+        while not self._begins or self._begins[-1] <= now:
+            spell = next(self._source, None)
+            if spell is None:
+                break
+            self._begins.append(spell.begin)
+            self._spells.append(spell)
+        return bisect.bisect_right(self._begins, now)
 
 
 def _spells(trouble: Trouble, draw: random.Random) -> Iterator[Spell]:
     speed = 1 / trouble.factor if trouble.kind == "slow" else 0.0
-    if trouble.end:
-        yield Spell(trouble.begin, trouble.end, trouble.kind, speed)
+    if not trouble.random:
+        yield Spell(trouble.begin, trouble.end, speed)
         return
     now = 0.0
     while True:
         now += draw.expovariate(1 / trouble.every)
         end = now + draw.expovariate(1 / trouble.lasting)
-        yield Spell(now, end, trouble.kind, speed)
+        yield Spell(now, end, speed)
         now = end

@@ -49,21 +49,36 @@ class Real:
         return {name: mine / theirs - 1 for name, (mine, theirs) in pairs.items()}
 
     @property
+    def same_samples(self) -> bool:
+        """Whether the same samples entered: where some are dropped, time decides which."""
+        return self.learnt.indices == self.outcome.learnt.indices
+
+    @property
     def same_weights(self) -> bool:
-        """Whether both ended with the same bits."""
+        """Whether both ended with the same bits, as they must where the same samples entered."""
         return self.learnt.weights_sha256 == self.outcome.learnt.weights_sha256
 
 
 class Live:
-    """A source whose samples arrive in real time. began: when the run did, seconds of this host's clock."""
+    """A source whose samples arrive in real time.
 
-    def __init__(self, queue: Queue, reader: Reader, label_delay: float, began: Callable[[], float]) -> None:
+    began: when the run did, seconds of this host's clock. taught_at_once: whether a sample needs its label to enter.
+    stop: asked for each sample; true ends the source.
+    """
+
+    def __init__(
+        self, queue: Queue, reader: Reader, label_delay: float, began: Callable[[], float], *,
+        taught_at_once: bool = False, stop: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         self._queue, self._reader, self._label_delay, self._began = queue, reader, label_delay, began
+        self._taught_at_once, self._stop = taught_at_once, stop
         self.taken: list[Taken] = []
         self.known: list[float] = []
         self.predictions: list[Tensor] = []
 
     def take(self) -> Sample | None:
+        if self._stop():
+            return None
         began = self._began()
         taken = self._queue.take(time.perf_counter() - began)
         if taken is None:
@@ -71,36 +86,46 @@ class Live:
         sample = self._reader.sample(taken.number)
         wait_until(began + taken.entered)
         self.taken.append(taken)
+        if self._taught_at_once:
+            self._labelled(-1)
         return sample
 
     def ahead(self) -> None:
         """The next sample has not arrived yet, for all one knows."""
 
-    def answer(self, step: int, output: Tensor) -> None:
-        began = self._began()
-        self.known.append(time.perf_counter() - began)
+    def answer(self, step: int, output: Tensor, there: float) -> None:
+        self.known.append(there - self._began())
         self.predictions.append(output.argmax(1))
-        wait_until(began + self.taken[step].arrived + self._label_delay)
+        self._labelled(step)
+
+    def _labelled(self, step: int) -> None:
+        wait_until(self._began() + self.taken[step].arrived + self._label_delay)
 
 
 def validate(
-    simulation: Simulation, progress: Callable[[int, int, str], None] = lambda done, total, what: None
+    simulation: Simulation,
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Real]:
-    """Runs every setup of `simulation` but the one device in real time. Raises what `RayEngine` and `train` raise."""
+    """Runs every setup of `simulation` but the one device in real time.
+
+    stop: asked for each sample; true ends the run, drained, and raises `KeyboardInterrupt`. Raises what `RayEngine` and
+    `train` raise.
+    """
     chosen = [outcome for outcome in simulation.outcomes if outcome.setup.name != ALONE]
     found = []
     engine = RayEngine(len(chosen[0].setup.parts), device="cpu")
     try:
         for number, outcome in enumerate(chosen):
             progress(number, len(chosen), f"{outcome.setup.name} in real time, about {outcome.timing.seconds:.0f} s")
-            found.append(_real(engine, simulation, outcome))
+            found.append(_real(engine, simulation, outcome, stop))
     finally:
         engine.close()
     progress(len(chosen), len(chosen), "done")
     return found
 
 
-def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome) -> Real:
+def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome, stop: Callable[[], bool]) -> Real:
     scenario, setup, net = simulation.scenario, outcome.setup, simulation.network
     deployment = Deployment(setup.chain, setup.parts, setup.costs, setup.troubles, scenario.seed)
     stages = [
@@ -115,8 +140,13 @@ def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome) -> Real:
         reader = Reader(simulation.stream, scenario.batch_size)
         queue = Queue(arrivals, scenario.samples, scenario.queue, scenario.policy)
         _warm(pipeline, simulation)
-        source = Live(queue, reader, scenario.label_delay, lambda: pipeline.began)
+        source = Live(
+            queue, reader, scenario.label_delay, lambda: pipeline.began,
+            taught_at_once=len(net.route.passes) == 1, stop=stop,
+        )  # fmt: skip
         learnt = train(pipeline, setup.schedule, net.layers, net.model, source, reader, scenario.batch_size)
+        if stop():
+            raise KeyboardInterrupt
         updates = _updates(pipeline, len(source.taken))
     finally:
         pipeline.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -96,7 +96,9 @@ class ChainWorld(World):
     """A chain that carries a network, and the samples that come to it. For one run.
 
     costs: of each layer on its device, seconds. queue: where samples wait. label_delay: seconds from a sample's arrival
-    to its label. taken: each sample as it entered. late: how long each one's label then held its error up.
+    to its label. taught_at_once: whether a sample needs its label to enter, as a rule of one pass does. stop: asked for
+    each sample; true raises `KeyboardInterrupt`. taken: each sample as it entered. late: how long each one then waited
+    for its label.
     """
 
     def __init__(
@@ -110,8 +112,11 @@ class ChainWorld(World):
         label_delay: float = 0.0,
         troubles: Sequence[Trouble] = (),
         seed: int = 0,
+        taught_at_once: bool = False,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(costs, parts, signals=load.signals)
+        self._taught_at_once, self._stop = taught_at_once, stop
         self.queue, self._load, self._label_delay = queue, load, label_delay
         self.fates = Fates(troubles, len(parts), seed)
         self.eventful = any(fate.eventful for fate in self.fates.devices)
@@ -122,18 +127,27 @@ class ChainWorld(World):
     def finish(self, stage: int, begin: float, work: float) -> float:
         return self.fates.devices[stage].finish(begin, work)
 
+    def stood(self, stage: int, begin: float, end: float) -> float:
+        return self.fates.devices[stage].stood(begin, end)
+
     def carry(self, source: int, target: int, name: str) -> Carry:
-        size = self._load.sizes.get((source, target, name), 0)
+        size = self._load.sizes[source, target, name]
         return partial(self._traffics.between(source, target).arrives, size=size)
 
     def take(self, now: float) -> float | None:
+        if self._stop():
+            raise KeyboardInterrupt
         taken = self.queue.take(now)
         if taken is None:
             return None
         self.taken.append(taken)
-        return taken.entered
+        if not self._taught_at_once:
+            return taken.entered
+        labelled = max(taken.entered, taken.arrived + self._label_delay)
+        self.late.append(labelled - taken.entered)
+        return labelled
 
-    def answer(self, step: int, now: float) -> float:
-        late = max(0.0, self.taken[step].arrived + self._label_delay - now)
-        self.late.append(late)
-        return now + late
+    def answer(self, step: int, there: float, now: float) -> float:
+        labelled = self.taken[step].arrived + self._label_delay
+        self.late.append(max(0.0, labelled - there))
+        return max(now, labelled)

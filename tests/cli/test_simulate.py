@@ -36,7 +36,10 @@ def test_json_has_every_figure(summary):
 def test_the_same_command_is_the_same_object(summary, tmp_path):
     again = run(*SMALL, "--drift", "remap@30", "--detector", "adwin", "--rate", "400", "--policy", "drop-newest",
                 "--json", cwd=tmp_path)  # fmt: skip
-    assert json.loads(again.stdout) == summary
+    found = json.loads(again.stdout)
+    for name, setup in found["setups"].items():  # curves come with a picture
+        assert setup.pop("rates") == [] and summary["setups"][name].pop("rates") != []
+    assert found == summary
     assert list(tmp_path.iterdir()) == []
 
 
@@ -67,10 +70,11 @@ def test_a_scenario_from_a_file(tmp_path):
         (("--devices", "rpi9"), "unknown device 'rpi9'"),
         (("--link", "wify"), "did you mean 'wifi'?"),
         (("--rate", "-1"), "rate"),
-        (("--policy", "drop"), "unknown queue policy 'drop'"),
+        (("--rate", "5", "--policy", "drop"), "unknown queue policy 'drop'"),
         (("--trouble", "pause@5-3"), "ends at 3 s"),
         (("--profiles", "missing.toml"), "missing.toml"),
         (("--samples", "3"), "samples"),
+        (("--set", "dataset=mnist"), "option 'dataset' is one of train"),
         (("--timing-only", "--validate"), "give one of them"),
         (("--page", "no/such/folder.html"), "no/such"),
         (("--stream", "river:Nothing"), "Nothing"),

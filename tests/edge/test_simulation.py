@@ -131,6 +131,53 @@ def test_a_death_that_forgets_costs_what_was_learnt():
     assert right(lost) < right(kept) - 10
 
 
+def test_who_forgets_where_decides_what_is_learnt():
+    """On a chain device 1 forgets its layer, alone it forgets them all."""
+    found = by_name(simulated(trouble="die!@0.2-0.21:1", rate=100.0, samples=60))
+    assert found["locked"].learnt.weights_sha256 != found[ALONE].learnt.weights_sha256
+
+
+def test_a_device_that_is_off_takes_idle_power():
+    (only, *_) = simulated(devices="cortex-m7", assign=None, samples=20, trouble="die@0-100").outcomes
+    device = only.setup.chain.devices[0]
+    assert only.timing.seconds > 100
+    assert only.timing.busy[0] < 0.01
+    assert only.timing.joules * 20 / only.timing.seconds == pytest.approx(device.idle_watts, rel=0.02)
+    assert only.timing.prediction.compute < 100
+
+
+def test_a_rule_of_one_pass_waits_for_the_label_to_enter():
+    found = by_name(simulated(rule="drtp", modulate=None, label_delay=0.2, samples=20))
+    for outcome in found.values():
+        assert outcome.timing.update.label == pytest.approx(200, rel=0.01)
+        assert outcome.timing.prediction.p50 > 200
+
+
+def test_labels_are_waited_for_together():
+    """Three at a time: each sample waits for its own label, not for those before it."""
+    found = by_name(simulated(label_delay=1000.0, samples=9, window=3))
+    assert found["streaming"].timing.update.label == pytest.approx(1e6, rel=0.01)
+    assert found["streaming"].timing.update.queue < 1e4
+
+
+def test_a_window_as_large_as_the_run_is_no_faster(chain):
+    wide = by_name(simulated(window=64, samples=60))["streaming"]
+    assert wide.timing.throughput == pytest.approx(60 / wide.timing.seconds)
+    assert wide.capacity == pytest.approx(1 / max(cost.total for cost in wide.setup.costs), rel=0.05)
+
+
+def test_stops_when_it_is_asked_to():
+    asked = []
+
+    def stop() -> bool:
+        asked.append(None)
+        return len(asked) > 30
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(checked(Scenario, EQUAL), stop=stop)
+    assert len(asked) == 31
+
+
 def test_trouble_of_a_device_is_its_own_when_it_is_alone():
     found = by_name(simulated(devices="cortex-m7,cortex-m4*3", trouble="slow=3@0-1000000:2"))
     assert found[ALONE].setup.chain.devices[0].name == "cortex-m7"
@@ -185,7 +232,10 @@ def test_a_network_too_large_for_any_one_device_says_so():
         ({"devices": "cortex-m4*5"}, "5 devices for 4 layers"),
         ({"devices": "coral"}, "cannot train"),
         ({"network": "fc:1024x3"}, "has 249 kB, but layer"),
-        ({"policy": "drop"}, "unknown queue policy"),
+        ({"policy": "drop", "rate": 9}, "unknown queue policy"),
+        ({"policy": "drop-oldest"}, "policy needs --rate"),
+        ({"epochs": 3}, "option 'epochs' is one of train"),
+        ({"devices": "cortex-m7", "assign": None, "trouble": "cut@1-2"}, "one device has no link"),
         ({"rate": 0}, "rate 0"),
         ({"trouble": "slow=2@1-2:9"}, "no device 9"),
         ({"stream": "digit"}, "did you mean 'digits'?"),

@@ -2,7 +2,7 @@ import pytest
 
 from pipepita.edge.arrivals import Taken
 from pipepita.edge.profiles import DeviceProfile
-from pipepita.edge.timing import energy, throughput, timing
+from pipepita.edge.timing import energy, settled_rate, timing
 from pipepita.recurrence import Arrival
 
 DEVICES = [DeviceProfile("a", "", 1, 1, 1, idle_watts=2, active_watts=5),
@@ -22,7 +22,7 @@ def test_figures_by_hand():
     assert (found.offered, found.served, found.dropped_share, found.seconds) == (4, 3, 0.25, 8.0)
     assert found.busy == (0.5, 0.125)
     assert found.joules == energy(DEVICES, [4.0, 1.0], 8.0) / 3
-    assert found.throughput == 0.5
+    assert found.throughput == 3 / 8
     assert found.prediction.p50 == 3000
     assert (found.prediction.compute, found.prediction.transfer) == (1500, 500)
     assert found.prediction.queue == pytest.approx(1000 * (2 + 3 + 4) / 3 - 2000)
@@ -31,5 +31,5 @@ def test_figures_by_hand():
 
 
 def test_throughput_leaves_out_filling_and_draining():
-    assert throughput([100, *range(101, 108)]) == 1
-    assert throughput([0, 50, *range(51, 56), 55.1]) == 1
+    assert settled_rate([100, *range(101, 108)]) == 1
+    assert settled_rate([0, 50, *range(51, 56), 55.1]) == 1

@@ -4,7 +4,7 @@ import pytest
 
 from pipepita.edge.trouble import Fate, parse
 from pipepita.edge.world import DEVICE_TROUBLES
-from pipepita.errors import UserError
+from pipepita.errors import RunError, UserError
 
 
 def fate(text: str, place: int = 0, seed: int = 0) -> Fate:
@@ -71,6 +71,19 @@ def test_the_order_of_questions_does_not_matter():
     assert (in_order.finish(10, 5), in_order.finish(900, 5)) == (early, late)
 
 
+def test_how_long_it_stood_still():
+    both = fate("slow=2@0-100,pause@10-20,die@18-30")
+    assert both.stood(0, 9) == 0
+    assert both.stood(5, 15) == 5
+    assert both.stood(15, 50) == 15
+    assert fate("").stood(0, 100) == 0
+
+
+def test_who_dies_too_often_never_finishes():
+    with pytest.raises(RunError, match="never finishes a pass of 60 s: it died 10001 times"):
+        fate("die~1/1").finish(0, 60)
+
+
 def test_can_be_sent_to_an_actor():
     sent = pickle.loads(pickle.dumps(fate("pause~9/1,die!@3-4", seed=5)))
     assert sent.finish(0, 500) == fate("pause~9/1,die!@3-4", seed=5).finish(0, 500)
@@ -88,7 +101,10 @@ def test_can_be_sent_to_an_actor():
         ("nap@1-2", "unknown trouble 'nap'"),
         ("pause@1-2:4", "there is no device 4 in a chain of 3"),
         ("pause@1-2:0", "there is no device 0"),
-        ("pause~0/3", "must be above 0"),
+        ("pause~0/3", "must each be at least 0.001 seconds"),
+        ("pause@1-1e10", "cannot be read"),
+        ("pause@1-10000000000", "1e+09 seconds are the most"),
+        ("cut@1-2:4", "there is no link 4 in a chain of 3: 1 leaves device 1, 3 is the way back"),
         ("pause@1.2.3-4", "cannot be read"),
     ],
 )
