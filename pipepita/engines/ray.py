@@ -315,7 +315,11 @@ class RayPipeline:
             listener.close()
         for end in self._ends:
             end.close()
-        self._listeners, self._ends, self._running = [], [], []
+        running, self._listeners, self._ends, self._running = self._running, [], [], []
+        # a loop that was running ends with an error; unless somebody asks for it, Ray prints it
+        for ref in running:
+            with contextlib.suppress(Exception):
+                self._ray.get(ref, timeout=_DIAGNOSIS_SECONDS)
         with contextlib.suppress(Exception):  # an actor that died cannot disconnect, and need not
             self._ray.get([actor.disconnect.remote() for actor in self._actors], timeout=_DIAGNOSIS_SECONDS)
 
