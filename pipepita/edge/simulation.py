@@ -27,12 +27,14 @@ from pipepita.edge.timing import Timing, settled_rate, timing
 from pipepita.edge.trouble import Trouble, parse
 from pipepita.edge.work import LayerWork, counted, memory
 from pipepita.edge.world import ChainWorld, Load, load
+from pipepita.errors import UserError
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.recurrence import Cost, Course, Route, Seen, run
 from pipepita.schedule import Action, Schedule
 from pipepita.stage import StageSpec
 from pipepita.streams import Stream, open_stream
+from pipepita.streams import parse as parse_drift
 
 ALONE = "one device"
 _SHOWN_SAMPLES = 6  # before and after the middle, for a picture
@@ -140,6 +142,8 @@ def setups(
             load(net.layers, net.works, parts, scenario.batch_size), troubles,
         )  # fmt: skip
 
+    if scenario.link is not None and len(chain.devices) == 1:
+        raise UserError(f"link {scenario.link!r}: one device needs none")
     troubles = parse(scenario.trouble or "", len(chain.devices))
     streaming = schedules.make("streaming", total, scenario.window, flow)
     # one cut for all, so that the schedules are compared and not the cuts
@@ -197,8 +201,12 @@ def simulate(
     not: the curves over arrival rates, and the passes of some samples. stop: asked for each sample; true raises
     `KeyboardInterrupt`. Raises `UserError` for what cannot be simulated, and `Diverged` when the learning does.
     """
+    items = scenario.samples * scenario.batch_size
+    for drift in parse_drift(scenario.drift) if scenario.drift is not None else ():
+        if drift.start >= items:
+            raise UserError(f"drift {drift.label} begins at item {drift.start}, but only {items} arrive")
     stream = open_stream(
-        scenario.stream, drift=scenario.drift, seed=scenario.seed, length=scenario.samples * scenario.batch_size,
+        scenario.stream, drift=scenario.drift, seed=scenario.seed, length=items,
         data_dir=scenario.data_dir, download=scenario.download,
     )  # fmt: skip
     net = network(scenario, stream)

@@ -237,7 +237,7 @@ def test_where_little_arrives_work_is_still_seen():
     assert gantt._time([outcome], [part])[1] == pytest.approx(0.04)
 
 
-@pytest.mark.parametrize("values", [{"devices": "rpi4"}, {"rule": "drtp"}, {"rule": "bp", "rate": 5.0}])
+@pytest.mark.parametrize("values", [{"devices": "rpi4", "link": None}, {"rule": "drtp"}, {"rule": "bp", "rate": 5.0}])
 def test_one_device_and_other_rules(values, tmp_path):
     simulation = simulated(**values)
     figure = picture.gantt(simulation)

@@ -138,7 +138,7 @@ def test_who_forgets_where_decides_what_is_learnt():
 
 
 def test_a_device_that_is_off_takes_idle_power():
-    (only, *_) = simulated(devices="cortex-m7", assign=None, samples=20, trouble="die@0-100").outcomes
+    (only, *_) = simulated(devices="cortex-m7", assign=None, link=None, samples=20, trouble="die@0-100").outcomes
     device = only.setup.chain.devices[0]
     assert only.timing.seconds > 100
     assert only.timing.busy[0] < 0.01
@@ -234,8 +234,10 @@ def test_a_network_too_large_for_any_one_device_says_so():
         ({"network": "fc:1024x3"}, "has 249 kB, but layer"),
         ({"policy": "drop", "rate": 9}, "unknown queue policy"),
         ({"policy": "drop-oldest"}, "policy needs --rate"),
+        ({"drift": "remap@120"}, "drift remap begins at item 120, but only 120 arrive"),
+        ({"devices": "cortex-m7", "assign": None}, "one device needs none"),
         ({"epochs": 3}, "option 'epochs' is one of train"),
-        ({"devices": "cortex-m7", "assign": None, "trouble": "cut@1-2"}, "one device has no link"),
+        ({"devices": "cortex-m7", "assign": None, "link": None, "trouble": "cut@1-2"}, "one device has no link"),
         ({"rate": 0}, "rate 0"),
         ({"trouble": "slow=2@1-2:9"}, "no device 9"),
         ({"stream": "digit"}, "did you mean 'digits'?"),
