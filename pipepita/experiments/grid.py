@@ -83,9 +83,11 @@ def _run_all(
     try:
         with stop:
             # the longest first: else the last one would run alone
-            waiting: set[Future[str | None]] = {
-                pool.submit(_work, cell, folder, data_dir) for cell in sorted(cells, key=lambda cell: -cell.weight)
+            trains: dict[Future[str | None], Cell] = {
+                pool.submit(_work, cell, folder, data_dir): cell
+                for cell in sorted(cells, key=lambda cell: -cell.weight)
             }
+            waiting = set(trains)
             while waiting:
                 done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
                 if stop():  # a terminal's Ctrl-C may have reached workers that were just starting, too
@@ -95,6 +97,8 @@ def _run_all(
                     while True:
                         key, count = told.get_nowait()
                         epochs[key] = count
+                for future in done:  # whose last word may still be on its way
+                    epochs[trains[future].key] = trains[future].epochs
                 share = sum(by_key[key].weight * count / by_key[key].epochs for key, count in epochs.items())
                 progress(round(1000 * share / total), 1000, f"{len(cells) - len(waiting)} of {len(cells)} cells done")
             if stop():
