@@ -86,7 +86,7 @@ def _seconds(devices: int, schedule: Schedule) -> float:
     chain = Chain((device,) * devices, (wifi,) * (devices - 1), _without_jitter(wifi))
     parts = [range(layer, layer + 1) for layer in range(devices)]
     began = time.perf_counter()
-    queue = Queue(times(50, "poisson", 0), 1000, 16, "drop-newest")
+    queue = Queue(times(50, "poisson", 0), 1000, 16, "block")
     load = Load(defaultdict(lambda: 4096), {MODULATED: [0, devices - 1]})
     run(schedule, ChainWorld(chain, parts, [Cost(0.001, 0.001, 0.001)] * devices, load, queue), 1000)
     return time.perf_counter() - began
