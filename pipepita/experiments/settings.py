@@ -6,7 +6,11 @@ about convolutions, whose update the published code divides by the batch twice (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
+
+from pipepita.experiments.cell import Cell
+from pipepita.experiments.experiment import Scale
 
 EPOCHS = 100
 FC, CONV = "fc:1024", "conv:32,5/pool:2"
@@ -35,6 +39,17 @@ def options(network: str, dataset: str, rule: str) -> dict[str, Any]:
     if network == CONV:
         found |= {"dropout": 0.0, "batch_size": 100}
     return found
+
+
+def kept_cells(scale: Scale, dataset: str, rules: Sequence[str]) -> list[Cell]:
+    """Table 1's fully connected networks on `dataset`, with their weights kept, for who looks into them."""
+    return [
+        Cell(
+            rule, f"fc {dataset}", options(FC, dataset, rule), scale.epochs_of(EPOCHS), seed, scale.items, keep=True
+        )
+        for rule in rules
+        for seed in scale.seeds
+    ]  # fmt: skip
 
 
 # Dellaferrera & Kreiman 2022, table 1: test accuracy, percent (mean of 10 runs)

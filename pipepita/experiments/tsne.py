@@ -13,7 +13,7 @@ from pipepita.data import Data
 from pipepita.experiments.cell import Cell, Outcome, data_of
 from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Report, Value, grouped, what_ran
-from pipepita.experiments.settings import EPOCHS, FC, options
+from pipepita.experiments.settings import kept_cells
 from pipepita.job import read_job
 from pipepita.network.cut import cut
 
@@ -23,19 +23,7 @@ _ITEMS, _NEIGHBOURS = 1500, 10
 
 def cells(scale: Scale) -> list[Cell]:
     """Table 1's fully connected networks on MNIST, with their weights kept."""
-    return [
-        Cell(
-            rule,
-            "fc mnist",
-            options(FC, "mnist", rule),
-            scale.epochs_of(EPOCHS),
-            seed,
-            scale.items,
-            keep=True,
-        )
-        for rule in _RULES
-        for seed in scale.seeds
-    ]
+    return kept_cells(scale, "mnist", _RULES)
 
 
 def activities(cell: Cell, weights: dict[str, torch.Tensor], data: Data) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Report, Value, grouped, legend, what_ran
-from pipepita.experiments.settings import EPOCHS, FC, options
+from pipepita.experiments.settings import kept_cells
 
 _RULES = ("bp", "fa", "drtp", "pepita")
 _FITTED = 20_000  # of the weights, drawn at random: a t fit to all of them would take minutes
@@ -20,19 +20,7 @@ _FITTED = 20_000  # of the weights, drawn at random: a t fit to all of them woul
 
 def cells(scale: Scale) -> list[Cell]:
     """Table 1's fully connected networks on CIFAR-10, with their weights kept."""
-    return [
-        Cell(
-            rule,
-            "fc cifar10",
-            options(FC, "cifar10", rule),
-            scale.epochs_of(EPOCHS),
-            seed,
-            scale.items,
-            keep=True,
-        )
-        for rule in _RULES
-        for seed in scale.seeds
-    ]
+    return kept_cells(scale, "cifar10", _RULES)
 
 
 def fits(weights: np.ndarray) -> dict[str, float]:
