@@ -45,7 +45,8 @@ def _decorated(
         kind = bool if field.annotation in (bool, bool | None) else str
         names = [f"{option}/--no-{option[2:]}"] if kind is bool else [option]
         value = defaults.get(name, field.default)
-        default = "" if value is None else f" [default: {value}]"
+        # not in brackets, which the help would take for markup
+        default = "" if value is None or kind is bool else f" (default: {value})"
         annotation: Any = Annotated[
             kind | None,
             typer.Option(

@@ -196,3 +196,9 @@ def test_importing_is_light():
     script = "import sys, pipepita; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "False"
+
+
+def test_help_names_the_defaults(tmp_path):
+    done = run("train", "--help", cwd=tmp_path, COLUMNS="200")
+    assert "learning rate (default: 0.1)" in done.stdout
+    assert "items a sample (default: 64)" in done.stdout
