@@ -13,7 +13,8 @@ from xml.etree import ElementTree
 from pipepita.edge import picture
 from pipepita.edge.chain import DEFAULT_LINK
 from pipepita.edge.scenario import Scenario
-from pipepita.edge.simulation import ALONE, Simulation
+from pipepita.edge.setup import ALONE
+from pipepita.edge.simulation import Simulation
 from pipepita.edge.words import number
 from pipepita.files import write_whole
 from pipepita.streams import Prequential

@@ -15,7 +15,8 @@ from pipepita.edge.arrivals import Queue, Taken, times
 from pipepita.edge.deploy import Deployment
 from pipepita.edge.learning import Learnt, Reader, train
 from pipepita.edge.scenario import Scenario
-from pipepita.edge.simulation import ALONE, Outcome, Setup, Simulation
+from pipepita.edge.setup import ALONE, Setup
+from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import Timing, timing
 from pipepita.emulation import wait_until
 from pipepita.engines.ray import RayEngine, RayPipeline

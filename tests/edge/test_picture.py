@@ -11,7 +11,8 @@ from matplotlib.image import imread
 from pipepita.edge import gantt, picture, report
 from pipepita.edge.profiles import catalogue
 from pipepita.edge.scenario import Scenario
-from pipepita.edge.simulation import ALONE, Outcome, Simulation, simulate
+from pipepita.edge.setup import ALONE
+from pipepita.edge.simulation import Outcome, Simulation, simulate
 from pipepita.edge.words import number
 from pipepita.errors import UserError
 from pipepita.files import write_whole

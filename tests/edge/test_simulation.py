@@ -4,7 +4,8 @@ import pytest
 
 from pipepita.edge.calibration import rate
 from pipepita.edge.scenario import Scenario
-from pipepita.edge.simulation import ALONE, Simulation, simulate
+from pipepita.edge.setup import ALONE
+from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
 from pipepita.job import checked
 from pipepita.recurrence import Cost

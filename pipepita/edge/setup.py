@@ -1,0 +1,115 @@
+"""The ways to learn from a stream that a simulation compares: the schedules on the chain, and one device alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from pipepita import schedule as schedules
+from pipepita.edge.calibration import CostOf, counted_cost
+from pipepita.edge.chain import DEFAULT_LINK, Chain, assign, parse_chain
+from pipepita.edge.profiles import Catalogue
+from pipepita.edge.scenario import Scenario
+from pipepita.edge.trouble import Trouble, parse
+from pipepita.edge.work import LayerWork, counted, memory
+from pipepita.edge.world import Load, load
+from pipepita.errors import UserError
+from pipepita.network import spec
+from pipepita.network.cut import cut
+from pipepita.recurrence import Cost, Route
+from pipepita.schedule import Schedule
+from pipepita.stage import StageSpec
+from pipepita.streams import Stream
+
+ALONE = "one device"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One way to learn from the stream. works: of each layer; costs: seconds of each on its device."""
+
+    name: str
+    schedule: Schedule
+    chain: Chain
+    parts: list[range]
+    works: list[LayerWork]
+    costs: list[Cost]
+    load: Load
+    troubles: list[Trouble]
+
+    @property
+    def memory(self) -> list[int]:
+        """Bytes that each device needs."""
+        return [memory([self.works[layer] for layer in part], self.schedule.window) for part in self.parts]
+
+
+@dataclass
+class Network:
+    """What the chain carries. layers: all of them in one stage. works: of each."""
+
+    model: nn.Sequential
+    layers: StageSpec
+    works: list[LayerWork]
+    route: Route
+
+
+def network(scenario: Scenario, stream: Stream) -> Network:
+    """The untrained network for the items of `stream`, and what it costs."""
+    model = spec.build(
+        scenario.network, stream.item_shape, stream.classes,
+        activation=scenario.activation, dropout=scenario.dropout, normal=scenario.normalize,
+    )  # fmt: skip
+    spec.initialise(model, scenario.seed)
+    layers = cut(model, stream.item_shape, stream.classes, scenario.seed)
+    rule = scenario.make_rule()
+    whole = StageSpec(
+        0, layers, len(layers), stream.classes, rule, scenario.optimizer, scenario.lr, scenario.seed, "cpu"
+    )
+    return Network(model, whole, counted(whole, scenario.batch_size), Route(rule.passes, rule.flow))
+
+
+def setups(
+    scenario: Scenario, net: Network, profiles: Catalogue, cost: CostOf = counted_cost
+) -> tuple[list[Setup], str | None]:
+    """Locked, relaxed and streaming on the chain, and the whole network on one of its devices: the fastest that fits.
+
+    Also says why there is none of the last, where there is none. cost: of a layer (from 0) on a device.
+    """
+    chain = parse_chain(scenario.devices, scenario.link or DEFAULT_LINK, profiles)
+    flow, total = net.route.flow, len(net.works)
+
+    def setup(name: str, schedule: Schedule, chain: Chain, parts: list[range], troubles: list[Trouble]) -> Setup:
+        placed = [
+            cost(net.works[layer], layer, device)
+            for device, part in zip(chain.devices, parts, strict=True)
+            for layer in part
+        ]
+        return Setup(
+            name, schedule, chain, parts, net.works, placed,
+            load(net.layers, net.works, parts, scenario.batch_size), troubles,
+        )  # fmt: skip
+
+    if scenario.link is not None and len(chain.devices) == 1:
+        raise UserError(f"link {scenario.link!r}: one device needs none")
+    troubles = parse(scenario.trouble or "", len(chain.devices))
+    streaming = schedules.make("streaming", total, scenario.window, flow)
+    # one cut for all, so that the schedules are compared and not the cuts
+    parts = assign(chain, net.works, streaming.window, scenario.assign)
+    found = [
+        setup(name, schedule, chain, parts, troubles)
+        for name, schedule in zip(
+            schedules.SCHEDULES, (schedules.locked(), schedules.relaxed(), streaming), strict=True
+        )
+    ]
+    fitting = [place for place, device in enumerate(chain.devices) if memory(net.works, 1) <= device.ram]
+    if not fitting:
+        return found, "the whole network fits on none of the devices"
+    place = min(fitting, key=lambda place: sum(work.cost(chain.devices[place]).total for work in net.works))
+    its_own = [
+        replace(one, place=1, drawn_at=place)
+        for one in troubles
+        if one.kind != "cut" and one.place in (None, place + 1)
+    ]
+    found.append(setup(ALONE, schedules.locked(), Chain((chain.devices[place],)), [range(total)], its_own))
+    return found, None
