@@ -43,11 +43,11 @@ class Chain:
         return self.back if COORDINATOR in (source, target) else self.links[min(ends)]
 
 
-def parse_chain(devices: str, link: str, catalogue: Catalogue) -> Chain:
+def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
     """`"rpi4*3,orin-nano"` and `"wifi"`, or a link a hop: `"wifi,gigabit,wifi"`, and maybe one more for the way back.
 
-    By default the way back is the slowest of the links. `UserError` for unknown names, a device that cannot train, and
-    a number of links that does not fit.
+    By default all are `DEFAULT_LINK`, and the way back is the slowest of them. `UserError` for unknown names, a device
+    that cannot train, and a number of links that does not fit: one device has none.
     """
     chosen: list[DeviceProfile] = []
     for part in devices.split(","):
@@ -61,6 +61,10 @@ def parse_chain(devices: str, link: str, catalogue: Catalogue) -> Chain:
         if not device.trains:
             raise UserError(f"device {device.name!r} cannot train: {device.reason}")
     hops = len(chosen) - 1
+    if link is None:
+        link = DEFAULT_LINK
+    elif not hops:
+        raise UserError(f"link {link!r}: one device needs none")
     links = [catalogue.link(text.strip()) for text in link.split(",")]
     if len(links) == 1:
         links = links * hops

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipepita.channels.delayed import Delay
-from pipepita.edge.chain import DEFAULT_LINK, Chain, assign, parse_chain
+from pipepita.edge.chain import Chain, assign, parse_chain
 from pipepita.edge.profiles import catalogue
 from pipepita.edge.trouble import Trouble, parse
 from pipepita.edge.work import counted
@@ -51,7 +51,7 @@ class Deployment:
 def deployed(options: Options, whole: StageSpec, schedule: Schedule, batch_size: int) -> Deployment:
     """The chain that `options` name, carrying `whole`, the network in one stage. `UserError` as `chain.assign`."""
     assert options.devices is not None
-    chain = parse_chain(options.devices, options.link or DEFAULT_LINK, catalogue(options.profiles))
+    chain = parse_chain(options.devices, options.link, catalogue(options.profiles))
     works = counted(whole, batch_size)
     parts = assign(chain, works, schedule.window, options.assign)
     costs = [works[layer].cost(device) for device, part in zip(chain.devices, parts, strict=True) for layer in part]

@@ -8,13 +8,12 @@ from torch import nn
 
 from pipepita import schedule as schedules
 from pipepita.edge.calibration import CostOf, counted_cost
-from pipepita.edge.chain import DEFAULT_LINK, Chain, assign, parse_chain
+from pipepita.edge.chain import Chain, assign, parse_chain
 from pipepita.edge.profiles import Catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.trouble import Trouble, parse
 from pipepita.edge.work import LayerWork, counted, memory
 from pipepita.edge.world import Load, load
-from pipepita.errors import UserError
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.recurrence import Cost, Route
@@ -76,7 +75,7 @@ def setups(
 
     Also says why there is none of the last, where there is none. cost: of a layer (from 0) on a device.
     """
-    chain = parse_chain(scenario.devices, scenario.link or DEFAULT_LINK, profiles)
+    chain = parse_chain(scenario.devices, scenario.link, profiles)
     flow, total = net.route.flow, len(net.works)
 
     def setup(name: str, schedule: Schedule, chain: Chain, parts: list[range], troubles: list[Trouble]) -> Setup:
@@ -90,8 +89,6 @@ def setups(
             load(net.layers, net.works, parts, scenario.batch_size), troubles,
         )  # fmt: skip
 
-    if scenario.link is not None and len(chain.devices) == 1:
-        raise UserError(f"link {scenario.link!r}: one device needs none")
     troubles = parse(scenario.trouble or "", len(chain.devices))
     streaming = schedules.make("streaming", total, scenario.window, flow)
     # one cut for all, so that the schedules are compared and not the cuts

@@ -42,7 +42,7 @@ def test_who_is_linked_to_whom():
 
 
 def test_one_device_needs_no_link():
-    chain = parse_chain("rpi4", "wifi", PROFILES)
+    chain = parse_chain("rpi4", None, PROFILES)
     assert chain.links == () and chain.back is None
 
 
@@ -54,6 +54,7 @@ def test_one_device_needs_no_link():
         ("rpi4*x", "wifi", "'x' is no number of devices"),
         ("rpi4*20000", "wifi", "10000 are the most"),
         ("", "wifi", "unknown device ''"),
+        ("rpi4", "wifi", "link 'wifi': one device needs none"),
         ("rpi4*3", "wify", "did you mean 'wifi'?"),
         ("rpi4*4", "wifi,wifi", "2 links for 4 devices: one for all, 3 (one a hop), or 4"),
         ("rpi4,coral", "wifi", "device 'coral' cannot train: 8-bit inference only"),
