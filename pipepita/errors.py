@@ -30,11 +30,19 @@ class Diverged(RunError):
 
 
 class StageDied(RunError):
-    """An actor, its process or its node went away."""
+    """An actor, its process or its node went away. stage: which, where that is known."""
+
+    def __init__(self, text: str, stage: int | None = None) -> None:
+        super().__init__(text)
+        self.stage = stage
 
 
 class ChannelClosed(RunError):
     """The other end of a channel is gone."""
+
+
+class Malformed(ChannelClosed):
+    """Something came over a channel that no stage of ours would send, so it was closed."""
 
 
 def unknown(what: str, value: object, known: Iterable[str]) -> UserError:

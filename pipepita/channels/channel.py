@@ -6,6 +6,7 @@ another kernel for another alignment; a peer that is gone is `ChannelClosed`, at
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,6 +18,8 @@ from pipepita.schedule import BACKWARD, BROADCAST, MODULATED, STANDARD
 EVALUATE, END, DONE = "evaluate", "end", "done"
 # on the wire a kind is its place here: only append
 KINDS = (STANDARD, MODULATED, EVALUATE, END, DONE, BACKWARD, BROADCAST)
+BARE = (END, DONE)  # all others bring a tensor
+FLOAT_BYTES = 4
 
 
 def _nothing() -> None:
@@ -53,16 +56,20 @@ class Inlet(Protocol):
     def receive(self, timeout: float | None = None) -> Message:
         """The next message. `TimeoutError` after `timeout` seconds; `ChannelClosed` when the peer is gone."""
 
+    def waiting(self) -> int:
+        """How many messages have come and were not received yet; about, and from any thread."""
+
     def close(self) -> None:
         """Frees the channel's memory and lets the peer know."""
 
 
 @dataclass(frozen=True)
 class Wire:
-    """A channel to be: its name, its ends (stage numbers; -1 is the coordinator), and its size.
+    """A channel to be: its name, its ends (stage numbers; -1 is the coordinator), and what it carries.
 
-    capacity: messages; slot_bytes: the largest tensor. 2 x window messages are enough for no ring of channels to
-    deadlock: the outlet to the coordinator never fills up, so the last stage never blocks, so the one before it...
+    rows, item: tensors are (1 to `rows`, *item). kinds: of the messages that belong here; all others are refused.
+    capacity: messages. 2 x window messages are enough for no ring of channels to deadlock: the outlet to the
+    coordinator never fills up, so the last stage never blocks, so the one before it...
     spin: seconds that the receiver keeps looking before it sleeps; only where a core has nothing else to do.
     delay: what an emulated link does to the messages (`delayed.Delay`); None: nothing.
     """
@@ -71,6 +78,13 @@ class Wire:
     source: int
     target: int
     capacity: int
-    slot_bytes: int
+    rows: int
+    item: tuple[int, ...]
+    kinds: tuple[str, ...] = KINDS
     spin: float = 0.0
     delay: Any = None
+
+    @property
+    def slot_bytes(self) -> int:
+        """Of the largest tensor."""
+        return self.rows * math.prod(self.item) * FLOAT_BYTES

@@ -43,6 +43,9 @@ class DelayedInlet:
         message.sent = round(due * 1e9)
         return message
 
+    def waiting(self) -> int:
+        return self._inlet.waiting()
+
     def close(self) -> None:
         """Closes the channel."""
         self._inlet.close()

@@ -23,9 +23,18 @@ class Refused(Exception):
     """The peer could not prove that it belongs to this run."""
 
 
+class Secret(bytes):
+    """Bytes that never show in a log, an error or a debugger's line."""
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+    __str__ = __repr__
+
+
 def new_secret() -> bytes:
     """A secret for one run."""
-    return secrets.token_bytes(32)
+    return Secret(secrets.token_bytes(32))
 
 
 def listen_side(peer: socket.socket, secret: bytes, wire: str) -> None:

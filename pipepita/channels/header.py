@@ -1,28 +1,30 @@
 """The wire format: one fixed header a message, then (TCP) the tensor's bytes.
 
-    magic  kind  dims  slot  step  sent  shape[6]        little-endian, 72 bytes
-    4s     B     B     H     q     q     6Q
+    magic  kind  dims  dtype  slot  step  sent  shape[6]        little-endian, 73 bytes
+    4s     B     B     B      H     q     q     6Q
 
-Checked before anything is allocated or read on its account.
+Checked against what the wire carries before anything is allocated or read on its account.
 """
 
 from __future__ import annotations
 
-import math
 import struct
 import time
 from typing import NamedTuple
 
-from pipepita.channels.channel import KINDS
-from pipepita.errors import ChannelClosed
+from pipepita.channels.channel import BARE, FLOAT_BYTES, KINDS, Wire
+from pipepita.errors import Malformed
 
-_FORMAT = struct.Struct("<4sBBH2q6Q")
+_FORMAT = struct.Struct("<4s3BH2q6Q")
 SIZE = _FORMAT.size
 MAX_DIMS = 6
-_MAGIC = b"PPT2"
+_MAGIC = b"PPT3"
+# bytes an element; on the wire a dtype is its place here: only append
+DTYPES = {"float32": FLOAT_BYTES}
+_FLOAT32 = list(DTYPES).index("float32")
+_NO_TENSOR = 255
 _NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 _PADDING = [(0,) * (MAX_DIMS - dims) for dims in range(MAX_DIMS + 1)]
-FLOAT_BYTES = 4
 
 
 class Header(NamedTuple):
@@ -37,20 +39,44 @@ class Header(NamedTuple):
 
 def pack(kind: str, step: int, shape: tuple[int, ...] | None, slot: int = 0) -> bytes:
     """The header of one message that is sent now; `shape` is None where no tensor goes with it."""
-    dims, sizes = (255, ()) if shape is None else (len(shape), shape)
-    return _FORMAT.pack(_MAGIC, _NUMBERS[kind], dims, slot, step, time.perf_counter_ns(), *sizes, *_PADDING[len(sizes)])
+    dims, sizes = (_NO_TENSOR, ()) if shape is None else (len(shape), shape)
+    return _FORMAT.pack(
+        _MAGIC, _NUMBERS[kind], dims, _FLOAT32, slot, step, time.perf_counter_ns(), *sizes, *_PADDING[len(sizes)]
+    )
 
 
-def unpack(data: bytes | bytearray, slots: int, slot_bytes: int) -> Header:
-    """What `data` says; `ChannelClosed` for a header that no peer of ours would send."""
+def unpack(data: bytes | bytearray, wire: Wire) -> Header:
+    """What `data` says; `Malformed` for a header that no peer of ours would send on `wire`."""
     if len(data) != SIZE:
-        raise ChannelClosed(f"a header of {len(data)} bytes arrived instead of {SIZE}")
-    magic, kind, dims, slot, step, sent, *sizes = _FORMAT.unpack(data)
-    if magic != _MAGIC or kind >= len(KINDS) or slot >= slots or step < 0:
-        raise ChannelClosed("a header arrived that is not pipepita's")
-    if dims == 255:
-        return Header(KINDS[kind], step, sent, None, slot)
-    shape = tuple(sizes[:dims]) if dims <= MAX_DIMS else ()
-    if dims > MAX_DIMS or math.prod(shape) * FLOAT_BYTES > slot_bytes:
-        raise ChannelClosed(f"a tensor of {dims} dimensions {shape} arrived where {slot_bytes} bytes are the most")
-    return Header(KINDS[kind], step, sent, shape, slot)
+        raise _refused(wire, f"a header of {len(data)} bytes, or more, came instead of {SIZE}")
+    magic, number, dims, dtype, slot, step, sent, *sizes = _FORMAT.unpack(data)
+    if magic != _MAGIC:
+        raise _refused(wire, f"a header came that is not pipepita's: it begins with {magic!r} instead of {_MAGIC!r}")
+    if number >= len(KINDS):
+        raise _refused(wire, f"a message of unknown kind {number} came: the last one is {len(KINDS) - 1}")
+    kind = KINDS[number]
+    if kind not in wire.kinds:
+        raise _refused(wire, f"a message of kind {kind} came where {', '.join(wire.kinds)} belong")
+    if dtype != _FLOAT32:
+        name = list(DTYPES)[dtype] if dtype < len(DTYPES) else f"unknown dtype {dtype}"
+        raise _refused(wire, f"a tensor of {name} came where float32 belongs")
+    if step < 0:
+        raise _refused(wire, f"a message of step {step} came: they count from 0")
+    if slot >= wire.capacity:
+        raise _refused(wire, f"a message in slot {slot} came: the last one is {wire.capacity - 1}")
+    if (dims == _NO_TENSOR) != (kind in BARE):
+        raise _refused(wire, f"a message of kind {kind} came {'with a' if kind in BARE else 'without its'} tensor")
+    if dims == _NO_TENSOR:
+        return Header(kind, step, sent, None, slot)
+    if not 0 < dims <= MAX_DIMS:
+        raise _refused(wire, f"a tensor of {dims} dimensions came: they have 1 to {MAX_DIMS}")
+    shape = tuple(sizes[:dims])
+    if shape[1:] != wire.item:
+        raise _refused(wire, f"a tensor of the wrong shape {shape} came where items of shape {wire.item} belong")
+    if not 0 < shape[0] <= wire.rows:
+        raise _refused(wire, f"a tensor of {shape[0]} items came, too large or empty: 1 to {wire.rows} belong here")
+    return Header(kind, step, sent, shape, slot)
+
+
+def _refused(wire: Wire, reason: str) -> Malformed:
+    return Malformed(f"channel {wire.name}: {reason}")

@@ -37,6 +37,9 @@ class MemoryChannel:
                 raise ChannelClosed("nothing is left to run that could send this message")
         return self._queue.popleft()
 
+    def waiting(self) -> int:
+        return len(self._queue)
+
     def close(self) -> None:
         """Drops what is queued."""
         self._queue.clear()

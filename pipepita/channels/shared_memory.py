@@ -12,11 +12,14 @@ kernel frees both when the processes end, however they end, and a dead peer is a
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import mmap
 import os
 import secrets
 import socket
 import struct
+import sys
+import termios
 import time
 
 import torch
@@ -29,6 +32,8 @@ from pipepita.errors import ChannelClosed
 _PAGE = 4096  # slots begin on pages: more than the 64-byte alignment that channels promise
 _SLOT = struct.Struct("<H")
 _CREDITS = 4096
+_TIMEVAL = struct.Struct("@ll")
+_MOST = header.SIZE + 1  # of a packet: enough to tell one that is too long
 
 
 def open_socket(address: str) -> tuple[socket.socket, str]:
@@ -42,8 +47,11 @@ def open_socket(address: str) -> tuple[socket.socket, str]:
 def connect_socket(name: str, timeout: float) -> socket.socket:
     """A socket connected to the listener called `name`."""
     connecting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    connecting.settimeout(timeout)
+    # the kernel lets a blocking socket wait for its turn where the listener's queue is full, but no other
+    connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(timeout), 0))
     connecting.connect(f"\0{name}")
+    connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(0, 0))
+    connecting.settimeout(timeout)
     return connecting
 
 
@@ -54,9 +62,11 @@ class SharedMemoryInlet:
         self._peer, self._wire = peer, wire
         self._released: list[int] = []
         stride = _stride(wire)
-        memory = os.memfd_create(f"pipepita-{wire.name}", os.MFD_CLOEXEC)
+        memory = os.memfd_create(f"pipepita-{wire.name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(memory, stride * wire.capacity)
+            # whoever has the other end cannot take away the ground that we stand on
+            fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             self._slots = _slots(memory, wire)
             socket.send_fds(peer, [b"memory"], [memory])
         finally:
@@ -73,7 +83,7 @@ class SharedMemoryInlet:
             raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
         if not data:
             raise ChannelClosed(f"channel {self._wire.name}: the sender is gone")
-        kind, step, sent, shape, slot = header.unpack(data, self._wire.capacity, self._wire.slot_bytes)
+        kind, step, sent, shape, slot = header.unpack(data, self._wire)
         if shape is None:
             return Message(kind, step, sent=sent)
         count = 1
@@ -86,14 +96,14 @@ class SharedMemoryInlet:
         until = time.perf_counter() + self._wire.spin
         while time.perf_counter() < until:
             with contextlib.suppress(BlockingIOError):
-                return self._peer.recv(header.SIZE, socket.MSG_DONTWAIT)
+                return self._peer.recv(_MOST, socket.MSG_DONTWAIT)
             os.sched_yield()  # whoever else wants this core, the coordinator perhaps
         return None
 
     def _block(self, timeout: float | None) -> bytes:
         if self._peer.gettimeout() != timeout:
             self._peer.settimeout(timeout)
-        return self._peer.recv(header.SIZE)
+        return self._peer.recv(_MOST)
 
     def _release(self, slot: int) -> None:
         self._released.append(slot)
@@ -101,6 +111,12 @@ class SharedMemoryInlet:
         with contextlib.suppress(OSError):
             self._peer.send(b"".join(map(_SLOT.pack, self._released)), socket.MSG_DONTWAIT)
             self._released.clear()
+
+    def waiting(self) -> int:
+        with contextlib.suppress(OSError):
+            unread = fcntl.ioctl(self._peer, termios.FIONREAD, b"\0" * 4)
+            return int.from_bytes(unread, sys.byteorder) // header.SIZE
+        return 0
 
     def close(self) -> None:
         """Hangs up; the memory goes when the last view of it does."""
@@ -118,6 +134,8 @@ class SharedMemoryOutlet:
             raise OSError("the receiver hung up before it handed out its memory")
         (memory,) = memories
         try:
+            if os.fstat(memory).st_size < _stride(wire) * wire.capacity:
+                raise OSError("the receiver's memory is too small for this wire")
             self._slots = _slots(memory, wire)
         finally:
             os.close(memory)
@@ -141,7 +159,11 @@ class SharedMemoryOutlet:
             credits = self._peer.recv(_CREDITS)
             if not credits:
                 raise ChannelClosed(f"channel {self._wire.name}: the receiver is gone")
+            if len(credits) % _SLOT.size:
+                raise ChannelClosed(f"channel {self._wire.name}: {len(credits)} bytes came where slots come back")
             self._free = [slot for (slot,) in _SLOT.iter_unpack(credits)]
+            if max(self._free) >= self._wire.capacity:
+                raise ChannelClosed(f"channel {self._wire.name}: slot {max(self._free)} came back, which it has not")
         return self._free.pop()
 
     def close(self) -> None:

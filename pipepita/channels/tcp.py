@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipepita.channels import header
 from pipepita.channels.channel import Message, Wire
-from pipepita.errors import ChannelClosed
+from pipepita.errors import ChannelClosed, UserError
 
 # A host that vanishes without a word is noticed after about this long.
 _SILENCE_SECONDS = 2
@@ -24,8 +24,14 @@ _SILENCE_SECONDS = 2
 def open_socket(address: str) -> tuple[socket.socket, str]:
     """A listening socket on `address` (this node's own, never all interfaces); (socket, "host:port")."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.bind((address, 0))
-    host, port = listening.getsockname()
+    try:
+        listening.bind(("" if address == "::" else address, 0))
+        host, port = listening.getsockname()
+        if host == "0.0.0.0":  # however it was written; nobody can connect before `listen`
+            raise UserError(f"address {address!r} means every network: listen on this node's own, like 127.0.0.1")
+    except BaseException:
+        listening.close()
+        raise
     return listening, f"{host}:{port}"
 
 
@@ -74,28 +80,29 @@ class TcpInlet:
         try:
             while True:
                 self._arrived.put(self._next())
-        except (ChannelClosed, OSError) as error:
-            self._arrived.put(ChannelClosed(f"channel {self._wire.name}: {error}"))
+        except ChannelClosed as error:
+            self._arrived.put(error)
+        except OSError as error:
+            self._arrived.put(ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}"))
 
     def _next(self) -> Message:
         head = bytearray(header.SIZE)
         self._fill(memoryview(head))
-        kind, step, _, shape, _ = header.unpack(head, self._wire.capacity, self._wire.slot_bytes)
+        kind, step, _, shape, _ = header.unpack(head, self._wire)
         if shape is None:
             return Message(kind, step)
         slot = self._free.get()
         if self._closed:
-            raise ChannelClosed("closed here")
+            raise ChannelClosed(f"channel {self._wire.name}: closed here")
         view = self._buffers[slot][: torch.Size(shape).numel()].view(shape)
-        if view.numel():
-            self._fill(_bytes(view))
+        self._fill(_bytes(view))
         return Message(kind, step, view, release=lambda: self._free.put(slot))
 
     def _fill(self, buffer: memoryview) -> None:
         while buffer:
             count = self._peer.recv_into(buffer)
             if not count:
-                raise ChannelClosed("the sender is gone")
+                raise ChannelClosed(f"channel {self._wire.name}: the sender is gone")
             buffer = buffer[count:]
 
     def receive(self, timeout: float | None = None) -> Message:
@@ -108,6 +115,9 @@ class TcpInlet:
             self._arrived.put(message)
             raise message
         return message
+
+    def waiting(self) -> int:
+        return self._arrived.qsize()
 
     def close(self) -> None:
         """Hangs up and ends the reader."""
@@ -129,12 +139,12 @@ class TcpOutlet:
     def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
         """Writes header and tensor; blocks while the receiver has no buffer free."""
         try:
-            if tensor is None or not tensor.numel():
-                self._peer.sendall(header.pack(kind, step, None if tensor is None else tuple(tensor.shape)))
+            if tensor is None:
+                self._peer.sendall(header.pack(kind, step, None))
                 return
             more = getattr(socket, "MSG_MORE", 0)  # one packet for header and tensor where both are small
             self._peer.sendall(header.pack(kind, step, tuple(tensor.shape)), more)
-            self._peer.sendall(_bytes(tensor.cpu().contiguous()))
+            self._peer.sendall(_bytes(tensor.to("cpu", torch.float32).contiguous()))
         except OSError as error:
             raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
 

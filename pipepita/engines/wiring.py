@@ -8,11 +8,11 @@ every stage --done-----> coordinator, where the schedule waits for updates
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pipepita.channels.channel import Wire
+from pipepita.channels import channel
+from pipepita.channels.channel import END, EVALUATE, Wire
 from pipepita.channels.delayed import Delay
 from pipepita.schedule import Flow, Schedule
 from pipepita.stage import StageSpec
@@ -21,7 +21,6 @@ COORDINATOR = -1
 # the ports of `loop.Ports`
 UPSTREAM, DOWNSTREAM, ABOVE, BELOW, SIGNAL, DONE = "upstream", "downstream", "above", "below", "signal", "done"
 _BACKWARD = "backward"
-_FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Plan:
     """A pipeline to be: its stages, its schedule, and the items of its largest sample.
 
     record: of how many samples, the latest, each stage keeps a timeline; 0 records nothing. delays: what emulated links
-    do to messages, by (source, target).
+    do to messages, by (source, target). watch: seconds between two looks at how the stages are; 0: nobody looks.
     """
 
     stages: list[StageSpec]
@@ -37,6 +36,7 @@ class Plan:
     batch_size: int
     record: int = 0
     delays: Mapping[tuple[int, int], Delay] = field(default_factory=dict)
+    watch: float = 0.0
 
 
 def wires(plan: Plan) -> list[Wire]:
@@ -50,29 +50,35 @@ def wires(plan: Plan) -> list[Wire]:
     # the coordinator signals and collects for as many samples as it admits: it must not wait for who waits for it
     admitted = schedule.in_flight(len(stages), stages[0].rule.passes) + 1
 
-    def wire(name: str, source: int, target: int, floats: int, capacity: int = enough) -> Wire:
-        return Wire(
-            name, source, target, capacity, floats * plan.batch_size * _FLOAT_BYTES,
-            delay=plan.delays.get((source, target)),
-        )  # fmt: skip
+    def wire(
+        name: str, source: int, target: int, kinds: tuple[str, ...], item: tuple[int, ...],
+        *, rows: int = 1, capacity: int = enough,
+    ) -> Wire:  # fmt: skip
+        delay = plan.delays.get((source, target))
+        return Wire(name, source, target, capacity, rows * plan.batch_size, item, kinds, delay=delay)
 
-    classes = stages[0].classes
-    found = [wire("samples", COORDINATOR, 0, stages[0].layers[0].width)]
+    rule, classes, layers = stages[0].rule, stages[0].classes, stages[0].layers
+    admit, answer = rule.passes[0], rule.passes[-1]
+    up = (admit, answer, EVALUATE, END) if rule.flow is Flow.UP else (admit, EVALUATE, END)
+    found = [wire("samples", COORDINATOR, 0, (admit, EVALUATE, END), layers[0].item_shape)]
     found += [
-        wire(f"forward-{index}", index, index + 1, stage.rule.rows * math.prod(stage.layers[-1].out_shape))
+        wire(f"forward-{index}", index, index + 1, up, stage.layers[-1].out_shape, rows=rule.rows)
         for index, stage in enumerate(stages[:-1])
     ]
-    if stages[0].rule.flow is Flow.DOWN:
+    if rule.flow is Flow.DOWN:
         found += [
-            wire(f"{_BACKWARD}-{index}", index + 1, index, math.prod(stage.layers[-1].out_shape))
+            wire(f"{_BACKWARD}-{index}", index + 1, index, (answer,), stage.layers[-1].out_shape)
             for index, stage in enumerate(stages[:-1])
         ]
-    found.append(wire("outputs", last, COORDINATOR, classes, max(enough, admitted)))
+    found.append(wire("outputs", last, COORDINATOR, (admit, EVALUATE), (classes,), capacity=max(enough, admitted)))
     for index, stage in enumerate(stages):
-        if any(signalled(stage, name) for name in stage.rule.passes):
-            found.append(wire(f"{SIGNAL}-{index}", COORDINATOR, index, classes, max(enough, admitted)))
+        told = tuple(name for name in rule.passes if signalled(stage, name))
+        if told:
+            found.append(
+                wire(f"{SIGNAL}-{index}", COORDINATOR, index, told, (classes,), capacity=max(enough, admitted))
+            )
         if schedule.waits:
-            found.append(wire(f"done-{index}", index, COORDINATOR, 0))
+            found.append(wire(f"done-{index}", index, COORDINATOR, (channel.DONE,), (), rows=0))
     return found
 
 

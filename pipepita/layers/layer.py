@@ -47,12 +47,14 @@ class Layer:
         self._incoming, self._activity, self._outgoing = list(incoming), list(activity), list(outgoing)
         self._mask_shapes: list[tuple[Shape, float]] = []
         self._activity_masks = sum(_drops(module) for _, module in activity)
+        self.item_shape: Shape = ()  # of what comes, before it is flattened
         self.in_shape: Shape = ()
         self.out_shape: Shape = ()
         self.cost = 0
 
     def fit(self, shape: Shape) -> Shape:
         """Checks that items of `shape` pass through; learns the shapes on the way; returns the outgoing shape."""
+        self.item_shape = tuple(shape)
         with torch.inference_mode():
             x = self.arrive(torch.zeros(1, *shape))
             self.in_shape = tuple(x.shape[1:])

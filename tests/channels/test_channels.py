@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from pipepita.errors import ChannelClosed
 from pipepita.schedule import MAX_WINDOW, MODULATED, STANDARD
 
 SECRET = b"s" * 32
-WIRE = Wire("test", 0, 1, capacity=4, slot_bytes=4 * 1000)
+WIRE = Wire("test", 0, 1, capacity=4, rows=1000, item=())
 
 
 @pytest.fixture(params=sorted(TRANSPORTS))
@@ -30,31 +31,44 @@ def transport(request) -> str:
     return request.param
 
 
+def joined(transport: str, wire: Wire) -> tuple[Outlet, Inlet]:
+    listener = Listener(transport, wire, SECRET, "127.0.0.1")
+    return connect(listener.address, wire, SECRET), listener.inlet()
+
+
 @pytest.fixture
 def ends(transport) -> Iterator[tuple[Outlet, Inlet]]:
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
-    outlet = connect(listener.address, WIRE, SECRET)
-    inlet = listener.inlet()
+    outlet, inlet = joined(transport, WIRE)
     yield outlet, inlet
     outlet.close()
     inlet.close()
 
 
-def test_messages_arrive_in_order_whole_and_aligned(ends):
-    outlet, inlet = ends
-    sent = [torch.randn(3, 5), torch.randn(1000), torch.randn(2, 3, 4, 5), torch.zeros(()), torch.randn(4, 6).t()]
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [torch.randn(1000), torch.randn(1), torch.randn(999)],
+        [torch.randn(3, 5), torch.randn(5, 6).t(), torch.randn(1, 5).double()],
+        [torch.randn(2, 3, 4, 5), torch.randn(5, 4, 3, 2).permute(3, 2, 1, 0)],
+    ],
+    ids=["numbers", "rows", "images"],
+)
+def test_messages_arrive_in_order_whole_and_aligned(transport, sent):
+    outlet, inlet = joined(transport, replace(WIRE, item=tuple(sent[0].shape[1:])))
     for step, tensor in enumerate(sent):
         outlet.send(STANDARD if step % 2 else MODULATED, step, tensor)
         message = inlet.receive(timeout=5)
         assert (message.kind, message.step) == (STANDARD if step % 2 else MODULATED, step)
         assert message.tensor.shape == tensor.shape
-        assert torch.equal(message.tensor, tensor)
+        assert torch.equal(message.tensor, tensor.float())
         assert message.tensor.is_contiguous()
         assert message.tensor.data_ptr() % 64 == 0
         message.release()
     outlet.send(END, 7)
     last = inlet.receive(timeout=5)
     assert (last.kind, last.step, last.tensor) == (END, 7, None)
+    outlet.close()
+    inlet.close()
 
 
 def test_what_is_not_released_stays_as_it_was(ends):
@@ -177,7 +191,7 @@ def test_a_silent_stranger_keeps_nobody_waiting(transport):
 
 def test_the_largest_window_fits(transport):
     """As many messages as a channel of the largest window holds wait unread without blocking the sender."""
-    wire = Wire("large", 0, 1, capacity=2 * MAX_WINDOW + 2, slot_bytes=64)
+    wire = Wire("large", 0, 1, capacity=2 * MAX_WINDOW + 2, rows=16, item=())
     listener = Listener(transport, wire, SECRET, "127.0.0.1")
     outlet = connect(listener.address, wire, SECRET)
     inlet = listener.inlet()
@@ -229,34 +243,44 @@ def test_nothing_is_left_behind(transport):
 
 
 GOOD = header.pack(STANDARD, 5, (2, 3), 1)
+ROWS = replace(WIRE, item=(3,), rows=10, kinds=(STANDARD, END))
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "reason"),
     [
-        b"",
-        GOOD[:-1],
-        b"HTTP" + GOOD[4:],
-        GOOD[:4] + bytes([99]) + GOOD[5:],
-        GOOD[:5] + bytes([7]) + GOOD[6:],
-        header.pack(STANDARD, 5, (1 << 40, 1 << 40), 1),
-        header.pack(STANDARD, 5, (1001,), 1),
-        header.pack(STANDARD, 5, (2,), 4),
-        header.pack(STANDARD, -1, (2,), 1),
+        (b"", "0 bytes, or more, came instead of 73"),
+        (GOOD[:-1], "72 bytes, or more, came instead of 73"),
+        (b"HTTP" + GOOD[4:], "not pipepita's: it begins with b'HTTP' instead of b'PPT3'"),
+        (b"PPT2" + GOOD[4:], "not pipepita's: it begins with b'PPT2'"),
+        (GOOD[:4] + bytes([99]) + GOOD[5:], "unknown kind 99 came: the last one is 6"),
+        (header.pack(MODULATED, 5, (2, 3)), "kind modulated came where standard, end belong"),
+        (GOOD[:5] + bytes([7]) + GOOD[6:], "7 dimensions came: they have 1 to 6"),
+        (GOOD[:5] + bytes([0]) + GOOD[6:], "0 dimensions came"),
+        (GOOD[:6] + bytes([1]) + GOOD[7:], "unknown dtype 1 came where float32 belongs"),
+        (header.pack(STANDARD, 5, (1 << 40, 3)), "1099511627776 items came, too large or empty: 1 to 10"),
+        (header.pack(STANDARD, 5, (11, 3)), "11 items came, too large"),
+        (header.pack(STANDARD, 5, (0, 3)), "0 items came"),
+        (header.pack(STANDARD, 5, (3, 2)), r"wrong shape \(3, 2\) came where items of shape \(3,\) belong"),
+        (header.pack(STANDARD, 5, (2, 3, 1)), r"wrong shape \(2, 3, 1\)"),
+        (header.pack(STANDARD, 5, (6,)), r"wrong shape \(6,\)"),
+        (header.pack(STANDARD, 5, None), "kind standard came without its tensor"),
+        (header.pack(END, 5, (2, 3)), "kind end came with a tensor"),
+        (header.pack(STANDARD, 5, (2, 3), 4), "slot 4 came: the last one is 3"),
+        (header.pack(STANDARD, -1, (2, 3)), "step -1 came: they count from 0"),
     ],
-    ids=["empty", "short", "magic", "kind", "dims", "huge", "too large", "slot", "step"],
 )
-def test_headers_are_checked(data):
-    with pytest.raises(ChannelClosed):
-        header.unpack(data, WIRE.capacity, WIRE.slot_bytes)
+def test_headers_are_checked(data, reason):
+    with pytest.raises(ChannelClosed, match=f"^channel test: a .*{reason}"):
+        header.unpack(data, ROWS)
 
 
 def test_headers_round_trip():
     before = time.perf_counter_ns()
-    good = header.unpack(header.pack(STANDARD, 5, (2, 3), 1), 4, 4000)
+    good = header.unpack(header.pack(STANDARD, 5, (2, 3), 1), ROWS)
     assert (good.kind, good.step, good.shape, good.slot) == (STANDARD, 5, (2, 3), 1)
     assert before <= good.sent <= time.perf_counter_ns()
-    end = header.unpack(header.pack(END, 1 << 40, None), 4, 4000)
+    end = header.unpack(header.pack(END, 1 << 40, None), ROWS)
     assert (end.kind, end.step, end.shape, end.slot) == (END, 1 << 40, None, 0)
 
 

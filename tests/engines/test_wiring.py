@@ -24,6 +24,33 @@ def test_chain():
     assert (found["outputs"].source, found["outputs"].target) == (2, COORDINATOR)
 
 
+def test_a_wire_says_what_travels_on_it():
+    def carried(rule):
+        return {wire.name: (wire.rows, wire.item, wire.kinds) for wire in wires(plan(rule, locked()))}
+
+    up = ("standard", "modulated", "evaluate", "end")
+    assert carried(pp.Pepita(form="recompute")) == {
+        "samples": (32, (1, 8, 8), ("standard", "evaluate", "end")),
+        "forward-0": (64, (36,), up),
+        "forward-1": (64, (20,), up),
+        "outputs": (32, (10,), ("standard", "evaluate")),
+        "signal-0": (32, (10,), ("modulated",)),
+        "signal-2": (32, (10,), ("modulated",)),
+        **{f"done-{stage}": (0, (), ("done",)) for stage in range(3)},
+    }
+    backward = carried(pp.Backprop())
+    assert backward["forward-0"] == (32, (36,), ("standard", "evaluate", "end"))
+    assert backward["backward-0"] == (32, (36,), ("backward",))
+    assert carried(pp.TargetProjection())["signal-1"] == (32, (10,), ("standard",))
+    assert carried(pp.DirectFeedbackAlignment())["signal-1"] == (32, (10,), ("broadcast",))
+
+
+def test_samples_travel_in_the_shape_that_they_have_before_the_first_layer_flattens_them():
+    layers = cut(pp.build("fc:20", (1, 8, 8), 10), (1, 8, 8), 10)
+    samples = wires(Plan([StageSpec(0, layers, 2, 10, pp.Pepita(), "sgd", 0.1, 0)], relaxed(), 32))[0]
+    assert samples.item == (1, 8, 8)
+
+
 def test_slots_between_stages_hold_two_activities_where_the_clean_pass_runs_again():
     once, twice, clean = (
         {wire.name: wire.slot_bytes for wire in wires(plan(rule, streaming(3)))}
