@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pipepita.measurement.report import Latency
     from pipepita.network.spec import build, initialise, normalized
     from pipepita.result import Result
+    from pipepita.resuming import resume
     from pipepita.rules import (
         Backprop,
         DirectFeedbackAlignment,
@@ -61,6 +62,7 @@ _HOMES = {
     "latency": "measurement.latency",
     "load": "data",
     "normalized": "network.spec",
+    "resume": "resuming",
     "train": "training",
 }
 __all__ = [*sorted(_HOMES)]

@@ -1,19 +1,23 @@
-"""The run folder: what was run, how it went, and the weights after each epoch. Never pickle.
+"""Checkpoints: complete or absent, checksummed, never pickle.
 
-    RUN_DIR/run.json                         network, data, rule and options
-            metrics.jsonl                    one line an epoch
-            checkpoints/step-00000938/       weights.safetensors  optimizer.safetensors  checkpoint.json
-            result.json                      what the command printed
+    checkpoints/step-00000938/   weights.safetensors    by state_dict key
+                                 optimizer.safetensors  by layer and name
+                                 memory.safetensors     what the learning rule keeps beside
+                                 checkpoint.json        where in the run this is, and how it had gone until then
+                                 SHA256SUMS             of all these; `sha256sum -c` checks them from a shell
 
-A checkpoint is written aside and renamed, so one that is there is complete.
+One is written aside, synced, and renamed; so a name without a leading dot is complete, unless the disk has damaged it.
+Then its checksums say so, and the one before is used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +26,13 @@ import torch
 from torch import Tensor
 
 from pipepita.errors import RunError, UserError
+from pipepita.stage import State
 
-_WEIGHTS, _OPTIMIZER, _ABOUT = "weights.safetensors", "optimizer.safetensors", "checkpoint.json"
+log = logging.getLogger(__name__)
+_WEIGHTS, _OPTIMIZER, _MEMORY = "weights.safetensors", "optimizer.safetensors", "memory.safetensors"
+_ABOUT, _SUMS = "checkpoint.json", "SHA256SUMS"
+_ALL = (_WEIGHTS, _OPTIMIZER, _MEMORY, _ABOUT)
+RESUMABLE = "resumable"  # in checkpoint.json: whether going on from it leads to an undisturbed run's bits
 
 
 def weights_sha256(state: dict[str, Tensor]) -> str:
@@ -34,69 +43,124 @@ def weights_sha256(state: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-class RunFolder:
-    """Writes one run's folder. Raises `UserError` if `path` exists or cannot be made, `RunError` if a write fails."""
+@dataclass(frozen=True)
+class Checkpoint:
+    """One that has been found whole. about: its checkpoint.json."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
+    about: dict[str, Any]
+
+    def state(self) -> State:
+        """All that the stages knew; `UserError` where it cannot be read."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
         try:
-            there = "\0" in str(path) or path.exists() or path.is_symlink()
+            return State(*(load_file(self.path / name) for name in (_WEIGHTS, _OPTIMIZER, _MEMORY)))
+        except (OSError, SafetensorError) as error:
+            raise UserError(f"checkpoint {self.path} cannot be read: {error}") from None
+
+
+def write(folder: Path, state: State, about: dict[str, Any], keep: int) -> Path:
+    """Writes the checkpoint of `about["step"]` into `folder`, whole or not at all, and leaves the last `keep`.
+
+    (And the last one that can be resumed from, whatever came after it.) `RunError` where it cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    final = folder / f"step-{about['step']:08d}"
+    aside = folder / f".{final.name}.partial"
+    try:
+        for left in folder.glob(".step-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        aside.mkdir(parents=True)
+        for name, tensors in zip((_WEIGHTS, _OPTIMIZER, _MEMORY), state, strict=True):
+            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, aside / name)
+        (aside / _ABOUT).write_text(json.dumps(about, indent=2) + "\n")
+        (aside / _SUMS).write_text("".join(f"{_sha256(aside / name)}  {name}\n" for name in _ALL))
+        for file in (*aside.iterdir(), aside):
+            _sync(file)
+        if final.exists():
+            _discard(final)
+        aside.rename(final)
+        _sync(folder)
+    except Exception as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise RunError(f"cannot write checkpoint {final}: {reason}") from None
+    _leave(folder, keep)
+    return final
+
+
+def _leave(folder: Path, keep: int) -> None:
+    found = _all(folder)
+    for position, path in enumerate(found[keep:], start=keep):
+        newer = found[:position]
+        if any(_about(other).get(RESUMABLE) for other in newer):
+            _discard(path)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path / _ABOUT)
+    except UserError:
+        return {}
+
+
+def _discard(path: Path) -> None:
+    """Removes a checkpoint so that half of it is never taken for one."""
+    gone = path.with_name(f".{path.name}.gone")
+    try:
+        path.rename(gone)
+    except OSError as error:
+        log.warning("cannot remove checkpoint %s: %s", path, error.strerror)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
+def newest(folder: Path, *, resumable: bool = False) -> tuple[Checkpoint | None, list[str]]:
+    """The last whole checkpoint in `folder`, or None; and what is wrong with each later one, a line each.
+
+    resumable: only one from which a run goes on to the bits that it would have had. `UserError` where there are
+    checkpoints, but all of them are damaged.
+    """
+    damaged: list[str] = []
+    found = _all(folder)
+    for path in found:
+        try:
+            checkpoint = Checkpoint(path, _checked(path))
+        except ValueError as error:
+            damaged.append(f"checkpoint {path} is damaged: {error}")
+            continue
+        if not resumable or checkpoint.about.get(RESUMABLE):
+            return checkpoint, damaged
+    if found and len(damaged) == len(found):
+        raise UserError(f"all {len(found)} checkpoints in {folder} are damaged; the last one: {damaged[0]}")
+    return None, damaged
+
+
+def _all(folder: Path) -> list[Path]:
+    """Every checkpoint, the latest first."""
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    """The checkpoint.json of `path`; `ValueError` unless all of its files are as they were written."""
+    try:
+        sums = dict(line.split("  ")[::-1] for line in (path / _SUMS).read_text().splitlines())
+    except (OSError, ValueError):
+        raise ValueError(f"its {_SUMS} is missing or cannot be read") from None
+    for name in _ALL:
+        try:
+            if sums.get(name) != _sha256(path / name):
+                raise ValueError(f"{name} is not what was written (its SHA-256 differs)")
         except OSError as error:
-            raise UserError(f"run folder {str(path)!r} cannot be: {error.strerror}") from None
-        if "\0" in str(path):
-            raise UserError(f"run folder {str(path)!r} cannot be: its name holds a null byte")
-        if there:
-            raise UserError(f"run folder {path} exists: name another with --run-dir, or remove it")
+            raise ValueError(f"{name} cannot be read ({error.strerror})") from None
+    return read_json(path / _ABOUT)
 
-    def create(self, about: dict[str, Any]) -> None:
-        """Makes the folder with its run.json; `about` must be JSON-able."""
-        try:
-            self.path.mkdir(parents=True)
-        except OSError as error:
-            raise UserError(f"cannot make run folder {self.path}: {error.strerror}") from None
-        self._write("run.json", about)
 
-    def metrics(self, line: dict[str, Any]) -> None:
-        """Appends one line to metrics.jsonl."""
-        try:
-            with (self.path / "metrics.jsonl").open("a") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise RunError(f"cannot write {self.path / 'metrics.jsonl'}: {error.strerror}") from None
-
-    def result(self, summary: dict[str, Any]) -> None:
-        """Writes result.json."""
-        self._write("result.json", summary)
-
-    def _write(self, name: str, content: dict[str, Any]) -> None:
-        aside = self.path / f".{name}.partial"
-        try:
-            aside.write_text(json.dumps(content, indent=2) + "\n")
-            aside.replace(self.path / name)
-        except OSError as error:
-            raise RunError(f"cannot write {self.path / name}: {error.strerror}") from None
-
-    def checkpoint(
-        self, step: int, weights: dict[str, Tensor], optimizer: dict[str, Tensor], about: dict[str, Any]
-    ) -> Path:
-        """Writes the checkpoint after `step` samples: complete or not at all."""
-        from safetensors.torch import save_file
-
-        final = self.path / "checkpoints" / f"step-{step:08d}"
-        aside = final.with_name(f".{final.name}.partial")
-        try:
-            aside.mkdir(parents=True)
-            save_file({k: v.contiguous() for k, v in weights.items()}, aside / _WEIGHTS)
-            save_file({k: v.contiguous() for k, v in optimizer.items()}, aside / _OPTIMIZER)
-            (aside / _ABOUT).write_text(json.dumps({"step": step, **about}, indent=2) + "\n")
-            for file in aside.iterdir():
-                _sync(file)
-            aside.rename(final)
-            _sync(final.parent)
-        except Exception as error:
-            shutil.rmtree(aside, ignore_errors=True)
-            raise RunError(f"cannot write checkpoint {final}: {error}") from None
-        return final
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync(path: Path) -> None:
@@ -105,13 +169,6 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def read_run(path: Path) -> dict[str, Any]:
-    """The run.json of a run folder; `UserError` where there is none."""
-    if not (path / "run.json").is_file():
-        raise UserError(f"{path} is not a run folder: it has no run.json")
-    return read_json(path / "run.json")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -123,22 +180,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path} holds {type(content).__name__}, not an object")
     return content
-
-
-def latest_checkpoint(path: Path) -> Path:
-    """The last checkpoint of a run folder; `UserError` where there is none."""
-    found = sorted((path / "checkpoints").glob("step-*"))
-    if not found:
-        raise UserError(f"{path} holds no checkpoint")
-    return found[-1]
-
-
-def read_weights(checkpoint: Path) -> dict[str, Tensor]:
-    """The weights of one checkpoint by state_dict key; `UserError` where they cannot be read."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(checkpoint / _WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        raise UserError(f"{checkpoint / _WEIGHTS} cannot be read: {error}") from None

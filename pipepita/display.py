@@ -24,8 +24,8 @@ class Observer:
     def status(self, text: str) -> None:
         """What is going on before the first sample."""
 
-    def begin(self, epochs: int, samples: int, summary: dict[str, Any]) -> None:
-        """A run of `epochs` epochs of `samples` samples begins."""
+    def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
+        """A run of `epochs` epochs of `samples` samples begins, or goes on after `done` samples."""
 
     def epoch_begins(self, epoch: int) -> None:
         """Epoch `epoch` (from 1) begins."""
@@ -46,8 +46,8 @@ class _Console(Observer):
     def warn(self, text: str) -> None:
         print(f"warning: {text}", file=sys.stderr)
 
-    def begin(self, epochs: int, samples: int, summary: dict[str, Any]) -> None:
-        self._epochs, self._samples, self._epoch = epochs, samples, 0
+    def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
+        self._epochs, self._samples, self._epoch, self._done = epochs, samples, 0, done
         self._began = time.monotonic()
 
     def epoch_begins(self, epoch: int) -> None:
@@ -55,7 +55,7 @@ class _Console(Observer):
 
     def _eta(self, done: int) -> str:
         total, past = self._epochs * self._samples, (self._epoch - 1) * self._samples + done
-        left = (time.monotonic() - self._began) * (total - past) / max(past, 1)
+        left = (time.monotonic() - self._began) * (total - past) / max(past - self._done, 1)
         minutes, seconds = divmod(round(left), 60)
         return f"{minutes}:{seconds:02d}"
 
@@ -66,8 +66,8 @@ class PlainDisplay(_Console):
     def status(self, text: str) -> None:
         print(text, file=sys.stderr)
 
-    def begin(self, epochs: int, samples: int, summary: dict[str, Any]) -> None:
-        super().begin(epochs, samples, summary)
+    def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
+        super().begin(epochs, samples, summary, done)
         self._last = time.monotonic()
 
     def sample(self, tally: Tally) -> None:
@@ -119,8 +119,8 @@ class RichDisplay(_Console):
         self._status = self._bar.console.status(text)
         self._status.start()
 
-    def begin(self, epochs: int, samples: int, summary: dict[str, Any]) -> None:
-        super().begin(epochs, samples, summary)
+    def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
+        super().begin(epochs, samples, summary, done)
         self._end_status()
         self._shown = 0.0
         self._bar.start()

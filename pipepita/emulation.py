@@ -124,6 +124,12 @@ class PacedLearner:
     def fixed(self) -> dict[str, Tensor]:
         return self._learner.fixed()
 
+    def memory(self) -> dict[str, Tensor]:
+        return self._learner.memory()
+
+    def remember(self, memory: dict[str, Tensor]) -> None:
+        self._learner.remember(memory)
+
 
 def read_milliseconds(text: str, option: str) -> list[float]:
     """`"10"` or `"10,10,40"` as seconds; `UserError` where one is no number between 0 and a minute."""

@@ -9,8 +9,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
-from pipepita import optimizers, rules
+from pipepita import optimizers, rules, tensorboard
 from pipepita.data import Data
+from pipepita.engines import placement
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import UserError, unknown
 from pipepita.files import check_picture, check_writable
@@ -20,6 +21,8 @@ from pipepita.rules import RULE_OPTIONS, RULES, Rule
 from pipepita.rules.forms import FORMS, PRESYNAPTICS
 from pipepita.rules.projection import PERTURBATIONS
 from pipepita.schedule import SCHEDULES
+
+_BITS = 63  # of a whole number, as TOML asks for
 
 
 class Options(BaseModel):
@@ -40,7 +43,7 @@ class Options(BaseModel):
     epochs: int = Field(30, ge=1, description="passes over the training items")
     seed: int = Field(0, ge=0, description="of weights, feedback, dropout and order")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU a stage where there are enough")
-    address: str | None = Field(None, description="an existing Ray cluster (host:port or auto)")
+    address: str | None = Field(None, description="an existing Ray cluster, host:port or auto (default: its own)")
     threads: int = Field(1, ge=1, le=256, description="intra-op threads of each stage; part of what decides the bits")
     standard_ms: str | None = Field(None, description="emulate devices that take so long a standard pass and layer")
     modulated_ms: str | None = Field(None, description="the same for a modulated pass; one number, or one a layer")
@@ -52,6 +55,14 @@ class Options(BaseModel):
     trace: Path | None = Field(None, description="the latest samples for ui.perfetto.dev, as JSON")
     timeline: Path | None = Field(None, description="a few samples in steady state, as PNG")
     run_dir: Path | None = Field(None, description="where metrics and checkpoints go; must not exist")
+    snapshot_every: int | None = Field(
+        None, ge=1, description="samples from one drained snapshot to the next (default: an epoch's)"
+    )
+    checkpoint_every: float = Field(60, ge=0, description="seconds from one snapshot on disk to the next, at least")
+    keep_checkpoints: int = Field(3, ge=1, description="how many checkpoints stay on disk, the last ones")
+    max_restarts: int = Field(3, ge=0, description="how often lost stages are rebuilt and go on from the last snapshot")
+    placement: str = Field("pack", description="of stages on nodes: pack, spread, one-per-host, or a node each: A,B,B")
+    tensorboard: bool = Field(False, description="also write the run folder's curves for TensorBoard")
 
     @model_validator(mode="after")
     def _names(self) -> Self:
@@ -59,8 +70,11 @@ class Options(BaseModel):
             raise unknown("schedule", self.schedule, SCHEDULES)
         optimizers.check(self.optimizer)
         self.rate_in(1)
+        placement.check(self.placement)
         check_writable(self.trace, "trace")
         check_picture(self.timeline, "timeline")
+        if self.tensorboard:
+            tensorboard.check()
         return self
 
     def rate_in(self, epoch: int) -> float:
@@ -125,15 +139,30 @@ class Job(Options):
 
 def checked(kind: type[Options], values: dict[str, Any]) -> Any:
     """`kind` from `values`; `UserError` in one line, naming the first option that is wrong, its value and why."""
-    for name in values:
+    for name, value in values.items():
         if name not in kind.model_fields:
             raise unknown("option", name, kind.model_fields)
+        if isinstance(value, int) and value.bit_length() > _BITS:
+            raise UserError(f"{name}: a number of {value.bit_length()} bits; {_BITS} are the most")
+        if isinstance(value, str) and "\0" in value:
+            raise UserError(f"{name} {value!r}: no name holds a null character")
     try:
         return kind(**values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{where} {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+        raise UserError(f"{where} {_shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+    except OSError as error:  # a path too long to look at
+        raise UserError(f"{error.filename!r}: {error.strerror}") from None
+    except UserError as error:  # whatever a value held, this is a line, and nothing in it moves a terminal's cursor
+        raise UserError("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))) from None
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return f"(a {type(value).__name__} too large to show)"
 
 
 def read_job(path: Path | None, given: dict[str, Any], assignments: list[str], kind: type[Job] = Job) -> Any:
@@ -141,23 +170,37 @@ def read_job(path: Path | None, given: dict[str, Any], assignments: list[str], k
     values: dict[str, Any] = {}
     if path is not None:
         try:
-            values = tomllib.loads(path.read_text())
+            values = _loaded(path.read_text())
         except FileNotFoundError:
             raise UserError(f"job file {path} does not exist") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError) as error:  # not text, not TOML
             raise UserError(f"job file {path} cannot be read: {error}") from None
-    values = {key.replace("-", "_"): value for key, value in values.items()} | given
+    values = {key.replace("-", "_"): value for key, value in values.items()}
+    return checked(kind, values | read_changes(given, assignments))
+
+
+def read_changes(given: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """Options given by name, overridden by `key=value` assignments."""
+    values = dict(given)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment!r} is not key=value")
         values[key.strip().replace("-", "_")] = _value(text.strip())
-    return checked(kind, values)
+    return values
 
 
 def _value(text: str) -> Any:
     """A TOML value, or the text itself: `lr=0.05` is a number, `network=fc:256` a string."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return _loaded(f"value = {text}")["value"]
+    except ValueError:
         return text
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    """TOML; `ValueError` for text that is not, or too large a number or too deep a table for Python."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None

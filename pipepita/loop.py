@@ -43,6 +43,10 @@ class Ports:
             if isinstance(inlet, DelayedInlet):
                 inlet.began = began
 
+    def waiting(self) -> int:
+        """How many messages have come and were not taken yet."""
+        return sum(inlet.waiting() for inlet in (self.upstream, self.above, self.signal) if inlet is not None)
+
     def close(self) -> None:
         """Closes every end."""
         for port in (self.upstream, self.downstream, self.above, self.below, self.signal, self.done):

@@ -31,6 +31,9 @@ class Optimizer(Protocol):
     def state(self) -> dict[str, Tensor]:
         """The optimizer's own tensors by name ("weight.velocity"), for checkpoints and comparisons."""
 
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Goes on from what `state` gave, of an optimizer of this kind for this layer."""
+
 
 class MomentumSGD:
     """SGD as in torch: v <- momentum v + dW, W <- W - lr v."""
@@ -47,6 +50,10 @@ class MomentumSGD:
 
     def state(self) -> dict[str, Tensor]:
         return {f"{key}.velocity": v for key, v in zip(("weight", "bias"), self._velocities, strict=False)}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        for key, velocity in self.state().items():
+            velocity.copy_(state[key])
 
 
 class TorchOptimizer:
@@ -81,6 +88,13 @@ class TorchOptimizer:
                     found[f"{key}.{name}"] = value if isinstance(value, Tensor) else torch.tensor(value)
         return found
 
+    def load(self, state: dict[str, Tensor]) -> None:
+        found: dict[int, dict[str, Tensor]] = {}
+        for key, value in state.items():
+            parameter, _, name = key.partition(".")
+            found.setdefault(("weight", "bias").index(parameter), {})[name] = value
+        self._inner.load_state_dict({**self._inner.state_dict(), "state": found})
+
 
 def _known() -> dict[str, type[torch.optim.Optimizer]]:
     # LBFGS wants a closure that evaluates the loss again; SparseAdam wants sparse gradients: neither exists here
@@ -106,7 +120,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
         key, equals, value = part.partition("=")
         try:
             options[key.strip()] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             equals = ""
         if not equals or key.strip() == "lr":
             raise UserError(
@@ -130,8 +144,8 @@ def check(spec: str) -> None:
         return  # torch's would import its compiler: seconds, and a folder in the temporary directory
     try:
         _known()[name]([torch.zeros(2, 2)], lr=0.1, **options)  # type: ignore[call-arg]
-    except (TypeError, ValueError, RuntimeError, AssertionError) as error:
-        raise UserError(f"optimizer {spec!r}: {error}") from None
+    except (TypeError, ValueError, RuntimeError, AssertionError, LookupError, ArithmeticError, RecursionError) as error:
+        raise UserError(f"optimizer {spec!r} cannot be made: {error!r}") from None
 
 
 def _ours(name: str, options: dict[str, Any]) -> bool:

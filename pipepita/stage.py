@@ -5,9 +5,10 @@ Both engines drive the same `Stage`, which is what makes them equal to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +19,31 @@ from pipepita.layers.layer import Layer
 from pipepita.rules import Learner, Reads, Rule
 from pipepita.schedule import Action, Flow, Group, Schedule
 from pipepita.timeline.recorder import PASS, UPDATE, Recorder, Silent
+
+
+class State(NamedTuple):
+    """All that drained stages have learnt, on the CPU: with it, stages built anew go on to the same bits.
+
+    weights: by state_dict key. optimizer: by layer and name ("1.weight.velocity"). memory: what the rule keeps beside.
+    """
+
+    weights: dict[str, Tensor]
+    optimizer: dict[str, Tensor]
+    memory: dict[str, Tensor]
+
+    @classmethod
+    def merged(cls, parts: Iterable[State]) -> State:
+        """One state of those of several stages."""
+        whole = cls({}, {}, {})
+        for part in parts:
+            for mine, theirs in zip(whole, part, strict=True):
+                mine.update(theirs)
+        return whole
+
+    def of(self, layers: Sequence[Layer]) -> State:
+        """The part that is about `layers`."""
+        prefixes = tuple(f"{layer.name}." for layer in layers)
+        return State(*({k: v for k, v in part.items() if k.startswith(prefixes)} for part in self))
 
 
 @dataclass
@@ -162,14 +188,24 @@ class Stage:
             x = learner.evaluate(x)
         return x
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(weights, optimizer state), under state_dict keys; copies on the CPU."""
-        weights: dict[str, Tensor] = {}
-        moments: dict[str, Tensor] = {}
-        for layer, optimizer in zip(self.spec.layers, self.optimizers, strict=True):
-            weights |= layer.state
-            moments |= {f"{layer.name}.{key}": value for key, value in optimizer.state().items()}
-        return _copies(weights), _copies(moments)
+    def state(self) -> State:
+        """Copies of what the stage has learnt."""
+        whole = State({}, {}, {})
+        for layer, optimizer, learner in zip(self.spec.layers, self.optimizers, self.learners, strict=True):
+            whole.weights.update(layer.state)
+            whole.optimizer.update({f"{layer.name}.{key}": value for key, value in optimizer.state().items()})
+            whole.memory.update(learner.memory())
+        return State(*map(_copies, whole))
+
+    def load(self, state: State) -> None:
+        """Goes on from `state`, of drained stages that hold these layers, perhaps among others. `KeyError`."""
+        with torch.inference_mode():
+            for layer, optimizer, learner in zip(self.spec.layers, self.optimizers, self.learners, strict=True):
+                prefix, mine = f"{layer.name}.", state.of([layer])
+                for key, value in layer.state.items():
+                    value.copy_(mine.weights[key])
+                optimizer.load({key.removeprefix(prefix): value for key, value in mine.optimizer.items()})
+                learner.remember(mine.memory)
 
     def non_finite(self) -> str | None:
         """The first layer here that holds a weight which is NaN or infinite, or None."""

@@ -64,7 +64,7 @@ def test_summary_has_what_the_command_line_promises(few_digits):
     assert list(json.loads(result.to_json())) == [
         "rule", "form", "modulate", "normalize", "network", "dataset", "engine", "schedule", "window", "stages", "seed",
         "epochs", "steps", "items", "test_accuracy", "train_loss", "wall_seconds", "items_per_second", "step_ms",
-        "weights_sha256", "run_dir",
+        "restarts", "weights_sha256", "run_dir",
     ]  # fmt: skip
     assert (result.steps, result.items, result.epochs) == (10, 300, 2)
     assert set(result.step_ms) == {"p50", "p95", "p99"}
@@ -92,7 +92,7 @@ def test_run_folder_and_evaluate(few_digits, tmp_path):
     assert json.loads((folder / "result.json").read_text()) == result.summary
     steps = sorted(path.name for path in (folder / "checkpoints").iterdir())
     assert steps == ["step-00000003", "step-00000006", "step-00000009"]
-    assert sorted(path.suffix for path in folder.rglob("*") if path.is_file()).count(".safetensors") == 6
+    assert sorted(path.suffix for path in folder.rglob("*") if path.is_file()).count(".safetensors") == 9
     found = pp.evaluate(folder, few_digits)
     assert found["test_accuracy"] == found["reported_test_accuracy"] == result.test_accuracy
     assert found["test_loss"] == result.history[-1]["test_loss"]
@@ -102,7 +102,10 @@ def test_run_folder_and_evaluate(few_digits, tmp_path):
     with pytest.raises(pp.UserError, match="unknown dataset 'few digits'"):
         pp.evaluate(folder)
     (folder / "checkpoints" / steps[-1] / "weights.safetensors").write_bytes(b"\x08\x00")
-    with pytest.raises(pp.UserError, match=r"weights\.safetensors cannot be read"):
+    assert pp.evaluate(folder, few_digits)["checkpoint"].endswith(steps[1])
+    for step in steps:
+        (folder / "checkpoints" / step / "weights.safetensors").write_bytes(b"\x08\x00")
+    with pytest.raises(pp.UserError, match=r"all 3 checkpoints .* are damaged.*weights\.safetensors is not what"):
         pp.evaluate(folder, few_digits)
 
 
@@ -183,7 +186,7 @@ def test_the_warning_is_for_the_textbook_form_only(few_digits, form):
         ({"rule": pp.Pepita}, "pass a rule"),
         ({"engine": None}, "engine is None"),
         ({"stop": True}, "stop is True"),
-        ({"run_dir": "a\0b"}, "null byte"),
+        ({"run_dir": "a\0b"}, "null"),
         ({"run_dir": "a" * 300}, "run folder"),
     ],
 )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipepita.cli.options import JSON_HELP, show, with_job_options
-from pipepita.job import Job, read_job
+from pipepita.errors import UserError
+from pipepita.job import Job, read_changes, read_job
+
+if TYPE_CHECKING:
+    from pipepita.result import Result
 
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
@@ -22,10 +26,16 @@ def train(
     assignments: Annotated[
         list[str] | None, typer.Option("--set", help="key=value, over the file and the options")
     ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="go on with this run folder's run, from its last checkpoint", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
     **given: Any,
 ) -> None:
     """Train a network. Without options: digits, one hidden layer of 1024, one Ray actor a layer."""
+    if resume is not None:
+        _resume(resume, job, {k: v for k, v in given.items() if v is not None}, assignments or [], as_json)
+        return
     settings = read_job(job, {k: v for k, v in given.items() if v is not None}, assignments or [])
     from pipepita.data import load
     from pipepita.display import display
@@ -48,6 +58,24 @@ def train(
             about=about,
             **options,
         )
+    _show(result, as_json)
+
+
+def _resume(run_dir: Path, job: Path | None, given: dict[str, Any], assignments: list[str], as_json: bool) -> None:
+    """Goes on with a run; of a job's options only those that do not decide the bits may be given again."""
+    if job is not None:
+        raise UserError(f"job file {job}: --resume {run_dir} keeps the run's own job")
+    changes = read_changes(given, assignments)
+    from pipepita.display import display
+    from pipepita.interrupt import Interrupt
+    from pipepita.resuming import resume
+
+    with Interrupt() as stop:
+        result = resume(run_dir, observer=display(), stop=stop, **changes)
+    _show(result, as_json)
+
+
+def _show(result: Result, as_json: bool) -> None:
     summary = {key: value for key, value in result.summary.items() if key != "data_dir"}
     show(summary, as_json, "trained" if not result.interrupted else "interrupted")
     if result.interrupted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from pipepita.errors import UserError
 from pipepita.randomness import generator
+
+_FINGERPRINT_ITEMS = 500
 
 
 @dataclass
@@ -59,6 +62,14 @@ class Data:
         """The same with only `items` training items, the first of a shuffle by `seed`."""
         chosen = torch.randperm(len(self.x_train), generator=generator(seed, "subset"))[:items]
         return replace(self, x_train=self.x_train[chosen], y_train=self.y_train[chosen])
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the shapes, all labels, and a thousand items: enough to tell one data set from another."""
+        digest = hashlib.sha256(repr((self.x_train.shape, self.x_test.shape, self.classes)).encode())
+        for x, y in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
+            some = x[:: max(1, len(x) // _FINGERPRINT_ITEMS)]
+            digest.update(y.numpy().tobytes() + some.contiguous().numpy().tobytes())
+        return digest.hexdigest()
 
     def _inputs(self, name: str, values: Tensor | np.ndarray) -> Tensor:
         x = _tensor(f"{self.name}: {name}", values)

@@ -113,8 +113,10 @@ def train(
     batch_size: int,
 ) -> Learnt:  # fmt: skip
     """Runs all of `source`, which takes its samples from `reader`, through `pipeline`. spec: of any stage."""
-    Coordinator(pipeline, schedule, spec.rule.passes, batch_size=batch_size, seed=spec.seed).train(source, 1, spec.lr)
-    weights, _ = pipeline.state()
+    coordinator = Coordinator(pipeline, schedule, spec.rule.passes, batch_size=batch_size, seed=spec.seed)
+    coordinator.align(1)
+    coordinator.train(source, spec.lr)
+    weights = pipeline.state().weights
     return Learnt(
         reader.indices,
         torch.cat(source.predictions).tolist() if source.predictions else [],

@@ -13,14 +13,15 @@ from torch import Tensor
 from pipepita import loop
 from pipepita.channels.channel import Inlet, Message, Outlet, Wire
 from pipepita.channels.transports import Address, Listener, connect, host
+from pipepita.engines.pulse import Place, Pulse, Vitals
 from pipepita.machine import cores
 from pipepita.schedule import Schedule
-from pipepita.stage import Stage, StageSpec, compute_mode
+from pipepita.stage import Stage, StageSpec, State, compute_mode
 from pipepita.timeline.recorder import Spans, stage_recorder
 
 
 class StageActor:
-    """One stage, one loop. Methods run one at a time, but for `pulse`, which answers while the loop runs."""
+    """One stage, one loop. Methods run one at a time, but for `where` and `pulse`, which answer while the loop runs."""
 
     def __init__(self) -> None:
         self._stage: Stage | None = None
@@ -28,10 +29,19 @@ class StageActor:
         self._ports: loop.Ports | None = None
         self._listeners: dict[str, Listener] = {}
         self._outlets: dict[str, Outlet] = {}
+        self._vitals = Vitals()
 
-    def where(self) -> tuple[str, str, int]:
-        """(identity of the host, address of the node, cores to use), for choosing transports and how to wait."""
-        return host(), ray.util.get_node_ip_address(), cores()
+    @ray.method(concurrency_group="control")
+    def where(self) -> Place:
+        """Where this actor runs, for choosing transports and how to wait."""
+        node = ray.get_runtime_context().get_node_id()
+        return Place(host(), ray.util.get_node_ip_address(), cores(), os.getpid(), node)
+
+    @ray.method(concurrency_group="control")
+    def pulse(self) -> Pulse:
+        """How this stage is; answers while the loop runs."""
+        ports = self._ports
+        return self._vitals.pulse(ports.waiting() if ports is not None else 0)
 
     def build(self, spec: StageSpec, schedule: Schedule, record: int) -> None:
         """A new stage, which keeps a timeline of `record` samples; whatever the actor held before is gone."""
@@ -49,12 +59,14 @@ class StageActor:
         """Connects the outgoing wire of each port."""
         self._outlets = {port: connect(address, wire, secret) for port, (wire, address) in outlets.items()}
 
-    def ready(self) -> None:
-        """Waits for the peers of all incoming wires."""
+    def ready(self) -> list[str]:
+        """Waits for the peers of all incoming wires; a line for each stranger who was turned away meanwhile."""
         inlets: dict[str, Inlet] = {port: listener.inlet() for port, listener in self._listeners.items()}
+        turned_away = [line for listener in self._listeners.values() for line in listener.refused]
         self._listeners = {}
         ports: dict[str, Any] = {**inlets, **self._outlets}
         self._ports, self._outlets = loop.Ports(**ports), {}
+        return turned_away
 
     def train(self, first: int, lr: float, began: float) -> None:
         """Runs the training loop until the coordinator ends it. began: when the run did, for what is emulated."""
@@ -80,17 +92,27 @@ class StageActor:
             try:
                 inlet = next(running)
                 while True:
-                    inlet = running.send(inlet.receive())
+                    self._vitals.waits()
+                    message = inlet.receive()
+                    self._vitals.goes_on(message.step)
+                    inlet = running.send(message)
             except StopIteration:
                 return
             except BaseException:
                 self.disconnect()  # the neighbours must hear of it
                 raise
+            finally:
+                self._vitals.waits()
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(weights, optimizer state) of this stage."""
+    def state(self) -> State:
+        """What this stage has learnt."""
         assert self._stage is not None
         return self._stage.state()
+
+    def load(self, state: State) -> None:
+        """Goes on from `state`."""
+        assert self._stage is not None
+        self._stage.load(state)
 
     def timeline(self) -> Spans:
         """What the stage recorded, on this host's clock."""
@@ -115,8 +137,3 @@ class StageActor:
         if self._ports is not None:
             self._ports.close()
         self._listeners, self._outlets, self._ports = {}, {}, None
-
-    @ray.method(concurrency_group="control")
-    def pulse(self) -> int:
-        """This process's id; answers while the loop runs."""
-        return os.getpid()

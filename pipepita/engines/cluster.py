@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from types import ModuleType
 
+from pipepita.engines.janitor import Janitor
 from pipepita.errors import RunError, UserError
 
 _CONNECT_SECONDS = 5.0
@@ -31,20 +32,21 @@ def load_ray() -> ModuleType:
 class Cluster:
     """A connection to Ray, and the embedded cluster behind it where we started one.
 
-    address: an existing cluster ("host:port", "auto", or "ray://host:port"); None starts an embedded one with `cpus`
-    and `gpus`, unless this process is connected to Ray already, which is then used and left alone.
+    address: an existing cluster ("host:port", "auto", or "ray://host:port"); None or "local" starts an embedded one
+    with `cpus` and `gpus`, unless this process is connected to Ray already, which is then used and left alone.
     Raises `UserError` where `address` cannot be reached.
     """
 
     def __init__(self, address: str | None, cpus: int, gpus: int) -> None:
         self._ray = load_ray()
         self._folder: str | None = None
+        self._janitor: Janitor | None = None
         self._owned = not self._ray.is_initialized()
         if not self._owned:
             return
         self._mute()
         quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
-        if address is not None:
+        if address not in (None, "local"):
             _reach(address)
             try:
                 with _signals_kept():
@@ -53,6 +55,7 @@ class Cluster:
                 raise UserError(f"cannot join the Ray cluster at {address!r}: {_line(error)}") from None
             return
         self._folder = tempfile.mkdtemp(prefix="pipepita-")  # short: Ray puts Unix sockets in it
+        self._janitor = Janitor(self._folder)
         try:
             with _signals_kept():
                 self._ray.init(
@@ -87,6 +90,9 @@ class Cluster:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
+        if self._janitor is not None:
+            self._janitor.dismiss()
+            self._janitor = None
 
 
 @contextlib.contextmanager
@@ -102,7 +108,7 @@ def _signals_kept() -> Iterator[None]:
 
 def _reach(address: str) -> None:
     """Fails fast where nobody listens at `address`: Ray itself would try for a minute."""
-    if address in ("auto", "local"):
+    if address == "auto":
         return
     host, colon, port = address.removeprefix("ray://").rpartition(":")
     if not colon or not port.isdigit():

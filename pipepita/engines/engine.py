@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from torch import Tensor
-
 from pipepita.channels.channel import Inlet, Outlet
+from pipepita.engines.pulse import Pulse
 from pipepita.engines.wiring import Plan
+from pipepita.stage import State
 from pipepita.timeline.recorder import Spans
 
 
@@ -55,8 +55,14 @@ class Pipeline(Protocol):
     def join(self) -> None:
         """Waits until every stage has finished what `train` or `evaluate` began."""
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """(weights, optimizer state) of all layers, by state_dict key, on the CPU."""
+    def state(self) -> State:
+        """What all layers have learnt, on the CPU."""
+
+    def load(self, state: State) -> None:
+        """Every stage goes on from its part of `state`."""
+
+    def pulses(self) -> Sequence[Pulse | None]:
+        """How each stage is; None of one that does not say."""
 
     def timeline(self) -> list[Spans]:
         """What each stage recorded, on the coordinator's clock."""
@@ -78,6 +84,9 @@ class Engine(Protocol):
 
     def open(self, plan: Plan) -> Pipeline:
         """A pipeline for `plan`."""
+
+    def repair(self) -> list[int]:
+        """Replaces what the engine has lost since it was made; the stages whose places are new. Raises `RunError`."""
 
     def close(self) -> None:
         """Gives back whatever the engine took (actors, a cluster of its own)."""

@@ -11,9 +11,10 @@ from torch import Tensor
 from pipepita import loop
 from pipepita.channels.memory import MemoryChannel
 from pipepita.engines.engine import Pipeline
+from pipepita.engines.pulse import Pulse, Vitals
 from pipepita.engines.wiring import COORDINATOR, DONE, SIGNAL, Plan, mirrors, port, signals, wires
 from pipepita.errors import RunError, UserError
-from pipepita.stage import Stage, compute_mode
+from pipepita.stage import Stage, State, compute_mode
 from pipepita.timeline.recorder import Spans, stage_recorder
 
 
@@ -34,6 +35,9 @@ class LocalEngine:
 
     def open(self, plan: Plan) -> Pipeline:
         return LocalPipeline(plan)
+
+    def repair(self) -> list[int]:
+        return []
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -66,6 +70,7 @@ class LocalPipeline:
                     self.done.append(channel)
         self.signals = {name: [sent[wire] for wire in found] for name, found in signals(plan).items()}
         self._ports = [loop.Ports(**found) for found in ports]
+        self._vitals = [Vitals() for _ in plan.stages]
         self._running: list[tuple[loop.Loop, MemoryChannel] | None] = []
 
     def train(self, first: int, lr: float) -> None:
@@ -104,9 +109,13 @@ class LocalPipeline:
             return False
         running, inlet = current
         try:
-            self._running[index] = (running, running.send(inlet.receive()))  # type: ignore[assignment]
+            message = inlet.receive()
+            self._vitals[index].goes_on(message.step)
+            self._running[index] = (running, running.send(message))  # type: ignore[assignment]
         except StopIteration:
             self._running[index] = None
+        finally:
+            self._vitals[index].waits()
         return True
 
     def join(self) -> None:
@@ -114,14 +123,15 @@ class LocalPipeline:
         if any(self._running):
             raise RunError("a stage of the local engine still waits for a message")
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        weights: dict[str, Tensor] = {}
-        moments: dict[str, Tensor] = {}
+    def state(self) -> State:
+        return State.merged(stage.state() for stage in self._stages)
+
+    def load(self, state: State) -> None:
         for stage in self._stages:
-            more_weights, more_moments = stage.state()
-            weights |= more_weights
-            moments |= more_moments
-        return weights, moments
+            stage.load(state)
+
+    def pulses(self) -> list[Pulse]:
+        return [vitals.pulse(ports.waiting()) for vitals, ports in zip(self._vitals, self._ports, strict=True)]
 
     def timeline(self) -> list[Spans]:
         return [stage.recorder.spans() for stage in self._stages]

@@ -8,23 +8,23 @@ from pipepita.engines.engine import Engine
 from pipepita.errors import unknown
 
 
-def _local(stages: int, device: str, address: str | None) -> Engine:
+def _local(stages: int, device: str, address: str | None, placement: str) -> Engine:
     from pipepita.engines.local import LocalEngine
 
     return LocalEngine(device)
 
 
-def _ray(stages: int, device: str, address: str | None) -> Engine:
+def _ray(stages: int, device: str, address: str | None, placement: str) -> Engine:
     from pipepita.engines.ray import RayEngine
 
-    return RayEngine(stages, address=address, device=device)
+    return RayEngine(stages, address=address, device=device, placement=placement)
 
 
-ENGINES: dict[str, Callable[[int, str, str | None], Engine]] = {"local": _local, "ray": _ray}
+ENGINES: dict[str, Callable[[int, str, str | None, str], Engine]] = {"local": _local, "ray": _ray}
 
 
-def make(name: str, stages: int, *, device: str, address: str | None) -> Engine:
+def make(name: str, stages: int, *, device: str, address: str | None, placement: str = "pack") -> Engine:
     """The engine called `name` for pipelines of up to `stages` stages; `UserError` for an unknown name."""
     if name not in ENGINES:
         raise unknown("engine", name, ENGINES)
-    return ENGINES[name](stages, device, address)
+    return ENGINES[name](stages, device, address, placement)

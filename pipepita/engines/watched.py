@@ -40,6 +40,9 @@ class WatchedInlet:
             except ChannelClosed:
                 raise self._pipeline.diagnose() from None
 
+    def waiting(self) -> int:
+        return self._inlet.waiting()
+
     def close(self) -> None:
         self._inlet.close()
 

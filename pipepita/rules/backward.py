@@ -73,6 +73,13 @@ class BackwardLearner(GradientLearner):
             weight = self.layer.parameters[0]
             weight.mul_(weight.sign() == self._signs)
 
+    def memory(self) -> dict[str, Tensor]:
+        return {} if self._signs is None else {f"{self.layer.name}.signs": self._signs}
+
+    def remember(self, memory: dict[str, Tensor]) -> None:
+        if self._signs is not None:
+            self._signs.copy_(memory[f"{self.layer.name}.signs"])
+
 
 class BackwardRule:
     """What the rules here share; each says what its backward pass goes through."""

@@ -182,6 +182,20 @@ class Textbook:
         feedback = None if self._perturbation is None else self._perturbation.feedback
         return {} if feedback is None else {f"{self.layer.name}.feedback": feedback}
 
+    def memory(self) -> dict[str, Tensor]:
+        """Where the rule mirrors: F_l as it is by now, and what the mirror has learnt."""
+        if self.mirror is None:
+            return {}
+        learnt = {f"{self.layer.name}.mirror.{key}": value for key, value in self.mirror.memory().items()}
+        return self.fixed() | learnt
+
+    def remember(self, memory: dict[str, Tensor]) -> None:
+        if self.mirror is None:
+            return
+        for key, value in self.fixed().items():
+            value.copy_(memory[key])
+        self.mirror.remember({key: memory[f"{self.layer.name}.mirror.{key}"] for key in self.mirror.memory()})
+
 
 class Difference(Textbook):
     """Only what the error changed runs up the layers, and meets today's weights."""

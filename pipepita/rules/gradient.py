@@ -77,3 +77,9 @@ class GradientLearner:
 
     def fixed(self) -> dict[str, Tensor]:
         return {} if self.feedback is None else {f"{self.layer.name}.feedback": self.feedback}
+
+    def memory(self) -> dict[str, Tensor]:
+        return {}
+
+    def remember(self, memory: dict[str, Tensor]) -> None:
+        """Nothing that would not be drawn again."""

@@ -45,3 +45,11 @@ class Mirror:
             rate = max(1 / self._seen, _SLOWEST)
             self._estimate.addmm_(answer.t(), noise, beta=1 - rate, alpha=rate / _ITEMS)
         return self._estimate.clone() if above is None else above.to(device) @ self._estimate
+
+    def memory(self) -> dict[str, Tensor]:
+        """The estimate, and how many mini-batches made it."""
+        return {"estimate": self._estimate, "seen": torch.tensor(self._seen)}
+
+    def remember(self, memory: dict[str, Tensor]) -> None:
+        """Goes on from what `memory` gave."""
+        self._estimate, self._seen = memory["estimate"].clone(), int(memory["seen"])

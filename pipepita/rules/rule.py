@@ -59,6 +59,12 @@ class Learner(Protocol):
     def fixed(self) -> dict[str, Tensor]:
         """Tensors that the rule drew for this layer (its feedback matrix), under its name."""
 
+    def memory(self) -> dict[str, Tensor]:
+        """What a drained layer would miss if it were built anew and given only its weights, under its name."""
+
+    def remember(self, memory: dict[str, Tensor]) -> None:
+        """Takes back what `memory` gave."""
+
 
 class Rule(Protocol):
     """A learning rule: plain data, so that it can be printed, sent and compared."""

@@ -39,7 +39,7 @@ def test_paper_loop_is_the_textbook_form(spec, shape):
         library()
     library.pipeline.samples.send("end", library.step)  # so that the last update is applied
     library.pipeline.join()
-    weights, _ = library.pipeline.state()
+    weights = library.pipeline.state().weights
     assert weights.keys() == model.state_dict().keys()
     for key, theirs in model.state_dict().items():
         torch.testing.assert_close(weights[key], theirs, rtol=1e-4, atol=1e-6)

@@ -17,7 +17,7 @@ from commandline import command, error_of, processes_of, run
 SUMMARY = {
     *("rule", "form", "modulate", "normalize", "network", "dataset", "engine", "schedule", "window", "stages", "seed"),
     *("epochs", "steps", "items", "test_accuracy", "train_loss", "wall_seconds", "items_per_second", "step_ms"),
-    *("weights_sha256", "run_dir"),
+    *("restarts", "weights_sha256", "run_dir"),
 }
 
 

@@ -51,7 +51,7 @@ def test_killed_stage_ends_the_run_within_two_seconds(cluster, few_digits, monke
         with pytest.raises(pp.StageDied, match=rf"stage {victim} \(layer {victim + 1}\) died"):
             pp.train(
                 net, few_digits, engine=engine, epochs=100_000, schedule="streaming", window=3,
-                rule=pp.Pepita(modulate=modulate),
+                rule=pp.Pepita(modulate=modulate), max_restarts=0,
             )  # fmt: skip
         assert time.monotonic() - killed_at[0] < 2
         assert all((net.state_dict()[key] == value).all() for key, value in before.items())

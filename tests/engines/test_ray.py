@@ -35,7 +35,7 @@ def test_cluster_has_exactly_what_the_actors_need(ray_engine):
 
 
 def test_each_stage_is_a_process_of_its_own(ray_engine):
-    pids = ray.get([actor.pulse.remote() for actor in ray_engine._actors])
+    pids = [pulse.pid for pulse in ray.get([actor.pulse.remote() for actor in ray_engine._actors])]
     assert len({os.getpid(), *pids}) == 4
 
 
@@ -50,7 +50,9 @@ def test_control_answers_while_the_loop_runs(ray_engine, few_digits):
 
     pp.train(model(few_digits), few_digits, engine=ray_engine, epochs=1, batch_size=16, observer=Watch())
     assert len(answers) == 3
-    assert len(set(answers)) == 1
+    assert len({pulse.pid for pulse in answers}) == 1
+    assert [pulse.step for pulse in answers] == sorted(pulse.step for pulse in answers)
+    assert all(0 <= pulse.busy <= 1 and pulse.memory > 10_000_000 for pulse in answers)
 
 
 def test_a_stage_that_raises_says_what(ray_engine, few_digits, monkeypatch):
@@ -125,6 +127,6 @@ def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
 
 
 def test_busy_cluster_is_told_apart_from_a_small_one(ray_engine, monkeypatch):
-    monkeypatch.setattr("pipepita.engines.ray._PLACEMENT_SECONDS", 1)
+    monkeypatch.setattr("pipepita.engines.placement._SECONDS", 1)
     with pytest.raises(pp.UserError, match="2 stages need 2 CPUs, but only 0 CPUs and 0 GPUs of the cluster are free"):
         pp.RayEngine(2, device="cpu")

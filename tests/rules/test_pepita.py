@@ -47,7 +47,7 @@ def run(spec: str, rule: pp.Pepita, data: pp.Data, window: int, normalize: bool)
     Coordinator(pipeline, schedule, rule.passes, batch_size=BATCH, seed=SEED).train_epoch(
         data.x_train, data.y_train, 1, LR
     )
-    weights, _ = pipeline.state()
+    weights = pipeline.state().weights
     return [w.numpy() for w in weights.values()], reference
 
 

@@ -1,0 +1,85 @@
+"""Heartbeats: asks every actor how it is, from a thread of its own, and says which one has fallen silent.
+
+A process that dies closes its channels, and is noticed at once. One that hangs, or whose node is cut off, does not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pipepita.engines.cluster import load_ray
+from pipepita.engines.pulse import Pulse
+
+SILENCE_SECONDS = 20.0  # of a stage that counts as lost; its answer waits for no pass, but may for a loaded machine
+_START_SECONDS = 120.0  # until the first answer: its process may only be starting
+_TICK_SECONDS = 0.1
+
+OnPulse = Callable[[int, Pulse], None]
+
+
+class Monitor:
+    """Asks `actors` every `every` seconds. on_silence: called, once, with the place of one that does not answer.
+
+    on_pulse: called with the place and the answer of one that does. pulses: the latest answers; None where there was
+    none yet, or where the last question failed.
+    """
+
+    def __init__(
+        self,
+        actors: Sequence[Any],
+        every: float,
+        on_silence: Callable[[int], None],
+        on_pulse: OnPulse | None = None,
+    ) -> None:
+        self._ray, self._actors, self._every, self._on_silence = load_ray(), actors, every, on_silence
+        self._on_pulse = on_pulse
+        self.pulses: list[Pulse | None] = [None] * len(actors)
+        self._heard = [time.monotonic() + _START_SECONDS - SILENCE_SECONDS] * len(actors)
+        self._asked: dict[Any, int] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        due = 0.0
+        # the cluster may go while we ask: whoever waits for a stage hears of that otherwise
+        with contextlib.suppress(Exception):
+            while not self._ended.wait(_TICK_SECONDS):
+                now = time.monotonic()
+                if now >= due:
+                    due = now + self._every
+                    self._ask()
+                self._listen(now)
+                silent = [i for i, heard in enumerate(self._heard) if now - heard > SILENCE_SECONDS]
+                if silent:
+                    self._on_silence(silent[0])
+                    return
+
+    def _ask(self) -> None:
+        waiting = set(self._asked.values())
+        self._asked |= {a.pulse.remote(): i for i, a in enumerate(self._actors) if i not in waiting}
+
+    def _listen(self, now: float) -> None:
+        if not self._asked:
+            return
+        ready, _ = self._ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
+        for ref in ready:
+            index = self._asked.pop(ref)
+            self._heard[index] = now  # an error is an answer, too: a dead actor is not silent
+            try:
+                pulse = self.pulses[index] = self._ray.get(ref)
+            except self._ray.exceptions.RayError:
+                self.pulses[index] = None
+            else:
+                if self._on_pulse is not None:
+                    self._on_pulse(index, pulse)
+
+    def close(self) -> None:
+        """Stops asking."""
+        self._ended.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()

@@ -1,0 +1,130 @@
+"""Which node each stage's actor goes to.
+
+pack            as few nodes as possible: hops stay inside a host
+spread          as many nodes as there are, as evenly as possible
+one-per-host    a node a stage, or not at all
+A,B,B           stage 0 on node A, the others on B: addresses, names (`ray start --node-name`) or ids of nodes
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Any
+
+from pipepita.engines.cluster import load_ray
+from pipepita.errors import UserError, unknown
+
+STRATEGIES = {"pack": "PACK", "spread": "SPREAD", "one-per-host": "STRICT_SPREAD"}
+_SECONDS = 30.0
+_ANSWER_SECONDS = 1.0
+
+
+def check(placement: str) -> None:
+    """`UserError` for a placement that is neither a strategy nor a list of nodes."""
+    single = placement.strip()
+    if single in STRATEGIES:
+        return
+    if not single or not all(part.strip() for part in single.split(",")):
+        raise UserError(f"placement {placement!r} is neither {', '.join(STRATEGIES)} nor a node a stage, like A,B,B")
+
+
+class Placement:
+    """Room for `stages` actors of `bundle` each. Raises `UserError` where the cluster has none.
+
+    words: what is needed, for errors.
+    """
+
+    def __init__(self, placement: str, stages: int, bundle: dict[str, float], words: str) -> None:
+        check(placement)
+        self._group: Any = None
+        self._names: list[str] = []
+        self._apart = False
+        self._ray = load_ray()
+        placement = placement.strip()
+        if placement not in STRATEGIES:
+            self._names = [name.strip() for name in placement.split(",")]
+            if len(self._names) != stages:
+                raise UserError(f"placement {placement!r} names {len(self._names)} nodes for {stages} stages: one each")
+            for name in self._names:
+                self._node(name)
+            return
+        self._apart = placement == "one-per-host"
+        nodes = len(alive_nodes())
+        if self._apart and nodes < stages:
+            raise UserError(f"placement {placement!r}: {stages} stages need as many nodes, but the cluster has {nodes}")
+        from ray.util.placement_group import placement_group
+
+        self._group = placement_group([bundle] * stages, strategy=STRATEGIES[placement])
+        if not self._group.wait(_SECONDS):
+            free = self._ray.available_resources()
+            self.close()
+            raise UserError(
+                f"{words}, but only {free.get('CPU', 0):g} CPUs and {free.get('GPU', 0):g} GPUs of the cluster "
+                "are free: use fewer --stages, or wait for other jobs"
+            )
+
+    def strategy(self, index: int) -> Any:
+        """The scheduling strategy of stage `index`'s actor."""
+        return self._in_group(index) if self._group is not None else _onto(self._node(self._names[index])["NodeID"])
+
+    def _in_group(self, index: int) -> Any:
+        from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+        return PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=index)
+
+    def candidates(self, index: int, taken: set[str]) -> list[Any]:
+        """Strategies for a new actor of stage `index`, whose old one is lost, the best first; perhaps none for now.
+
+        taken: the ids of the nodes on which other stages are. Ray takes a minute to see that a node has been cut off,
+        and places actors there meanwhile: so only nodes that answer count.
+        """
+        there = {node["NodeID"]: node for node in alive_nodes() if _answers(node)}
+        if self._group is None:
+            return [_onto(id) for id, node in there.items() if self._names[index] in _names(node)]
+        from ray.util.placement_group import placement_group_table
+
+        reserved = placement_group_table(self._group).get("bundles_to_node_id", {}).get(index)
+        others = [id for id in there if id != reserved and not (self._apart and id in taken)]
+        return [self._in_group(index)] * (reserved in there) + [_onto(id) for id in others]
+
+    def _node(self, name: str) -> dict[str, Any]:
+        """The node called `name`."""
+        nodes = alive_nodes()
+        for node in nodes:
+            if name in _names(node):
+                return node
+        raise unknown("node", name, {node["NodeManagerAddress"] for node in nodes})
+
+    def close(self) -> None:
+        """Gives the room back."""
+        if self._group is not None:
+            from ray.util.placement_group import remove_placement_group
+
+            with contextlib.suppress(Exception):  # the cluster may be gone already
+                remove_placement_group(self._group)
+            self._group = None
+
+
+def alive_nodes() -> list[dict[str, Any]]:
+    """What Ray says of every node that it takes for alive."""
+    return [node for node in load_ray().nodes() if node["Alive"]]
+
+
+def _names(node: dict[str, Any]) -> tuple[str, str | None, str]:
+    return node["NodeManagerAddress"], node.get("NodeName"), node["NodeID"]
+
+
+def _onto(node_id: str) -> Any:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node_id, soft=False)
+
+
+def _answers(node: dict[str, Any]) -> bool:
+    """Whether the node's own Ray process takes a connection."""
+    try:
+        with socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=_ANSWER_SECONDS):
+            return True
+    except OSError:
+        return False

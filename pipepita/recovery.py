@@ -1,0 +1,165 @@
+"""Exactly-once learning: whatever dies, work is done again from the last snapshot, and no update is applied twice.
+
+    samples     0 ........ N ........ 2N ....x            x: a stage dies
+    snapshots   |          |          |
+    again                             2N ........ 3N      every stage anew, from the snapshot at 2N
+
+A snapshot is taken where the pipeline is drained, so it is all that the stages know. What is lost is rebuilt, every
+stage goes back to the snapshot, and the samples since then go through once more: the bits are those of a run in which
+nothing happened. No update is ever sent again to a stage that may have applied it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipepita.coordinator import Coordinator, Tally
+from pipepita.engines.engine import Engine, Pipeline
+from pipepita.engines.wiring import Plan
+from pipepita.errors import ChannelClosed, PipepitaError, StageDied
+from pipepita.source import Kept, Source
+from pipepita.stage import State
+
+T = TypeVar("T")
+
+# what may go away by itself, and be rebuilt; anything else would happen again
+_FAULTS = (StageDied, ChannelClosed)
+
+
+@dataclass(frozen=True)
+class Restart:
+    """One recovery. cause: of the fault. replaced: the stages whose actors were lost. seconds: until all went on."""
+
+    number: int
+    allowed: int
+    cause: str
+    replaced: tuple[int, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        lost = f"stage {', '.join(map(str, self.replaced))} anew, " if self.replaced else ""
+        return (
+            f"{self.cause}; {lost}all back at the last snapshot after {self.seconds:.2f} s "
+            f"(restart {self.number} of at most {self.allowed})"
+        )
+
+
+class Guarded:
+    """A pipeline that is rebuilt when a stage, its process, its node or its link goes away.
+
+    max_restarts: how often, in all; 0: never. on_fault: told of each before its restart begins, on_restart: when it is
+    over. state: a snapshot to begin with.
+    pipeline: the one of now. snapshot: what all stages knew at the last one; None before the first.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        plan: Plan,
+        *,
+        max_restarts: int = 0,
+        on_fault: Callable[[PipepitaError], None] = lambda fault: None,
+        on_restart: Callable[[Restart], None] = lambda restart: None,
+        state: State | None = None,
+    ) -> None:
+        self._engine, self._plan, self._allowed = engine, plan, max_restarts
+        self.on_fault, self.on_restart = on_fault, on_restart
+        self.snapshot, self.restarts = state, 0
+        self.pipeline: Pipeline | None = None
+        try:
+            self._open()
+        except _FAULTS as fault:
+            self._recover(fault)
+
+    def learn(self, work: Callable[[Pipeline], T]) -> T:
+        """`work`, which teaches a drained pipeline and leaves it drained, then a snapshot: both or neither.
+
+        After a fault `work` is called again from the start with a pipeline at the last snapshot; so it must change
+        nothing else that a second call would not put right. Raises what `work` raises, and the fault itself once
+        `max_restarts` are used up.
+        """
+
+        def both() -> tuple[T, State]:
+            found = work(self._there())
+            return found, self._there().state()
+
+        found, self.snapshot = self._again(both)
+        return found
+
+    def ask(self, work: Callable[[Pipeline], T]) -> T:
+        """`work`, which changes nothing that the stages have learnt; called again after a fault."""
+        return self._again(lambda: work(self._there()))
+
+    def close(self) -> None:
+        """Closes the pipeline."""
+        if self.pipeline is not None:
+            self.pipeline.close()
+            self.pipeline = None
+
+    def _again(self, work: Callable[[], T]) -> T:
+        while True:
+            try:
+                return work()
+            except _FAULTS as fault:
+                self._recover(fault)
+
+    def _there(self) -> Pipeline:
+        assert self.pipeline is not None
+        return self.pipeline
+
+    def _open(self) -> None:
+        self.pipeline = self._engine.open(self._plan)
+        if self.snapshot is None:
+            self.snapshot = self.pipeline.state()
+        else:
+            self.pipeline.load(self.snapshot)
+
+    def _recover(self, fault: PipepitaError) -> None:
+        """Everything back to the last snapshot; a fault on the way is one more restart."""
+        began, causes = time.perf_counter(), list[str]()
+        while True:
+            if self.restarts < self._allowed:
+                self.on_fault(fault)
+            with contextlib.suppress(*_FAULTS):
+                self.close()
+            causes.append(str(fault))
+            if self.restarts == self._allowed:
+                used = f" (restarted {self.restarts} times, as often as --max-restarts allows)" * bool(self._allowed)
+                raise type(fault)(f"{fault}{used}") from None
+            self.restarts += 1
+            try:
+                replaced = self._engine.repair()
+                self._open()
+            except _FAULTS as another:
+                fault = another
+                continue
+            seconds = time.perf_counter() - began
+            self.on_restart(
+                Restart(self.restarts, self._allowed, "; then ".join(causes), tuple(replaced), round(seconds, 3))
+            )
+            return
+
+
+def follow(guarded: Guarded, coordinator: Coordinator, source: Source, lr: float, every: int) -> Tally:
+    """Learns from a live `source` until it ends, with a snapshot every `every` samples.
+
+    What has arrived since the last one is kept, and learnt from again after a fault.
+    """
+    kept, tally = Kept(source, every), Tally()
+    while not kept.ended:
+        first, before = coordinator.step, tally
+
+        def some(pipeline: Pipeline, first: int = first, before: Tally = before) -> Tally:
+            coordinator.pipeline, coordinator.step = pipeline, first
+            kept.again()
+            return coordinator.train(kept, lr, before.copy())
+
+        tally = guarded.learn(some)
+        if coordinator.step == first:  # stopped
+            break
+        kept.mark()
+    return tally

@@ -1,0 +1,161 @@
+"""The run folder: what was run, how it goes, and its checkpoints.
+
+RUN_DIR/run.json         network, data, rule and options; locked for as long as the run lives
+        metrics.jsonl    one line an epoch
+        events.jsonl     one line for each restart and each time the run was resumed
+        status.json      how the stages are, about every second
+        checkpoints/     see `checkpoint`
+        result.json      what the command printed
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pipepita import checkpoint
+from pipepita.checkpoint import Checkpoint, read_json
+from pipepita.errors import RunError, UserError
+from pipepita.stage import State
+
+if TYPE_CHECKING:
+    from pipepita.status import RunStatus
+
+_TRIES, _TRY_SECONDS = 5, 0.1
+
+
+class RunFolder:
+    """One run's folder. Raises `UserError` if `path` exists or cannot be made, `RunError` if a write fails."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+        try:
+            there = "\0" in str(path) or path.exists() or path.is_symlink()
+        except OSError as error:
+            raise UserError(f"run folder {str(path)!r} cannot be: {error.strerror}") from None
+        if "\0" in str(path):
+            raise UserError(f"run folder {str(path)!r} cannot be: its name holds a null byte")
+        if there:
+            raise UserError(f"run folder {path} exists: name another with --run-dir, remove it, or --resume it")
+
+    @classmethod
+    def reopen(cls, path: Path) -> Self:
+        """The folder of a run that has ended or died; `UserError` where there is none, or where the run still lives."""
+        read_run(path)
+        folder = cls.__new__(cls)
+        folder.path, folder._lock = path, None
+        folder._take()
+        return folder
+
+    def create(self, about: dict[str, Any]) -> None:
+        """Makes the folder with its run.json; `about` must be JSON-able."""
+        try:
+            self.path.mkdir(parents=True)
+        except OSError as error:
+            raise UserError(f"cannot make run folder {self.path}: {error.strerror}") from None
+        self._write("run.json", about)
+        self._take()
+
+    def _take(self) -> None:
+        """Locks run.json; the kernel lets go of it when this process ends, however it does."""
+        handle = os.open(self.path / "run.json", os.O_RDONLY | os.O_CLOEXEC)
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(_TRY_SECONDS)  # somebody may just be looking whether we live
+            else:
+                self._lock = handle
+                return
+        os.close(handle)
+        raise UserError(f"run {self.path} is still going on: wait for it, or end it first")
+
+    def release(self) -> None:
+        """The run has ended."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        """Appends one line to metrics.jsonl."""
+        self._append("metrics.jsonl", line)
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What metrics.jsonl holds; without a last line that was not written to its end."""
+        path, found = self.path / "metrics.jsonl", []
+        with contextlib.suppress(OSError, ValueError):
+            for line in path.read_text().splitlines():
+                found.append(json.loads(line))
+        return found
+
+    def event(self, kind: str, **facts: Any) -> None:
+        """Appends one line to events.jsonl."""
+        self._append("events.jsonl", {"event": kind, "time": round(time.time(), 3), **facts})
+
+    def history(self, lines: list[dict[str, Any]]) -> None:
+        """Makes metrics.jsonl hold exactly `lines`."""
+        self._replace("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+    def result(self, summary: dict[str, Any]) -> None:
+        """Writes result.json."""
+        self._write("result.json", summary)
+
+    def status(self, status: RunStatus) -> None:
+        """Writes status.json; a write that fails is forgotten, since another one follows."""
+        try:
+            self._write("status.json", status.model_dump())
+        except RunError:
+            (self.path / ".status.json.partial").unlink(missing_ok=True)
+
+    def checkpoint(self, state: State, about: dict[str, Any], keep: int) -> Path:
+        """Writes a checkpoint; see `checkpoint.write`."""
+        return checkpoint.write(self.path / "checkpoints", state, about, keep)
+
+    def _append(self, name: str, line: dict[str, Any]) -> None:
+        try:
+            with (self.path / name).open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write {self.path / name}: {error.strerror}") from None
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        self._replace(name, json.dumps(content, indent=2) + "\n")
+
+    def _replace(self, name: str, text: str) -> None:
+        aside = self.path / f".{name}.partial"
+        try:
+            aside.write_text(text)
+            aside.replace(self.path / name)
+        except OSError as error:
+            raise RunError(f"cannot write {self.path / name}: {error.strerror}") from None
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The run.json of a run folder; `UserError` where there is none."""
+    if not (path / "run.json").is_file():
+        raise UserError(f"{path} is not a run folder: it has no run.json")
+    return read_json(path / "run.json")
+
+
+def alive(path: Path) -> bool:
+    """Whether the run of this folder still goes on."""
+    read_run(path)
+    handle = os.open(path / "run.json", os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def last_checkpoint(path: Path, *, resumable: bool = False) -> tuple[Checkpoint | None, list[str]]:
+    """The last whole checkpoint of a run folder, and a line for each damaged one; see `checkpoint.newest`."""
+    return checkpoint.newest(path / "checkpoints", resumable=resumable)

@@ -1,0 +1,94 @@
+"""A run's curves for TensorBoard, over the number of samples: an epoch's figures, and how things are every second.
+
+TensorBoard is an optional dependency: pip install 'pipepita[tensorboard]'.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipepita.errors import RunError, UserError
+
+if TYPE_CHECKING:
+    from pipepita.status import RunStatus
+
+_FLUSH_SECONDS = 5
+# its tag, and the entry of the line that metrics.jsonl gets
+_EPOCH = {
+    "train/loss": "train_loss",
+    "train/accuracy": "train_accuracy",
+    "test/loss": "test_loss",
+    "test/accuracy": "test_accuracy",
+    "lr": "lr",
+    "items_per_second": "items_per_second",
+}
+
+
+def check() -> None:
+    """`UserError` where TensorBoard is not installed: said before anything long begins."""
+    if find_spec("tensorboard") is None:
+        raise _missing("is not installed")
+
+
+class TensorBoard:
+    """A sink that writes scalars to event files in `folder`.
+
+    step: how many samples a run that goes on has learnt from; what was drawn after them goes, and is drawn again.
+    Raises `UserError` where TensorBoard cannot be imported or `folder` cannot be made, `RunError` if a write fails.
+    """
+
+    def __init__(self, folder: Path, step: int | None = None) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise _missing(f"cannot be imported ({error})") from None
+        # TensorBoard forgets what it has at this step and later ones, and an epoch's figures stand at its last step
+        purge = None if step is None else step + 1
+        try:
+            self._writer = SummaryWriter(str(folder), purge_step=purge, flush_secs=_FLUSH_SECONDS)
+        except OSError as error:
+            raise UserError(f"cannot write {folder}: {error.strerror}") from None
+        self._folder, self._drawn = folder, step or 0
+
+    def status(self, status: RunStatus) -> None:
+        """The running mean of the loss, the speed, and the stages."""
+        # not where an epoch begins or ends, which may be often; samples that go through again were drawn already
+        if status.state != "training" or not status.sample or status.step <= self._drawn:
+            return
+        self._drawn = status.step
+        scalars = {"train/loss_running": status.loss, "samples_per_second": status.samples_per_second}
+        for row in status.stages:
+            name = f"stage/{row.stage}"
+            scalars |= {f"{name}/busy": row.busy, f"{name}/queue": row.queue}
+            scalars[f"{name}/memory_mb"] = None if row.memory is None else row.memory / 1e6
+        self._draw(scalars, status.step)
+
+    def metrics(self, line: dict[str, Any]) -> None:
+        """An epoch's figures."""
+        self._draw({tag: line[entry] for tag, entry in _EPOCH.items()}, line["step"])
+
+    def close(self) -> None:
+        """Writes what is left."""
+        with self._failing():
+            self._writer.close()
+
+    def _draw(self, scalars: dict[str, float | None], step: int) -> None:
+        with self._failing():
+            for tag, value in scalars.items():
+                if value is not None:
+                    self._writer.add_scalar(tag, value, step)
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(f"cannot write {self._folder}: {error.strerror}") from None
+
+
+def _missing(why: str) -> UserError:
+    return UserError(f"tensorboard {why}: pip install 'pipepita[tensorboard]', or train without --tensorboard")

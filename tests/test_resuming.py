@@ -1,0 +1,240 @@
+"""Runs that go on: in process, every rule and schedule, to the bits of a run that nothing happened to."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+
+import pipepita as pp
+from pipepita.display import Observer
+
+OPTIONS = {"epochs": 3, "batch_size": 16, "checkpoint_every": 0, "keep_checkpoints": 100, "snapshot_every": 3}
+RULES = {
+    "pepita": (pp.Pepita(), "relaxed"),
+    "streaming": (pp.Pepita(), "streaming"),
+    "stash, all": (pp.Pepita(form="stash", modulate="all"), "streaming"),
+    "mirror": (pp.Pepita(mirror=5, modulate="all"), "streaming"),
+    "bp": (pp.Backprop(), "streaming"),
+    "frsf, strict": (pp.FixedSigns(strict=True), "streaming"),
+    "brsf": (pp.RandomSigns(), "relaxed"),
+    "drtp": (pp.TargetProjection(), "streaming"),
+}
+
+
+def model(data: pp.Data, network: str = "fc:24x2"):
+    return pp.build(network, data.item_shape, 10, dropout=0.1)
+
+
+class Quiet(Observer):
+    """Keeps what it is warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def cut_off(run_dir, copy, step: int):
+    """`copy`: the run folder as a kill right after checkpoint `step` would have left it."""
+    shutil.copytree(run_dir, copy)
+    for path in (copy / "checkpoints").iterdir():
+        if int(path.name.removeprefix("step-")) > step:
+            shutil.rmtree(path)
+    (copy / "result.json").unlink()
+    return copy
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("rule", RULES)
+def test_from_any_checkpoint_to_the_same_bits(few_digits, tmp_path, rule, optimizer):
+    rule, schedule = RULES[rule]
+    whole = pp.train(
+        model(few_digits), few_digits, engine="local", rule=rule, schedule=schedule, optimizer=optimizer, lr=0.02,
+        run_dir=tmp_path / "whole", **OPTIONS,
+    )  # fmt: skip
+    steps = sorted(int(path.name[5:]) for path in (tmp_path / "whole" / "checkpoints").iterdir())
+    assert steps == [3, 6, 9, 10, 13, 16, 19, 20, 23, 26, 29, 30]
+    for step in (3, 10, 26, 30):
+        copy = cut_off(tmp_path / "whole", tmp_path / f"from-{step}", step)
+        result = pp.resume(copy, few_digits)
+        assert result.weights_sha256 == whole.weights_sha256
+        assert (result.steps, result.items, result.epochs) == (whole.steps, whole.items, whole.epochs)
+        lines = [json.loads(line) for line in (copy / "metrics.jsonl").read_text().splitlines()]
+        for mine, theirs in zip(lines, whole.history, strict=True):
+            assert {key: mine[key] for key in ("epoch", "train_loss", "train_accuracy", "test_loss")} == {
+                key: theirs[key] for key in ("epoch", "train_loss", "train_accuracy", "test_loss")
+            }
+
+
+def test_snapshots_inside_an_epoch_change_nothing_with_one_sample_in_flight(few_digits):
+    def bits(schedule, every):
+        return pp.train(
+            model(few_digits), few_digits, engine="local", schedule=schedule, epochs=2, batch_size=16,
+            snapshot_every=every,
+        ).weights_sha256  # fmt: skip
+
+    assert bits("relaxed", None) == bits("relaxed", 1) == bits("locked", 4)
+    assert bits("streaming", None) == bits("streaming", 10)  # an epoch has ten samples
+    assert bits("streaming", None) != bits("streaming", 4)  # the pipeline drains, so fewer updates are stale
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_a_stopped_run_goes_on_to_the_bits_of_one_that_was_not(few_digits, tmp_path, window):
+    options = {"epochs": 3, "batch_size": 16, "schedule": "streaming", "window": window, "snapshot_every": 4}
+    whole = pp.train(model(few_digits), few_digits, engine="local", **options)
+    asked = iter([False] * 16 + [True] * 100)
+    stopped = pp.train(
+        model(few_digits), few_digits, engine="local", stop=lambda: next(asked), run_dir=tmp_path / "run", **options
+    )
+    assert stopped.interrupted
+    here = pp.evaluate(tmp_path / "run", few_digits)
+    assert here["weights_sha256"] == stopped.weights_sha256
+    result = pp.resume(tmp_path / "run", few_digits)
+    assert not result.interrupted
+    assert result.weights_sha256 == whole.weights_sha256
+    assert [line["epoch"] for line in result.history] == [1, 2, 3]
+
+
+def test_stopped_before_the_first_sample_of_an_epoch_a_mirror_aligns_once(few_digits, tmp_path):
+    options = {"epochs": 2, "batch_size": 16, "rule": pp.Pepita(mirror=5, modulate="all")}
+    whole = pp.train(model(few_digits), few_digits, engine="local", **options)
+    for samples in (0, 10):
+        asked = iter([False] * samples + [False] * (samples > 0) + [True] * 100)
+        run = tmp_path / str(samples)
+        pp.train(model(few_digits), few_digits, engine="local", stop=lambda a=asked: next(a), run_dir=run, **options)
+        assert pp.resume(run, few_digits).weights_sha256 == whole.weights_sha256
+
+
+def test_more_epochs_than_were_asked_for(few_digits, tmp_path):
+    longer = pp.train(model(few_digits), few_digits, engine="local", epochs=4)
+    pp.train(model(few_digits), few_digits, engine="local", epochs=2, run_dir=tmp_path / "run")
+    assert pp.resume(tmp_path / "run", few_digits).epochs == 2
+    assert pp.resume(tmp_path / "run", few_digits, epochs=4).weights_sha256 == longer.weights_sha256
+
+
+def test_weights_that_were_kept_are_in_the_first_checkpoint(few_digits, tmp_path):
+    start = model(few_digits)
+    options = {"engine": "local", "init": "keep", "epochs": 2, "rule": pp.UniformSigns(strict=True)}
+    whole = pp.train(pp_copy(start), few_digits, **options)
+    pp.train(pp_copy(start), few_digits, run_dir=tmp_path / "run", **options)
+    copy = cut_off(tmp_path / "run", tmp_path / "copy", 0)
+    assert pp.resume(copy, few_digits).weights_sha256 == whole.weights_sha256
+    shutil.rmtree(copy / "checkpoints" / "step-00000000")
+    for path in (copy / "checkpoints").iterdir():
+        shutil.rmtree(path)
+    with pytest.raises(pp.UserError, match="holds no checkpoint, and its weights were not drawn from the seed"):
+        pp.resume(copy, few_digits)
+
+
+def pp_copy(net):
+    import copy
+
+    return copy.deepcopy(net)
+
+
+def test_killed_before_its_first_checkpoint_it_begins_again(few_digits, tmp_path):
+    whole = pp.train(model(few_digits), few_digits, engine="local", epochs=2, run_dir=tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    (tmp_path / "run" / "metrics.jsonl").unlink()
+    assert pp.resume(tmp_path / "run", few_digits).weights_sha256 == whole.weights_sha256
+
+
+def test_killed_between_a_checkpoint_and_its_line(few_digits, tmp_path):
+    whole = pp.train(model(few_digits), few_digits, engine="local", epochs=3, run_dir=tmp_path / "run")
+    path = tmp_path / "run" / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(lines[:2]) + '\n{"epoch": 3, "st')
+    result = pp.resume(tmp_path / "run", few_digits)
+    assert [line["epoch"] for line in result.history] == [1, 2, 3]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == whole.history
+
+
+def test_a_damaged_checkpoint_is_warned_of_and_the_one_before_is_used(few_digits, tmp_path):
+    whole = pp.train(model(few_digits), few_digits, engine="local", epochs=3, run_dir=tmp_path / "run")
+    last = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1]
+    (last / "weights.safetensors").write_bytes(b"not weights")
+    observer = Quiet()
+    assert pp.resume(tmp_path / "run", few_digits, observer=observer).weights_sha256 == whole.weights_sha256
+    (line,) = observer.warnings
+    assert str(last) in line
+    assert "damaged" in line
+
+
+def test_nothing_on_disk_can_run_code(few_digits, tmp_path):
+    """A pickle in the place of the weights, with sums that fit it, is refused as what it is not."""
+    import hashlib
+    import pickle
+
+    class Bomb:
+        def __reduce__(self):
+            return print, ("BOOM",)
+
+    pp.train(model(few_digits), few_digits, engine="local", epochs=1, run_dir=tmp_path / "run")
+    (last,) = (tmp_path / "run" / "checkpoints").iterdir()
+    bomb = pickle.dumps(Bomb())
+    (last / "weights.safetensors").write_bytes(bomb)
+    sums = (last / "SHA256SUMS").read_text().splitlines()
+    sums = [f"{hashlib.sha256(bomb).hexdigest()}  weights.safetensors" if "weights" in line else line for line in sums]
+    (last / "SHA256SUMS").write_text("\n".join(sums))
+    with pytest.raises(pp.UserError, match="cannot be read"):
+        pp.resume(tmp_path / "run", few_digits)
+
+
+def test_refuses_what_would_be_another_run(few_digits, digits, tmp_path):
+    pp.train(model(few_digits), few_digits, engine="local", epochs=1, run_dir=tmp_path / "run")
+    with pytest.raises(pp.UserError, match="lr 0.5: a resumed run keeps its own; only epochs, .* may change"):
+        pp.resume(tmp_path / "run", few_digits, lr=0.5)
+    with pytest.raises(pp.UserError, match="data 'digits' is not what .* was trained on"):
+        pp.resume(tmp_path / "run", digits)
+    with pytest.raises(pp.UserError, match="is not a run folder: it has no run.json"):
+        pp.resume(tmp_path, few_digits)
+    with pytest.raises(pp.UserError, match="unknown dataset 'few digits'"):
+        pp.resume(tmp_path / "run")
+    with pytest.raises(pp.UserError, match="data is list"):
+        pp.resume(tmp_path / "run", [1])
+
+
+def test_a_run_that_still_goes_on_is_left_alone(few_digits, tmp_path):
+    refused = []
+
+    class Impatient(Observer):
+        def epoch_ends(self, line):
+            with pytest.raises(pp.UserError, match="is still going on"):
+                pp.resume(tmp_path / "run", few_digits)
+            refused.append(line)
+
+    pp.train(model(few_digits), few_digits, engine="local", epochs=1, run_dir=tmp_path / "run", observer=Impatient())
+    assert len(refused) == 1
+    pp.resume(tmp_path / "run", few_digits)
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "x"}, {"rule": "x"}, {"options": []}, {"init": None}, {"data_sha256": None}]
+)
+def test_a_damaged_run_folder_is_named(few_digits, tmp_path, change):
+    pp.train(model(few_digits), few_digits, engine="local", epochs=1, run_dir=tmp_path / "run")
+    path = tmp_path / "run" / "run.json"
+    about = json.loads(path.read_text()) | change
+    path.write_text(json.dumps({key: value for key, value in about.items() if value is not None}))
+    with pytest.raises(pp.UserError, match="does not fit together|unknown|not a rule"):
+        pp.resume(tmp_path / "run", few_digits)
+
+
+def test_every_optimizer_goes_on_to_the_same_bits(few_digits, tmp_path):
+    """All of torch.optim; an optimizer that keeps what is not saved would end elsewhere."""
+    from pipepita.optimizers import _known
+
+    for name in sorted(_known()):
+        options = {"engine": "local", "optimizer": name, "lr": 0.01, "epochs": 2}
+        try:
+            whole = pp.train(model(few_digits), few_digits, run_dir=tmp_path / name, **options)
+        except (pp.UserError, pp.RunError):
+            continue
+        copy = cut_off(tmp_path / name, tmp_path / f"{name}-2", 3)
+        result = pp.resume(copy, few_digits)
+        assert result.weights_sha256 == whole.weights_sha256, name
+    assert torch.get_num_threads() > 0
