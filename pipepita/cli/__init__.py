@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import typer
 
-from pipepita.cli import devices, latency, reproduce, schedule, simulate, train
+from pipepita.cli import devices, latency, reproduce, schedule, simulate, status, train
 from pipepita.errors import PipepitaError
 
 INTERRUPTED = train.INTERRUPTED
@@ -22,7 +22,7 @@ app = typer.Typer(
     help="PEPITA as a pipeline: two forward passes, no backward pass, and layers that do not wait for each other.",
 )
 for command in (
-    train.train, train.evaluate, latency.latency, schedule.schedule, simulate.simulate, devices.devices,
+    train.train, train.evaluate, status.status, latency.latency, schedule.schedule, simulate.simulate, devices.devices,
     reproduce.reproduce,
 ):  # fmt: skip
     app.command()(command)
