@@ -1,0 +1,79 @@
+"""Who is killed, when, and how soon that is noticed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bench.faults.leftovers import processes
+from pipepita.display import Observer
+from pipepita.recovery import Restart
+
+
+def workers(folder: Path) -> list[int]:
+    """The worker processes of the Ray cluster in `folder`, those that hold a stage and those in reserve."""
+    return [pid for pid, words in processes(folder).items() if words.startswith(("ray::StageActor", "ray::IDLE"))]
+
+
+class Killer:
+    """Kills with SIGKILL at random moments within `seconds` from `begin`, `count` times; a thread of its own.
+
+    stages: the processes of the stages as they are now. Every other kill is of any worker process of the cluster in
+    `folder`.
+    """
+
+    def __init__(
+        self, seed: int, count: int, seconds: float, stages: Callable[[], Sequence[int]], folder: Path
+    ) -> None:
+        self._random, self._stages, self._folder = random.Random(seed), stages, folder
+        self._moments = sorted(self._random.uniform(0, seconds) for _ in range(count))
+        self._ended = threading.Event()
+        self.kills: list[float] = []  # when each one was, seconds of the monotonic clock
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def begin(self) -> None:
+        """From now on."""
+        self._began = time.monotonic()
+        self._thread.start()
+
+    def _run(self) -> None:
+        for moment in self._moments:
+            if self._ended.wait(max(0.0, self._began + moment - time.monotonic())):
+                return
+            victims = list(self._stages()) if self._random.random() < 0.5 else workers(self._folder)
+            if victims:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._random.choice(victims), signal.SIGKILL)
+                    self.kills.append(time.monotonic())
+
+    def end(self) -> None:
+        """No more."""
+        self._ended.set()
+        self._thread.join()
+
+
+class Watch(Observer):
+    """Keeps every restart, and when its fault was noticed."""
+
+    def __init__(self) -> None:
+        self.restarts: list[Restart] = []
+        self.noticed: list[float] = []
+
+    def restarted(self, restart: Restart) -> None:
+        self.restarts.append(restart)
+        self.noticed.append(time.monotonic() - restart.seconds)
+
+    def detection(self, kills: Sequence[float]) -> list[float]:
+        """Seconds from the last kill before each fault to when it was noticed."""
+        found = []
+        for noticed in self.noticed:
+            before = [kill for kill in kills if kill <= noticed]
+            if before:
+                found.append(noticed - before[-1])
+        return found
