@@ -7,9 +7,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipepita.coordinator import Tally
+
+if TYPE_CHECKING:
+    from pipepita.recovery import Restart
 
 _PLAIN_SECONDS = 10.0
 
@@ -20,6 +23,10 @@ class Observer:
     def warn(self, text: str) -> None:
         """Something that the caller should know before it happens."""
         warnings.warn(text, stacklevel=4)
+
+    def restarted(self, restart: Restart) -> None:
+        """Lost stages are back, and everything has gone back to the last snapshot."""
+        self.warn(str(restart))
 
     def status(self, text: str) -> None:
         """What is going on before the first sample."""

@@ -161,7 +161,7 @@ class Run:
     def restarted(self, restart: Restart) -> None:
         """Says and writes down that everything went back to the last snapshot."""
         self._status.restarted(restart.number)
-        self._observer.warn(str(restart))
+        self._observer.restarted(restart)
         if self._folder is not None:
             self._folder.event("restart", step=self._progress.step, **vars(restart))
 
