@@ -113,7 +113,7 @@ class SharedMemoryInlet:
             self._released.clear()
 
     def waiting(self) -> int:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # closed meanwhile
             unread = fcntl.ioctl(self._peer, termios.FIONREAD, b"\0" * 4)
             return int.from_bytes(unread, sys.byteorder) // header.SIZE
         return 0

@@ -45,7 +45,8 @@ class Cluster:
         if not self._owned:
             return
         self._mute()
-        quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+        # even an error: of a call that nobody asks about any more, since its stage was given up
+        quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
         if address not in (None, "local"):
             _reach(address)
             try:
@@ -64,7 +65,7 @@ class Cluster:
                     num_gpus=gpus,
                     include_dashboard=False,
                     object_store_memory=_OBJECT_STORE_BYTES,
-                    _temp_dir=self._folder,
+                    _temp_dir=f"{self._folder}/r",  # a folder inside, since Ray opens its own to everybody
                     **quiet,
                 )
         except BaseException as error:

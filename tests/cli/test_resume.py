@@ -1,0 +1,118 @@
+"""A coordinator that gets SIGKILL: what it leaves behind goes away, and `--resume` ends with the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from commandline import command, error_of, processes_of, run
+
+OPTIONS = (
+    "--network", "fc:32x2", "--epochs", 40, "--schedule", "streaming", "--window", 3, "--snapshot-every", 5,
+    "--checkpoint-every", 0, "--lr", 0.02, "--json",
+)  # fmt: skip
+
+
+def killed(folder: Path, places: dict[str, str], *arguments: object, after: int) -> None:
+    """A run that gets SIGKILL once it has written a checkpoint of at least `after` samples."""
+    process = subprocess.Popen(
+        command("train", *arguments), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **places},
+    )  # fmt: skip
+    deadline = time.monotonic() + 100
+    while not any(int(path.name[5:]) >= after for path in (folder / "out" / "checkpoints").glob("step-*")):
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_killed_twice_and_resumed(tmp_path, places):
+    shared = sorted(Path("/dev/shm").iterdir())
+    whole = json.loads(run("train", *OPTIONS, "--engine", "local", "--run-dir", "whole", cwd=tmp_path).stdout)
+    killed(tmp_path, places, *OPTIONS, "--run-dir", "out", after=40)
+    killed(tmp_path, places, "--resume", "out", "--json", after=200)
+    deadline = time.monotonic() + 15
+    while processes_of(places["TMPDIR"]) or list(Path(places["TMPDIR"]).iterdir()):
+        assert time.monotonic() < deadline, processes_of(places["TMPDIR"])
+        time.sleep(0.1)
+    done = run("train", "--resume", "out", "--json", cwd=tmp_path, **places)
+    result = json.loads(done.stdout)
+    assert result["weights_sha256"] == whole["weights_sha256"]
+    assert (result["steps"], result["epochs"], result["items"]) == (whole["steps"], 40, whole["items"])
+    assert [line["event"] for line in map(json.loads, (tmp_path / "out" / "events.jsonl").open())] == ["resume"] * 2
+    assert sorted(path.name for path in (tmp_path / "out" / "checkpoints").iterdir()) == [
+        "step-00000912", "step-00000917", "step-00000920",
+    ]  # fmt: skip
+    assert sorted(Path("/dev/shm").iterdir()) == shared
+
+
+def test_resuming_what_ended_well_says_the_same_again(tmp_path):
+    first = json.loads(run("train", *OPTIONS, "--engine", "local", "--run-dir", "out", cwd=tmp_path).stdout)
+    again = json.loads(run("train", "--resume", "out", "--json", cwd=tmp_path).stdout)
+    assert again["weights_sha256"] == first["weights_sha256"]
+    longer = json.loads(run("train", "--resume", "out", "--epochs", 41, "--json", cwd=tmp_path).stdout)
+    assert longer["epochs"] == 41
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path):
+    first = json.loads(run("train", *OPTIONS, "--engine", "local", "--run-dir", "out", cwd=tmp_path).stdout)
+    last = sorted((tmp_path / "out" / "checkpoints").iterdir())[-1]
+    (last / "optimizer.safetensors").write_bytes(b"")
+    done = run("train", "--resume", "out", "--json", cwd=tmp_path)
+    assert f"warning: checkpoint out/checkpoints/{last.name} is damaged: optimizer.safetensors" in done.stderr
+    assert json.loads(done.stdout)["weights_sha256"] == first["weights_sha256"]
+    for path in (tmp_path / "out" / "checkpoints").iterdir():
+        (path / "SHA256SUMS").unlink()
+    line = error_of(run("train", "--resume", "out", "--json", cwd=tmp_path))
+    assert "all 3 checkpoints in out/checkpoints are damaged" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--resume", "nowhere"), "nowhere is not a run folder: it has no run.json"),
+        (("--resume", "out", "--lr", 0.5), "lr '0.5': a resumed run keeps its own"),
+        (("--resume", "out", "--set", "window=2"), "window 2: a resumed run keeps its own"),
+        (("--resume", "out", "job.toml"), "job file job.toml: --resume out keeps the run's own job"),
+        (("--resume", "out", "--epochs", "x"), "epochs 'x'"),
+        (("--snapshot-every", 0), "snapshot_every '0'"),
+        (("--max-restarts", -1), "max_restarts '-1'"),
+        (("--keep-checkpoints", 0), "keep_checkpoints '0'"),
+        (("--placement", ","), "placement ',' is neither pack, spread, one-per-host nor a node a stage"),
+        (("--placement", "sprad"), "placement"),
+    ],
+)
+def test_mistakes_get_one_line_and_code_2(tmp_path, arguments, words):
+    if "out" in arguments:
+        run("train", "--engine", "local", "--epochs", 1, "--run-dir", "out", cwd=tmp_path)
+    assert words in error_of(run("train", *arguments, cwd=tmp_path))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: needs root")
+def test_a_full_disk_ends_the_run_with_the_last_good_checkpoint(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"cannot mount a small file system: {mounted.stderr.strip()}")
+    try:
+        options = (*OPTIONS, "--engine", "local", "--keep-checkpoints", 100)
+        line = error_of(run("train", *options, "--run-dir", "disk/run", cwd=tmp_path), 1)
+        assert "No space left on device" in line
+        assert "the last good checkpoint is disk/run/checkpoints/step-" in line
+        last = sorted((disk / "run" / "checkpoints").iterdir())[-1]
+        assert last.name in line
+        assert not list((disk / "run").rglob("*.partial"))
+        subprocess.run(["mount", "-o", "remount,size=30m", disk], check=True)
+        whole = json.loads(run("train", *options, "--run-dir", "whole", cwd=tmp_path).stdout)
+        again = json.loads(run("train", "--resume", "disk/run", "--json", cwd=tmp_path).stdout)
+        assert again["weights_sha256"] == whole["weights_sha256"]
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -1,0 +1,47 @@
+"""The shell that cleans up after a process that could not."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from pipepita.engines.janitor import Janitor
+
+SCRIPT = """
+import os, signal, subprocess, sys
+from pipepita.engines.janitor import Janitor
+janitor = Janitor(sys.argv[1])
+left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]], start_new_session=True)
+print(left.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def gone(pid: int) -> bool:
+    """Ended, or a zombie that nobody waits for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_a_killed_process_leaves_neither_its_folder_nor_what_it_had_started(tmp_path):
+    folder = tmp_path / "a folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "file").write_text("x")
+    done = subprocess.run([sys.executable, "-c", SCRIPT, folder], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -9
+    deadline = time.monotonic() + 10
+    while folder.exists() or not gone(int(done.stdout)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_dismissed_it_touches_nothing(tmp_path):
+    (tmp_path / "file").write_text("x")
+    janitor = Janitor(str(tmp_path))
+    janitor.dismiss()
+    assert janitor._shell.returncode == 0
+    assert (tmp_path / "file").exists()

@@ -1,0 +1,62 @@
+"""Where stages go: what can be asked for, and where they are."""
+
+from __future__ import annotations
+
+import pytest
+import ray
+
+import pipepita as pp
+from pipepita.engines import placement
+
+
+@pytest.mark.parametrize("text", ["pack", " spread ", "one-per-host", "10.0.0.1", "a,b , c"])
+def test_what_can_be_asked_for(text):
+    placement.check(text)
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", "a,,b", "a,"])
+def test_what_cannot(text):
+    with pytest.raises(pp.UserError, match="is neither pack, spread, one-per-host nor a node a stage, like A,B,B"):
+        placement.check(text)
+
+
+@pytest.mark.slow
+def test_stages_are_where_they_were_asked_to_be(few_digits):
+    from ray.cluster_utils import Cluster as Nodes
+
+    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    try:
+        other = nodes.add_node(num_cpus=2)
+        head, second = nodes.head_node.node_id, other.node_id
+        expected = pp.train(pp.build("fc:24", few_digits.item_shape, 10), few_digits, engine="local", epochs=1)
+        for asked, nodes_of in {
+            "pack": [1],
+            "spread": [2],
+            "one-per-host": [2],
+            f"{second},{head}": [second, head],
+            f"{second},{second}": [second, second],
+        }.items():
+            engine = pp.RayEngine(2, address=nodes.address, device="cpu", placement=asked)
+            try:
+                found = [place.node for place in ray.get([actor.where.remote() for actor in engine._actors])]
+                assert ([len(set(found))] if len(nodes_of) == 1 else found) == nodes_of, asked
+                net = pp.build("fc:24", few_digits.item_shape, 10)
+                result = pp.train(net, few_digits, engine=engine, epochs=1)
+                assert result.weights_sha256 == expected.weights_sha256
+            finally:
+                engine.close()
+        for asked, words in {
+            "nowhere,nowhere": "unknown node 'nowhere'",
+            head: "names 1 nodes for 2 stages: one each",
+        }.items():
+            with pytest.raises(pp.UserError, match=words):
+                pp.RayEngine(2, address=nodes.address, device="cpu", placement=asked)
+    finally:
+        nodes.shutdown()
+
+
+def test_one_per_host_needs_as_many_hosts():
+    with pytest.raises(
+        pp.UserError, match="placement 'one-per-host': 2 stages need as many nodes, but the cluster has 1"
+    ):
+        pp.RayEngine(2, device="cpu", placement="one-per-host")
