@@ -1,0 +1,78 @@
+"""The kills of bench/faults and bench/soak, in their short forms."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+import pipepita as pp
+from bench.faults.kills import Killer, Watch
+from bench.faults.leftovers import Leftovers, processes
+from bench.faults.measure import CASES, trained, undisturbed
+from bench.soak.measure import soak
+from pipepita.recovery import Restart
+
+
+@pytest.mark.parametrize("case", range(len(CASES)))
+def test_every_case_is_one_of_its_own(case):
+    assert undisturbed(case) == trained(case, pp.LocalEngine("cpu"), None)
+
+
+def test_what_a_digest_is_held_against_can_tell_cases_apart():
+    # relaxed equals locked; the rest differ
+    assert len({undisturbed(case) for case in range(len(CASES))}) == len(CASES) - 1
+
+
+def test_a_killer_kills_as_often_as_it_says(tmp_path):
+    victims = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(3)]
+    left = [process.pid for process in victims]
+    killer = Killer(3, 2, 0.2, lambda: left, tmp_path)
+    killer._random.random = lambda: 0.0  # stages each time
+    killer.begin()
+    deadline = time.monotonic() + 10
+    while len(killer.kills) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    killer.end()
+    for process in victims:
+        process.kill()
+        process.wait()
+
+
+def test_detection_counts_from_the_kill_before():
+    watch = Watch()
+    watch.restarted(Restart(1, 3, "", (), 0.0))
+    now = watch.noticed[0]
+    (found,) = watch.detection([now - 5, now - 0.25, now + 1])
+    assert found == pytest.approx(0.25)
+
+
+def test_leftovers_are_found(tmp_path):
+    left = Leftovers(tmp_path)
+    assert left._now() == []
+    (tmp_path / "file").write_text("x")
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", tmp_path])
+    try:
+        assert str(tmp_path / "file") in left._now()
+        assert process.pid in processes(tmp_path)
+        assert os.getpid() not in processes(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+    (tmp_path / "file").unlink()
+    assert left.found() == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_short_soak():
+    row = soak(0.2)
+    assert row["runs"] >= 2
+    assert row["equal digests"] == row["runs"]
+    assert row["left behind"] == "nothing"
+    early, late = map(int, row["open files"].split(" -> "))
+    assert late <= early + 2
