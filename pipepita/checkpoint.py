@@ -73,30 +73,33 @@ def write(folder: Path, state: State, about: dict[str, Any], keep: int) -> Path:
     try:
         for left in folder.glob(".step-*"):  # by a process that was killed
             shutil.rmtree(left, ignore_errors=True)
-        aside.mkdir(parents=True)
+        if not folder.exists():
+            folder.mkdir()
+            sync(folder.parent)
+        aside.mkdir()
         for name, tensors in zip((_WEIGHTS, _OPTIMIZER, _MEMORY), state, strict=True):
             save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, aside / name)
         (aside / _ABOUT).write_text(json.dumps(about, indent=2) + "\n")
         (aside / _SUMS).write_text("".join(f"{_sha256(aside / name)}  {name}\n" for name in _ALL))
         for file in (*aside.iterdir(), aside):
-            _sync(file)
+            sync(file)
         if final.exists():
             _discard(final)
         aside.rename(final)
-        _sync(folder)
+        sync(folder)
     except Exception as error:
         shutil.rmtree(aside, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise RunError(f"cannot write checkpoint {final}: {reason}") from None
-    _leave(folder, keep)
+    _leave(final, keep)
     return final
 
 
-def _leave(folder: Path, keep: int) -> None:
-    found = _all(folder)
+def _leave(last: Path, keep: int) -> None:
+    """Removes what is not among the `keep` latest up to `last`: a later one is damaged, or `last` would not be."""
+    found = [path for path in _all(last.parent) if _step(path) <= _step(last)]
     for position, path in enumerate(found[keep:], start=keep):
-        newer = found[:position]
-        if any(_about(other).get(RESUMABLE) for other in newer):
+        if any(_about(newer).get(RESUMABLE) for newer in found[:position]):
             _discard(path)
 
 
@@ -121,7 +124,7 @@ def newest(folder: Path, *, resumable: bool = False) -> tuple[Checkpoint | None,
     """The last whole checkpoint in `folder`, or None; and what is wrong with each later one, a line each.
 
     resumable: only one from which a run goes on to the bits that it would have had. `UserError` where there are
-    checkpoints, but all of them are damaged.
+    checkpoints, but none that will do is whole.
     """
     damaged: list[str] = []
     found = _all(folder)
@@ -133,14 +136,18 @@ def newest(folder: Path, *, resumable: bool = False) -> tuple[Checkpoint | None,
             continue
         if not resumable or checkpoint.about.get(RESUMABLE):
             return checkpoint, damaged
-    if found and len(damaged) == len(found):
-        raise UserError(f"all {len(found)} checkpoints in {folder} are damaged; the last one: {damaged[0]}")
+    if damaged:
+        raise UserError(f"{len(damaged)} checkpoints in {folder} are damaged, and no other will do: {damaged[0]}")
     return None, damaged
 
 
 def _all(folder: Path) -> list[Path]:
     """Every checkpoint, the latest first."""
-    return sorted(folder.glob("step-*"), reverse=True)
+    return sorted((path for path in folder.glob("step-*") if path.name[5:].isdecimal()), key=_step, reverse=True)
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix("step-"))
 
 
 def _checked(path: Path) -> dict[str, Any]:
@@ -163,7 +170,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Waits until a file or folder is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -120,7 +120,9 @@ class RichDisplay(_Console):
         self._status: Any = None
 
     def warn(self, text: str) -> None:
-        self._bar.console.print(f"[yellow]warning:[/] {text}")
+        from rich.markup import escape
+
+        self._bar.console.print(f"[yellow]warning:[/] {escape(text)}")
 
     def status(self, text: str) -> None:
         self._status = self._bar.console.status(text)

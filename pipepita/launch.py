@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +26,7 @@ from pipepita.layers.layer import Layer
 from pipepita.network.cut import cut
 from pipepita.network.modules import describe
 from pipepita.partition import balance
-from pipepita.recovery import Guarded, Restart
+from pipepita.recovery import Guarded
 from pipepita.result import Result
 from pipepita.rules import Pepita, Rule
 from pipepita.run import Progress, Run
@@ -83,8 +84,9 @@ class Launch:
         init: str = "he",
         progress: Progress | None = None,
         state: State | None = None,
+        checkpoint: Path | None = None,
     ) -> Result:
-        """The whole run, or from `progress` and `state` on.
+        """The whole run, or from `progress` and `state` on, which are those of `checkpoint`.
 
         about: more entries for the summary. began: when the whole did. init: how the weights were drawn.
         """
@@ -110,26 +112,20 @@ class Launch:
                     status.add(board)
             recorded = _RECORDED_SAMPLES if settings.trace or settings.timeline else 0
             plan = Plan(stages, self._schedule, self._batch, recorded, delays, watch=SECONDS)
-            restarted: list[Restart] = []
             guarded = Guarded(
-                engine, plan, max_restarts=settings.max_restarts, on_fault=status.lost, on_restart=restarted.append,
-                state=state,
+                engine, plan, max_restarts=settings.max_restarts, on_fault=status.lost,
+                on_restart=lambda restart: run.restarted(restart), state=state, stop=self._stop,
             )  # fmt: skip
             cleanup.callback(guarded.close)
+            recorder = coordinator_recorder(recorded)
             run = Run(
                 self._model, data, self._rule, settings, self._schedule, guarded, folder, observer, self._stop, status,
-                at, self._probe,
+                at, self._probe, recorder, checkpoint, kept_weights=init == "keep",
             )  # fmt: skip
-            for restart in restarted:
-                run.restarted(restart)
-            guarded.on_restart = run.restarted
-            run.coordinator.recorder = coordinator_recorder(recorded)
-            if init == "keep":
-                run.checkpoint()  # weights that no seed draws again
             result = run.all_epochs(began, summary)
             if recorded:
                 spans = guarded.ask(lambda pipeline: pipeline.timeline())
-                found = Timeline(run.coordinator.recorder.spans(), spans, self._rule.passes, self._rule.flow)
+                found = Timeline(recorder.spans(), spans, self._rule.passes, self._rule.flow)
                 _write_timeline(found, f"{self._schedule.name}, window {self._schedule.window}", settings)
             return result
 
@@ -181,9 +177,16 @@ class Launch:
             "classes": self._data.classes,
             "data_sha256": self._data.fingerprint(),
             "init": init,
-            "options": self._settings.model_dump(mode="json"),
+            "options": self._settings.model_copy(update=_absolute(self._settings)).model_dump(
+                mode="json", exclude={"trace", "timeline"}
+            ),
             "rule_options": vars(self._rule),
         }
+
+
+def _absolute(settings: Options) -> dict[str, Path]:
+    """Where `settings` are relative to a folder, so that a run can be resumed from any other."""
+    return {} if settings.profiles is None else {"profiles": settings.profiles.absolute()}
 
 
 def _write_timeline(recorded: Timeline, title: str, settings: Options) -> None:

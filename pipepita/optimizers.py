@@ -91,8 +91,12 @@ class TorchOptimizer:
     def load(self, state: dict[str, Tensor]) -> None:
         found: dict[int, dict[str, Tensor]] = {}
         for key, value in state.items():
-            parameter, _, name = key.partition(".")
-            found.setdefault(("weight", "bias").index(parameter), {})[name] = value
+            kind, _, name = key.partition(".")
+            place = ("weight", "bias").index(kind)
+            parameter = self._layer.parameters[place]
+            # copies, and laid out like the weights, which may be transposed: a fused kernel pairs them as they lie
+            own = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()
+            found.setdefault(place, {})[name] = own
         self._inner.load_state_dict({**self._inner.state_dict(), "state": found})
 
 

@@ -52,8 +52,8 @@ class Guarded:
     """A pipeline that is rebuilt when a stage, its process, its node or its link goes away.
 
     max_restarts: how often, in all; 0: never. on_fault: told of each before its restart begins, on_restart: when it is
-    over. state: a snapshot to begin with.
-    pipeline: the one of now. snapshot: what all stages knew at the last one; None before the first.
+    over. state: a snapshot to begin with. stop: asked while a restart waits for a place; true ends it.
+    pipeline: the one of now, None before `open`. snapshot: what all stages knew at the last one.
     """
 
     def __init__(
@@ -65,15 +65,23 @@ class Guarded:
         on_fault: Callable[[PipepitaError], None] = lambda fault: None,
         on_restart: Callable[[Restart], None] = lambda restart: None,
         state: State | None = None,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._engine, self._plan, self._allowed = engine, plan, max_restarts
+        self._engine, self._plan, self._allowed, self._stop = engine, plan, max_restarts, stop
         self.on_fault, self.on_restart = on_fault, on_restart
         self.snapshot, self.restarts = state, 0
         self.pipeline: Pipeline | None = None
+
+    def open(self) -> None:
+        """Opens the pipeline, with the snapshot where there is one; a fault on the way costs a restart."""
         try:
-            self._open()
-        except _FAULTS as fault:
-            self._recover(fault)
+            try:
+                self._open()
+            except _FAULTS as fault:
+                self._recover(fault)
+        except BaseException:
+            self.close()
+            raise
 
     def learn(self, work: Callable[[Pipeline], T]) -> T:
         """`work`, which teaches a drained pipeline and leaves it drained, then a snapshot: both or neither.
@@ -132,7 +140,7 @@ class Guarded:
                 raise type(fault)(f"{fault}{used}") from None
             self.restarts += 1
             try:
-                replaced = self._engine.repair()
+                replaced = self._engine.repair(self._stop)
                 self._open()
             except _FAULTS as another:
                 fault = another

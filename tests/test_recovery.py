@@ -23,7 +23,7 @@ from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.recovery import Guarded, follow
 from pipepita.schedule import streaming
-from pipepita.source import Kept
+from pipepita.source import Kept, Stored
 from pipepita.stage import StageSpec
 
 OPTIONS = {"epochs": 4, "batch_size": 8, "schedule": "streaming", "window": 3, "snapshot_every": 5, "lr": 0.02}
@@ -69,7 +69,7 @@ class Log(Observer):
 
 
 def kill(engine: pp.RayEngine, stage: int, number: int = signal.SIGKILL) -> None:
-    os.kill(ray.get(engine._actors[stage].pulse.remote(), timeout=10).pid, number)
+    os.kill(ray.get(engine._actors[stage].pulse.remote(), timeout=60).pid, number)
 
 
 RULES = {
@@ -243,6 +243,7 @@ def test_a_live_stream_is_learnt_from_exactly_once(engine, few_digits):
         specs = [StageSpec(i, [layer], 3, 10, pp.Pepita(), "sgd", 0.05, 0) for i, layer in enumerate(layers)]
         restarts = []
         guarded = Guarded(where, Plan(specs, streaming(3), 4), max_restarts=5, on_restart=restarts.append)
+        guarded.open()
         coordinator = Coordinator(guarded.pipeline, streaming(3), pp.Pepita().passes, batch_size=4)
         source = Ticks(few_digits, 50, at)
         tally = follow(guarded, coordinator, source, 0.05, 8)
@@ -271,6 +272,37 @@ def test_kept_gives_again_what_came_since_the_mark(few_digits):
     kept.mark()
     assert [kept.take() is not None for _ in range(3)] == [True, True, False]
     assert kept.ended
+
+
+def test_kept_gets_the_source_ready_once_a_sample(few_digits):
+    """Stored items move on when told that the sample is on its way: twice would skip one."""
+    data = few_digits
+    stored = Stored(data.x_train, torch.arange(len(data.x_train)), torch.arange(6), 1)
+    kept, learnt = Kept(stored, 3), []
+
+    def take():
+        _, labels = kept.take()
+        kept.ahead()
+        return int(labels)
+
+    assert [take(), take(), take()] == [0, 1, 2]
+    kept.again()
+    learnt += [take(), take(), take()]
+    kept.mark()
+    learnt += [take(), take(), take()]
+    assert learnt == [0, 1, 2, 3, 4, 5]
+
+
+def test_what_cannot_be_opened_leaves_no_heartbeat_behind(engine, few_digits, monkeypatch):
+    before = threading.active_count()
+
+    def broken(self):
+        raise pp.RunError("no luck")
+
+    monkeypatch.setattr(RayPipeline, "state", broken)
+    with pytest.raises(pp.RunError, match="no luck"):
+        pp.train(model(few_digits), few_digits, engine=engine, **OPTIONS)
+    assert threading.active_count() == before
 
 
 @pytest.mark.slow

@@ -228,13 +228,73 @@ def test_every_optimizer_goes_on_to_the_same_bits(few_digits, tmp_path):
     """All of torch.optim; an optimizer that keeps what is not saved would end elsewhere."""
     from pipepita.optimizers import _known
 
-    for name in sorted(_known()):
+    for name in (*sorted(_known()), "adam:fused=true", "sgd:momentum=0.9,fused=true"):
         options = {"engine": "local", "optimizer": name, "lr": 0.01, "epochs": 2}
         try:
-            whole = pp.train(model(few_digits), few_digits, run_dir=tmp_path / name, **options)
+            whole = pp.train(model(few_digits), few_digits, run_dir=tmp_path / name.replace(":", "-"), **options)
         except (pp.UserError, pp.RunError):
             continue
-        copy = cut_off(tmp_path / name, tmp_path / f"{name}-2", 3)
+        copy = cut_off(tmp_path / name.replace(":", "-"), tmp_path / f"{name}-2", 3)
         result = pp.resume(copy, few_digits)
         assert result.weights_sha256 == whole.weights_sha256, name
     assert torch.get_num_threads() > 0
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_stopped_and_resumed_again_and_again(few_digits, tmp_path, optimizer):
+    """Each time before the next snapshot, so that nothing of it counts; a snapshot is nobody's to write into."""
+    options = {
+        "epochs": 2, "batch_size": 16, "schedule": "streaming", "window": 3, "snapshot_every": 5, "lr": 0.02,
+        "optimizer": optimizer, "engine": "local",
+    }  # fmt: skip
+    whole = pp.train(model(few_digits), few_digits, **options)
+    asked = iter([False] * 8 + [True] * 100)
+    pp.train(model(few_digits), few_digits, stop=lambda: next(asked), run_dir=tmp_path / "run", **options)
+    first = sorted((tmp_path / "run" / "checkpoints").iterdir())[0]
+    before = [path.read_bytes() for path in sorted(first.iterdir())]
+    for samples in (2, 3):
+        again = iter([False] * samples + [True] * 100)
+        assert pp.resume(tmp_path / "run", few_digits, stop=lambda a=again: next(a)).interrupted
+        assert [path.read_bytes() for path in sorted(first.iterdir())] == before
+    assert pp.resume(tmp_path / "run", few_digits).weights_sha256 == whole.weights_sha256
+
+
+def test_what_was_changed_holds_for_the_next_time_too(few_digits, tmp_path):
+    whole = pp.train(model(few_digits), few_digits, engine="local", epochs=3, batch_size=16)
+    pp.train(model(few_digits), few_digits, engine="local", epochs=2, batch_size=16, run_dir=tmp_path / "run")
+    asked = iter([False] * 3 + [True] * 100)
+    assert pp.resume(tmp_path / "run", few_digits, epochs=3, stop=lambda: next(asked)).interrupted
+    with pytest.raises(pp.UserError, match="epochs 2: .* is in the middle of epoch 3 already"):
+        pp.resume(tmp_path / "run", few_digits, epochs=2)
+    assert pp.resume(tmp_path / "run", few_digits).weights_sha256 == whole.weights_sha256
+
+
+def test_a_run_that_fails_when_resumed_still_has_its_last_checkpoint(few_digits, tmp_path):
+    pp.train(model(few_digits), few_digits, engine="local", epochs=2, run_dir=tmp_path / "run")
+    (last,) = sorted((tmp_path / "run" / "checkpoints").iterdir())[-1:]
+
+    class Broken(pp.LocalEngine):
+        def open(self, plan):
+            raise pp.RunError("no luck")
+
+    with pytest.raises(pp.RunError, match=rf"no luck \(epoch 3; the last good checkpoint is {last}\)"):
+        pp.resume(tmp_path / "run", few_digits, engine=Broken("cpu"), epochs=3)
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "failed"
+
+
+def test_from_another_folder(few_digits, tmp_path, monkeypatch):
+    import numpy as np
+
+    monkeypatch.chdir(tmp_path)
+    parts = ("x_train", "y_train", "x_test", "y_test")
+    np.savez("d.npz", **{part: getattr(few_digits, part).numpy() for part in parts})
+    (tmp_path / "traces").mkdir()
+    whole = pp.train(
+        model(few_digits), "npz:d.npz", engine="local", epochs=2, run_dir="run", trace=tmp_path / "traces" / "t.json"
+    )
+    copy = cut_off(tmp_path / "run", tmp_path / "copy", 3)
+    shutil.rmtree(tmp_path / "traces")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert pp.evaluate(copy)["test_accuracy"] is not None
+    assert pp.resume(copy).weights_sha256 == whole.weights_sha256

@@ -148,6 +148,15 @@ class TcpOutlet:
         except OSError as error:
             raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
 
+    def gone(self) -> bool:
+        """Whether the other end, which says nothing here while it lives, hung up or is out of reach."""
+        try:
+            return not self._peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
     def close(self) -> None:
         """Hangs up."""
         self._peer.close()

@@ -46,7 +46,7 @@ def train(
     model = settings.model(data)
     options = settings.options().model_dump()
     options["run_dir"] = settings.run_dir or _run_dir(settings)
-    about = {"network": settings.network, "data_dir": str(settings.data_dir) if settings.data_dir else None}
+    about = {"network": settings.network, "data_dir": str(settings.data_dir.absolute()) if settings.data_dir else None}
     with Interrupt() as stop:
         result = run(
             model,
@@ -68,7 +68,14 @@ def _resume(run_dir: Path, job: Path | None, given: dict[str, Any], assignments:
     changes = read_changes(given, assignments)
     from pipepita.display import display
     from pipepita.interrupt import Interrupt
-    from pipepita.resuming import resume
+    from pipepita.resuming import CHANGEABLE, resume
+
+    for name, value in changes.items():
+        if name not in (*CHANGEABLE, "engine", "data_dir"):
+            raise UserError(f"{name} {value!r}: --resume {run_dir} keeps the run's own")
+    for name in ("engine", "data_dir"):
+        if not isinstance(changes.get(name, ""), str):
+            raise UserError(f"{name} {changes[name]!r} is not a name")
 
     with Interrupt() as stop:
         result = resume(run_dir, observer=display(), stop=stop, **changes)

@@ -97,7 +97,7 @@ def _npz(path: Path) -> Data:
             missing = [key for key in keys if key not in arrays]
             if missing:
                 raise UserError(f"{path} lacks {', '.join(missing)}: it must hold {', '.join(keys)}")
-            return Data(**{key: arrays[key] for key in keys}, name=f"npz:{path}")
+            return Data(**{key: arrays[key] for key in keys}, name=f"npz:{path.absolute()}")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except _DAMAGED as error:

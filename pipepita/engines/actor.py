@@ -7,6 +7,7 @@ import time
 from collections.abc import Generator
 from typing import Any
 
+import numpy as np
 import ray
 from torch import Tensor
 
@@ -68,12 +69,16 @@ class StageActor:
         self._ports, self._outlets = loop.Ports(**ports), {}
         return turned_away
 
-    def train(self, first: int, lr: float, began: float) -> None:
-        """Runs the training loop until the coordinator ends it. began: when the run did, for what is emulated."""
+    def train(self, first: int, lr: float, began: float) -> str | None:
+        """Runs the training loop until the coordinator ends it. began: when the run did, for what is emulated.
+
+        Returns the first layer here with a weight that is not finite, or None.
+        """
         assert self._stage is not None and self._ports is not None and self._schedule is not None
         self._stage.begin(lr, began)
         self._ports.begin(began)
         self._drive(loop.train(self._stage, self._ports, self._schedule, first))
+        return self._stage.non_finite()
 
     def evaluate(self) -> None:
         """Runs the evaluation loop until the coordinator ends it."""
@@ -104,15 +109,15 @@ class StageActor:
             finally:
                 self._vitals.waits()
 
-    def state(self) -> State:
-        """What this stage has learnt."""
+    def state(self) -> dict[str, dict[str, np.ndarray]]:
+        """What this stage has learnt: the arrays of its `State`."""
         assert self._stage is not None
-        return self._stage.state()
+        return self._stage.state().arrays()
 
-    def load(self, state: State) -> None:
-        """Goes on from `state`."""
+    def load(self, arrays: dict[str, dict[str, np.ndarray]]) -> None:
+        """Goes on from the arrays of a `State`."""
         assert self._stage is not None
-        self._stage.load(state)
+        self._stage.load(State.of_arrays(arrays))
 
     def timeline(self) -> Spans:
         """What the stage recorded, on this host's clock."""
@@ -122,11 +127,6 @@ class StageActor:
     def clock(self) -> int:
         """This host's monotonic clock, nanoseconds."""
         return time.perf_counter_ns()
-
-    def non_finite(self) -> str | None:
-        """The first layer here with a weight that is not finite, or None."""
-        assert self._stage is not None
-        return self._stage.non_finite()
 
     def disconnect(self) -> None:
         """Closes every channel end."""

@@ -44,20 +44,22 @@ class Cluster:
         self._owned = not self._ray.is_initialized()
         if not self._owned:
             return
-        self._mute()
         # even an error: of a call that nobody asks about any more, since its stage was given up
         quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
         if address not in (None, "local"):
             _reach(address)
+            self._mute()
             try:
                 with _signals_kept():
                     self._ray.init(address=address, **quiet)
             except Exception as error:  # ray raises many kinds here
+                self.close()
                 raise UserError(f"cannot join the Ray cluster at {address!r}: {_line(error)}") from None
             return
-        self._folder = tempfile.mkdtemp(prefix="pipepita-")  # short: Ray puts Unix sockets in it
-        self._janitor = Janitor(self._folder)
+        self._mute()
         try:
+            self._folder = tempfile.mkdtemp(prefix="pipepita-")  # short: Ray puts Unix sockets in it
+            self._janitor = Janitor(self._folder)
             with _signals_kept():
                 self._ray.init(
                     address="local",  # else RAY_ADDRESS in the environment would decide

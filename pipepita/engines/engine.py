@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pipepita.channels.channel import Inlet, Outlet
@@ -85,8 +85,11 @@ class Engine(Protocol):
     def open(self, plan: Plan) -> Pipeline:
         """A pipeline for `plan`."""
 
-    def repair(self) -> list[int]:
-        """Replaces what the engine has lost since it was made; the stages whose places are new. Raises `RunError`."""
+    def repair(self, stop: Callable[[], bool] = lambda: False) -> list[int]:
+        """Replaces what the engine has lost since it was made; the stages whose places are new.
+
+        stop: asked while it waits; true ends a long wait with `KeyboardInterrupt`. Raises `RunError`.
+        """
 
     def close(self) -> None:
         """Gives back whatever the engine took (actors, a cluster of its own)."""

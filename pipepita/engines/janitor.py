@@ -12,7 +12,7 @@ from pathlib import Path
 
 # the folder comes by stdin, so that this shell is not taken for one of the processes that have it on their command line
 _SCRIPT = """
-read -r folder
+read -r folder && [ -n "$folder" ] || exit
 read -r word && [ "$word" = done ] && exit
 for round in 1 2 3 4 5; do
     for process in /proc/[0-9]*; do

@@ -5,6 +5,8 @@ The order in which stages run differs from the ray engine's; the order in which 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -36,7 +38,7 @@ class LocalEngine:
     def open(self, plan: Plan) -> Pipeline:
         return LocalPipeline(plan)
 
-    def repair(self) -> list[int]:
+    def repair(self, stop: Callable[[], bool] = lambda: False) -> list[int]:
         return []
 
     def close(self) -> None:

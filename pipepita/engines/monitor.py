@@ -17,12 +17,13 @@ from pipepita.engines.pulse import Pulse
 SILENCE_SECONDS = 20.0  # of a stage that counts as lost; its answer waits for no pass, but may for a loaded machine
 _START_SECONDS = 120.0  # until the first answer: its process may only be starting
 _TICK_SECONDS = 0.1
+_GAP_SECONDS = 1.0  # between two turns of ours, where one takes a tick
 
 OnPulse = Callable[[int, Pulse], None]
 
 
 class Monitor:
-    """Asks `actors` every `every` seconds. on_silence: called, once, with the place of one that does not answer.
+    """Asks `actors` every `every` seconds. on_silence: called with the place of one that does not answer.
 
     on_pulse: called with the place and the answer of one that does. pulses: the latest answers; None where there was
     none yet, or where the last question failed.
@@ -45,18 +46,22 @@ class Monitor:
         self._thread.start()
 
     def _run(self) -> None:
-        due = 0.0
+        due, turned = 0.0, time.monotonic()
         # the cluster may go while we ask: whoever waits for a stage hears of that otherwise
         with contextlib.suppress(Exception):
             while not self._ended.wait(_TICK_SECONDS):
                 now = time.monotonic()
+                if now - turned > _GAP_SECONDS:  # we were not running ourselves: nobody else was silent for that
+                    self._heard = [heard + now - turned for heard in self._heard]
+                turned = now
                 if now >= due:
                     due = now + self._every
                     self._ask()
                 self._listen(now)
                 silent = [i for i, heard in enumerate(self._heard) if now - heard > SILENCE_SECONDS]
+                for index in silent:
+                    self._on_silence(index)
                 if silent:
-                    self._on_silence(silent[0])
                     return
 
     def _ask(self) -> None:

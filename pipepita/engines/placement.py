@@ -73,13 +73,19 @@ class Placement:
 
         return PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=index)
 
+    def answers(self, node_id: str) -> bool:
+        """Whether the node with this id is alive, for Ray, and takes a connection."""
+        return any(_answers(node) for node in alive_nodes() if node["NodeID"] == node_id)
+
     def candidates(self, index: int, taken: set[str]) -> list[Any]:
         """Strategies for a new actor of stage `index`, whose old one is lost, the best first; perhaps none for now.
 
         taken: the ids of the nodes on which other stages are. Ray takes a minute to see that a node has been cut off,
         and places actors there meanwhile: so only nodes that answer count.
         """
-        there = {node["NodeID"]: node for node in alive_nodes() if _answers(node)}
+        free = _free_cpus()
+        nodes = sorted(alive_nodes(), key=lambda node: -free.get(node["NodeID"], 0))
+        there = {node["NodeID"]: node for node in nodes if _answers(node)}
         if self._group is None:
             return [_onto(id) for id, node in there.items() if self._names[index] in _names(node)]
         from ray.util.placement_group import placement_group_table
@@ -109,6 +115,14 @@ class Placement:
 def alive_nodes() -> list[dict[str, Any]]:
     """What Ray says of every node that it takes for alive."""
     return [node for node in load_ray().nodes() if node["Alive"]]
+
+
+def _free_cpus() -> dict[str, float]:
+    """By the id of the node; nothing where Ray does not say."""
+    with contextlib.suppress(Exception):  # not in its public interface
+        found = load_ray()._private.state.available_resources_per_node()
+        return {node: resources.get("CPU", 0.0) for node, resources in found.items()}
+    return {}
 
 
 def _names(node: dict[str, Any]) -> tuple[str, str | None, str]:

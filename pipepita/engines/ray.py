@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Set
 from typing import Any
 
-from pipepita.channels.transports import TRANSPORTS
+from pipepita.channels.transports import TRANSPORTS, host
 from pipepita.engines.cluster import Cluster, load_ray
 from pipepita.engines.engine import Pipeline
 from pipepita.engines.metrics import Gauges
+from pipepita.engines.monitor import SILENCE_SECONDS
 from pipepita.engines.placement import Placement, check
+from pipepita.engines.pulse import Place
 from pipepita.engines.ray_pipeline import RayPipeline, cannot_start
 from pipepita.engines.wiring import Plan
 from pipepita.errors import RunError, StageDied, UserError, unknown
 
-_ANSWER_SECONDS = 3.0  # an actor that does not answer for so long, when something has gone wrong, is given up
+_ANSWER_SECONDS = 3.0  # in which an actor answers that is not busy, hanging or out of reach
 _START_SECONDS = 30.0  # for a new actor to start, before another node is tried
+_LOOK_SECONDS = 0.3  # from one look for a place to the next
+_STOP_SECONDS = 10.0  # of waiting, after which it is given up if somebody has asked to stop
 _REPLACE_SECONDS = 120.0  # in all, for a node with a free CPU to come
 
 
@@ -62,7 +68,7 @@ class RayEngine:
         self.transport = transport
         self._placement: Placement | None = None
         self._actors: list[Any] = []
-        self._nodes: dict[int, str] = {}  # the id of the node that each stage was last seen on
+        self._places: dict[int, Place] = {}  # where each stage was last seen
         embedded_gpus = 0 if device == "cpu" or address is not None else _gpus_here()
         self._cluster = Cluster(address, stages, embedded_gpus)
         try:
@@ -101,54 +107,79 @@ class RayEngine:
     def open(self, plan: Plan) -> Pipeline:
         if len(plan.stages) > len(self._actors):
             raise UserError(f"{len(plan.stages)} stages, but the engine was opened with {len(self._actors)} actors")
-        return RayPipeline(self._actors[: len(plan.stages)], plan, self.transport, self._on_pulse)
+        pipeline = RayPipeline(self._actors[: len(plan.stages)], plan, self.transport, self._on_pulse)
+        self._places |= pipeline.places()
+        return pipeline
 
-    def repair(self) -> list[int]:
+    def repair(self, stop: Callable[[], bool] = lambda: False) -> list[int]:
         """Replaces the actors that are dead, hang or are out of reach; one that answers again meanwhile may stay.
 
-        Raises `StageDied` where a new one dies at once, `RunError` where no place is found for one.
+        stop: asked while it waits; true ends a wait that has become long with `KeyboardInterrupt`. Raises `StageDied`
+        where a new actor dies at once, `RunError` where no place is found for one.
         """
-        deadline = time.monotonic() + _REPLACE_SECONDS
-        replaced, tried = set[int](), Counter[int]()
-        lost = self._unanswering(range(len(self._actors)), _ANSWER_SECONDS)
-        while lost:
-            starting = [index for index in lost if self._replace(index, lost, tried)]
-            replaced.update(starting)
-            lost = self._unanswering(lost, _START_SECONDS if starting else _ANSWER_SECONDS, just_started=starting)
-            if lost and time.monotonic() > deadline:
-                raise RunError(
-                    f"stage {lost[0]} finds no place: no node that answers had a free CPU in {_REPLACE_SECONDS:.0f} s"
-                )
-        return sorted(replaced)
-
-    def _replace(self, index: int, lost: Sequence[int], tried: Counter[int]) -> bool:
-        """Puts a new actor in the place of stage `index`'s, on the next node that might do; whether there is one."""
         assert self._placement is not None
-        taken = {node for stage, node in self._nodes.items() if stage not in lost}
+        began = time.monotonic()
+        tried, young = Counter[int](), dict[int, float]()  # young: until when an actor may still be starting
+        dead, silent = self._look(range(len(self._actors)))
+        while dead or silent:
+            if stop() and time.monotonic() > began + _STOP_SECONDS:
+                raise KeyboardInterrupt
+            if again := dead & young.keys():
+                raise StageDied(f"stage {min(again)} died again as it was started", min(again))
+            now = time.monotonic()
+            for index in sorted(dead | silent):
+                # one that is there may only be slow: a machine that has processes to restart is a busy one
+                here = index not in self._places or self._placement.answers(self._places[index].node)
+                patience = young.get(index, began + SILENCE_SECONDS if here else began)
+                if index in silent and now < patience:
+                    continue
+                others = self._replace(index, dead | silent, tried, hangs=here and index in silent)
+                if others is not None:
+                    young[index] = now + (_START_SECONDS if others else _REPLACE_SECONDS)
+            dead, silent = self._look(dead | silent)
+            if (dead or silent) and time.monotonic() > began + _REPLACE_SECONDS:
+                raise RunError(
+                    f"stage {min(dead | silent)} finds no place: no node that answers had a free CPU in "
+                    f"{_REPLACE_SECONDS:.0f} s"
+                )
+        return sorted(young)
+
+    def _replace(self, index: int, lost: Set[int], tried: Counter[int], *, hangs: bool) -> bool | None:
+        """Puts a new actor in the place of stage `index`'s, on the next node that might do.
+
+        Whether there are others that might; None where there is none at all for now. hangs: the old one's process is on
+        a node that answers, and does not.
+        """
+        assert self._placement is not None
+        taken = {place.node for stage, place in self._places.items() if stage not in lost}
         candidates = self._placement.candidates(index, taken)
         if not candidates:
-            return False
+            return None
         with contextlib.suppress(Exception):  # it may only be out of reach, and must take no part any more
             self._ray.kill(self._actors[index])
+        place = self._places.get(index)
+        if hangs and place is not None and place.host == host():
+            with contextlib.suppress(OSError):
+                os.kill(place.pid, signal.SIGKILL)  # Ray asks a process to end, which one that hangs does not
         self._actors[index] = self._actor(candidates[tried[index] % len(candidates)])
         tried[index] += 1
-        return True
+        return len(candidates) > 1
 
-    def _unanswering(self, indices: Iterable[int], patience: float, just_started: Sequence[int] = ()) -> list[int]:
-        """Which of these stages' actors are dead or do not answer. `StageDied` for one that has `just_started`."""
+    def _look(self, indices: Iterable[int]) -> tuple[set[int], set[int]]:
+        """Which of these stages' actors are dead, and which do not answer."""
         asked = {self._actors[index].where.remote(): index for index in indices}
-        ready, silent = self._ray.wait(list(asked), num_returns=len(asked), timeout=patience)
-        found = [asked[ref] for ref in silent]
+        ready, waiting = self._ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER_SECONDS)
+        dead = set()
         for ref in ready:
             try:
-                self._nodes[asked[ref]] = self._ray.get(ref).node
+                self._places[asked[ref]] = self._ray.get(ref)
             except self._ray.exceptions.RayError as error:
                 if getattr(error, "actor_init_failed", False):
                     raise cannot_start(f"stage {asked[ref]}", error) from None
-                if asked[ref] in just_started:
-                    raise StageDied(f"stage {asked[ref]} died again as it was started", asked[ref]) from None
-                found.append(asked[ref])
-        return sorted(found)
+                dead.add(asked[ref])
+        if dead and not waiting:
+            time.sleep(_LOOK_SECONDS)  # before the next look, where there is no place for them yet
+        return dead, {asked[ref] for ref in waiting}
 
     def close(self) -> None:
         """Ends the actors, gives their places back, and ends the cluster if it is ours."""
@@ -158,7 +189,6 @@ class RayEngine:
         self._actors = []
         if self._placement is not None:
             self._placement.close()
-            self._placement = None
         self._cluster.close()
 
 

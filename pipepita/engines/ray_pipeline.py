@@ -14,6 +14,7 @@ from typing import Any
 from pipepita.channels import handshake
 from pipepita.channels.channel import Inlet, Outlet, Wire
 from pipepita.channels.delayed import DelayedInlet
+from pipepita.channels.tcp import TcpOutlet
 from pipepita.channels.transports import Listener, choose, connect, host
 from pipepita.engines.cluster import load_ray
 from pipepita.engines.monitor import SILENCE_SECONDS, Monitor, OnPulse
@@ -47,11 +48,13 @@ class RayPipeline:
         self._actors, self._plan, self.classes, self.depth = actors, plan, plan.stages[0].classes, len(plan.stages)
         self.mirrors = mirrors(plan)
         self._running: list[Any] = []
+        self._bad_layer: str | None = None  # as the stages said when they had trained
         self._ends: list[Inlet | Outlet] = []
         self._listeners: list[Listener] = []
         self.signals: dict[str, list[Outlet]] = {}
         self.done: list[Inlet] = []
         self._began, self._delayed = 0.0, list[DelayedInlet]()
+        self._links: dict[TcpOutlet, int] = {}  # from here, to stages on other hosts
         self._places: dict[int, Place] = {}
         self._silent: StageDied | None = None
         self._monitor = Monitor(actors, plan.watch, self._fallen_silent, on_pulse) if plan.watch else None
@@ -90,7 +93,10 @@ class RayPipeline:
         sent: dict[str, Outlet] = {}
         for wire in everything:
             if wire.source == COORDINATOR:
-                outlet = WatchedOutlet(connect(where[wire], wire, secret), self)
+                own_end = connect(where[wire], wire, secret)
+                if isinstance(own_end, TcpOutlet):
+                    self._links[own_end] = wire.target
+                outlet = WatchedOutlet(own_end, self)
                 self._ends.append(outlet)
                 if wire.name == "samples":
                     self.samples = outlet
@@ -138,14 +144,14 @@ class RayPipeline:
         self._running = [actor.evaluate.remote() for actor in self._actors]
 
     def join(self) -> None:
-        self._get(self._running)
+        self._bad_layer = next(filter(None, self._get(self._running)), None)
         self._running = []
 
     def state(self) -> State:
-        return State.merged(self._ask("state"))
+        return State.merged(map(State.of_arrays, self._ask("state")))
 
     def load(self, state: State) -> None:
-        self._each("load", [(state.of(stage.layers),) for stage in self._plan.stages])
+        self._each("load", [(state.of(stage.layers).arrays(),) for stage in self._plan.stages])
 
     def timeline(self) -> list[Spans]:
         here = self._places[COORDINATOR].host
@@ -163,7 +169,11 @@ class RayPipeline:
         return min(guesses)[1]
 
     def non_finite(self) -> str | None:
-        return next(filter(None, self._ask("non_finite")), None)
+        return self._bad_layer
+
+    def places(self) -> dict[int, Place]:
+        """Where each stage runs."""
+        return {index: self._places[index] for index in range(len(self._actors))}
 
     def pids(self) -> list[int]:
         """The process of each stage."""
@@ -174,9 +184,8 @@ class RayPipeline:
 
     def _fallen_silent(self, index: int) -> None:
         """Ends a stage that hangs: then its channels close, and everybody hears of it."""
-        spec = self._plan.stages[index]
         self._silent = StageDied(
-            f"{_stage(spec.index, spec.layers[0].number, spec.layers[-1].number)} has not answered for "
+            f"{self._named(index)} has not answered for "
             f"{SILENCE_SECONDS:.0f} s: its process hangs or its node is out of reach",
             index,
         )
@@ -192,8 +201,15 @@ class RayPipeline:
         ready, _ = (
             self._ray.wait(self._running, num_returns=len(self._running), timeout=0) if self._running else ([], [])
         )
-        if self._silent or any(self._failure(ref) for ref in ready):
+        if self._trouble(ready):
             raise self.diagnose()
+
+    def _trouble(self, finished: list[Any]) -> bool:
+        """Whether a stage is lost, or one of these calls failed. Ray takes long to miss a host; its link does not."""
+        return bool(self._silent or self._cut_off()) or any(self._failure(ref) for ref in finished)
+
+    def _cut_off(self) -> list[int]:
+        return sorted({stage for link, stage in self._links.items() if link.gone()})
 
     def diagnose(self) -> PipepitaError:
         """The error behind a channel that closed: the actor that died, else what a stage raised."""
@@ -208,7 +224,11 @@ class RayPipeline:
                 break
             failures += filter(None, map(self._failure, ready))
         failures.sort(key=_consequence)
-        return failures[0] if failures else ChannelClosed("a stage closed its channel and did not say why")
+        if failures:
+            return failures[0]
+        if cut_off := self._cut_off():
+            return ChannelClosed(f"{self._named(cut_off[0])} is out of reach: its host or the link to it is gone")
+        return ChannelClosed("a stage closed its channel and did not say why")
 
     def _failure(self, ref: Any) -> PipepitaError | None:
         """What the finished call `ref` raised, as our error."""
@@ -216,14 +236,19 @@ class RayPipeline:
             self._ray.get(ref)
             return None
         except self._ray.exceptions.RayActorError as error:
-            spec = self._plan.stages[self._running.index(ref)] if ref in self._running else None
-            who = _stage(spec.index, spec.layers[0].number, spec.layers[-1].number) if spec else "a stage"
+            index = self._running.index(ref) if ref in self._running else None
+            who = self._named(index) if index is not None else "a stage"
             if getattr(error, "actor_init_failed", False):
                 return cannot_start(who, error)
-            return StageDied(f"{who} died: its process or node is gone", spec.index if spec else None)
+            return StageDied(f"{who} died: its process or node is gone", index)
         except self._ray.exceptions.RayTaskError as error:
             cause = error.cause if isinstance(getattr(error, "cause", None), PipepitaError) else None
             return cause or RunError(f"a stage failed: {str(error).strip().splitlines()[-1]}")
+
+    def _named(self, index: int) -> str:
+        layers = self._plan.stages[index].layers
+        first, last = layers[0].number, layers[-1].number
+        return f"stage {index} (layer {first})" if first == last else f"stage {index} (layers {first} to {last})"
 
     def _ask(self, method: str) -> list[Any]:
         return self._get([getattr(actor, method).remote() for actor in self._actors])
@@ -237,7 +262,7 @@ class RayPipeline:
         waiting = list(refs)
         while waiting:
             ready, waiting = self._ray.wait(waiting, num_returns=len(waiting), timeout=_LOOK_SECONDS)
-            if waiting and (self._silent or any(self._failure(ref) for ref in ready)):
+            if waiting and self._trouble(ready):
                 raise self.diagnose()
         try:
             found = self._ray.get(refs)
@@ -253,7 +278,7 @@ class RayPipeline:
             listener.close()
         for end in self._ends:
             end.close()
-        running, self._listeners, self._ends, self._running = self._running, [], [], []
+        running, self._listeners, self._ends, self._links, self._running = self._running, [], [], {}, []
         if not self._ray.is_initialized():  # the engine was closed first
             return
         with contextlib.suppress(Exception):
@@ -263,11 +288,6 @@ class RayPipeline:
                     self._ray.get(ref)
         with contextlib.suppress(Exception):  # an actor that died cannot disconnect, and need not
             self._ray.get([actor.disconnect.remote() for actor in self._actors], timeout=_DIAGNOSIS_SECONDS)
-
-
-def _stage(index: int, first: int, last: int) -> str:
-    layers = f"layer {first}" if first == last else f"layers {first} to {last}"
-    return f"stage {index} ({layers})"
 
 
 def cannot_start(who: str, error: Exception) -> RunError:

@@ -71,17 +71,20 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
     for path in (tmp_path / "out" / "checkpoints").iterdir():
         (path / "SHA256SUMS").unlink()
     line = error_of(run("train", "--resume", "out", "--json", cwd=tmp_path))
-    assert "all 3 checkpoints in out/checkpoints are damaged" in line
+    assert "3 checkpoints in out/checkpoints are damaged, and no other will do" in line
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--resume", "nowhere"), "nowhere is not a run folder: it has no run.json"),
-        (("--resume", "out", "--lr", 0.5), "lr '0.5': a resumed run keeps its own"),
-        (("--resume", "out", "--set", "window=2"), "window 2: a resumed run keeps its own"),
+        (("--resume", "out", "--lr", 0.5), "lr '0.5': --resume out keeps the run's own"),
+        (("--resume", "out", "--set", "window=2"), "window 2: --resume out keeps the run's own"),
         (("--resume", "out", "job.toml"), "job file job.toml: --resume out keeps the run's own job"),
         (("--resume", "out", "--epochs", "x"), "epochs 'x'"),
+        (("--resume", "out", "--run-dir", "other"), "run_dir 'other': --resume out keeps the run's own"),
+        (("--resume", "out", "--set", "stop=1"), "stop 1: --resume out keeps the run's own"),
+        (("--resume", "out", "--set", "engine=3"), "engine 3 is not a name"),
         (("--snapshot-every", 0), "snapshot_every '0'"),
         (("--max-restarts", -1), "max_restarts '-1'"),
         (("--keep-checkpoints", 0), "keep_checkpoints '0'"),

@@ -45,3 +45,12 @@ def test_dismissed_it_touches_nothing(tmp_path):
     janitor.dismiss()
     assert janitor._shell.returncode == 0
     assert (tmp_path / "file").exists()
+
+
+def test_a_process_that_died_before_it_named_a_folder_costs_nobody_anything():
+    from pipepita.engines import janitor
+
+    script = janitor._SCRIPT.replace("kill -9", "echo")
+    for said in (b"", b"\n"):
+        done = subprocess.run(["/bin/sh", "-c", script], input=said, capture_output=True, timeout=20)
+        assert done.stdout == b""
