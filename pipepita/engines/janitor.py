@@ -15,6 +15,7 @@ _SCRIPT = """
 read -r folder && [ -n "$folder" ] || exit
 read -r word && [ "$word" = done ] && exit
 for round in 1 2 3 4 5; do
+    [ -e "$folder" ] || exit
     for process in /proc/[0-9]*; do
         grep -qaF -e "$folder" "$process/cmdline" && kill -9 "${process#/proc/}"
     done
