@@ -133,7 +133,8 @@ class RayEngine:
                 patience = young.get(index, began + SILENCE_SECONDS if here else began)
                 if index in silent and now < patience:
                     continue
-                others = self._replace(index, dead | silent, tried, hangs=here and index in silent)
+                hangs = here and index in silent and index not in young  # a young one has no place that we know yet
+                others = self._replace(index, dead | silent, tried, hangs=hangs)
                 if others is not None:
                     young[index] = now + (_START_SECONDS if others else _REPLACE_SECONDS)
             dead, silent = self._look(dead | silent)
