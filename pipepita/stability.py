@@ -22,7 +22,10 @@ _ITEMS, _ROUNDS = 1024, 30
 
 
 def largest_eigenvalue(module: nn.Linear | nn.Conv2d, x: Tensor) -> float:
-    """lambda_max of E[x x^T] over what `module` multiplies its weights with; x: (N, *in_shape). Power iteration."""
+    """lambda_max of E[x x^T] over what `module` multiplies its weights with; x: (N, *in_shape).
+
+    Power iteration: from below, a percent or two short where the two largest eigenvalues are nearly equal.
+    """
     probe = _one_unit(module)
     weight = probe.module.weight
     weight.copy_(torch.randn(weight.shape, generator=generator(0, "power iteration")))

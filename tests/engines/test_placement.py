@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import ray
 
@@ -18,6 +20,14 @@ def test_what_can_be_asked_for(text):
 def test_what_cannot(text):
     with pytest.raises(pp.UserError, match="is neither pack, spread, one-per-host nor a node a stage, like A,B,B"):
         placement.check(text)
+
+
+def _wait_for_room(address, cpus):
+    """Ray gives room back in the background, and spreads over the nodes that have some by then."""
+    ray.init(address=address, log_to_driver=False)
+    while ray.available_resources().get("CPU", 0) < cpus:
+        time.sleep(0.1)
+    ray.shutdown()
 
 
 @pytest.mark.slow
@@ -45,6 +55,7 @@ def test_stages_are_where_they_were_asked_to_be(few_digits):
                 assert result.weights_sha256 == expected.weights_sha256
             finally:
                 engine.close()
+            _wait_for_room(nodes.address, cpus=4)
         for asked, words in {
             "nowhere,nowhere": "unknown node 'nowhere'",
             head: "names 1 nodes for 2 stages: one each",
