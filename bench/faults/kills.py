@@ -15,6 +15,8 @@ from bench.faults.leftovers import processes
 from pipepita.display import Observer
 from pipepita.recovery import Restart
 
+_LOOK_SECONDS = 0.05
+
 
 def workers(folder: Path) -> list[int]:
     """The worker processes of the Ray cluster in `folder`, those that hold a stage and those in reserve."""
@@ -22,30 +24,41 @@ def workers(folder: Path) -> list[int]:
 
 
 class Killer:
-    """Kills with SIGKILL at random moments within `seconds` from `begin`, `count` times; a thread of its own.
+    """Kills with SIGKILL at random moments, `count` times; a thread of its own.
 
-    stages: the processes of the stages as they are now. Every other kill is of any worker process of the cluster in
-    `folder`.
+    seconds: how long an undisturbed run takes. stages: the processes of the stages as they are now. restarts: how often
+    the run has recovered. Every other kill is of any worker process of the cluster in `folder`. Every other later kill
+    waits until the run has recovered from the one before; the rest come while it does.
     """
 
     def __init__(
-        self, seed: int, count: int, seconds: float, stages: Callable[[], Sequence[int]], folder: Path
+        self,
+        seed: int,
+        count: int,
+        seconds: float,
+        stages: Callable[[], Sequence[int]],
+        restarts: Callable[[], int],
+        folder: Path,
     ) -> None:
-        self._random, self._stages, self._folder = random.Random(seed), stages, folder
-        self._moments = sorted(self._random.uniform(0, seconds) for _ in range(count))
+        self._random, self._count, self._seconds, self._folder = random.Random(seed), count, seconds, folder
+        self._stages, self._restarts = stages, restarts
         self._ended = threading.Event()
         self.kills: list[float] = []  # when each one was, seconds of the monotonic clock
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def begin(self) -> None:
         """From now on."""
-        self._began = time.monotonic()
         self._thread.start()
 
     def _run(self) -> None:
-        for moment in self._moments:
-            if self._ended.wait(max(0.0, self._began + moment - time.monotonic())):
+        before = 0
+        for number in range(self._count):
+            if number and self._random.random() < 0.5:
+                while self._restarts() == before and not self._ended.wait(_LOOK_SECONDS):
+                    pass
+            if self._ended.wait(self._random.uniform(0, self._seconds / 2)):
                 return
+            before = self._restarts()
             victims = list(self._stages()) if self._random.random() < 0.5 else workers(self._folder)
             if victims:
                 with contextlib.suppress(ProcessLookupError):
@@ -68,6 +81,10 @@ class Watch(Observer):
     def restarted(self, restart: Restart) -> None:
         self.restarts.append(restart)
         self.noticed.append(time.monotonic() - restart.seconds)
+
+    def count(self) -> int:
+        """How often the run has been restarted, also while it recovered."""
+        return self.restarts[-1].number if self.restarts else 0
 
     def detection(self, kills: Sequence[float]) -> list[float]:
         """Seconds from the last kill before each fault to when it was noticed."""

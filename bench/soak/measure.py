@@ -24,7 +24,6 @@ from bench.faults.measure import CASES, STAGES, pids, trained, undisturbed
 from pipepita.engines.pulse import resident
 
 MINUTES = 30.0
-_WARM_UP_RUNS = len(CASES)  # until every kind of run has been there
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
@@ -53,14 +52,15 @@ def _soak(minutes: float, seed: int, folder: Path) -> dict[str, Any]:
     try:
         while time.monotonic() - began < 60 * minutes or runs < 2:
             case, watch = runs % len(CASES), Watch()
-            killer = Killer(draw.getrandbits(32), draw.choice([0, 1, 1, 2]), 2.0, lambda: pids(engine), folder)
+            killer = Killer(
+                draw.getrandbits(32), draw.choice([0, 1, 1, 2]), 2.0, lambda: pids(engine), watch.count, folder
+            )
             killer.begin()
             digest = trained(case, engine, watch)
             killer.end()
-            runs, kills, restarts = runs + 1, kills + len(killer.kills), restarts + len(watch.restarts)
+            runs, kills, restarts = runs + 1, kills + len(killer.kills), restarts + watch.count()
             equal += digest == undisturbed(case)
-            if runs >= min(_WARM_UP_RUNS, 2):
-                seen.append(_sizes(folder))
+            seen.append(_sizes(folder))
             if runs % 10 == 0:
                 note(
                     f"{(time.monotonic() - began) / 60:.1f} min: {runs} runs, {equal} equal, {kills} kills, {seen[-1]}"

@@ -10,23 +10,30 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-# the folder comes by stdin, so that this shell is not taken for one of the processes that have it on their command line
+# The folder comes by stdin, so that this shell is not taken for one of the processes with it on their command line.
+# Ray's agents rename themselves, which takes it off theirs, but their logs in it stay open.
 _SCRIPT = """
 read -r folder && [ -n "$folder" ] || exit
+real=$(readlink -f -- "$folder")
 read -r word && [ "$word" = done ] && exit
 for round in 1 2 3 4 5; do
-    [ -e "$folder" ] || exit
+    found=
+    [ -e "$folder" ] && found=yes
     for process in /proc/[0-9]*; do
-        grep -qaF -e "$folder" "$process/cmdline" && kill -9 "${process#/proc/}"
+        if grep -qaF -e "$folder" "$process/cmdline" || readlink "$process"/fd/* | grep -qF -e "$real/"; then
+            kill -9 "${process#/proc/}"
+            found=yes
+        fi
     done
     rm -rf -- "$folder"
+    [ "$found" ] || exit
     sleep 1
 done
 """
 
 
 class Janitor:
-    """Removes `folder`, and the processes that were started with it, should this process die before `dismiss`."""
+    """Removes `folder`, and the processes that were started with it or log into it, should this one die before it can."""
 
     def __init__(self, folder: str) -> None:
         quiet = subprocess.DEVNULL

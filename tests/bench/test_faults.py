@@ -27,16 +27,25 @@ def test_what_a_digest_is_held_against_can_tell_cases_apart():
     assert len({undisturbed(case) for case in range(len(CASES))}) == len(CASES) - 1
 
 
+def _wait(done):
+    deadline = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_killer_kills_as_often_as_it_says(tmp_path):
     victims = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(3)]
     left = [process.pid for process in victims]
-    killer = Killer(3, 2, 0.2, lambda: left, tmp_path)
-    killer._random.random = lambda: 0.0  # stages each time
+    restarts = 0
+    killer = Killer(3, 2, 0.2, lambda: left, lambda: restarts, tmp_path)
+    killer._random.random = lambda: 0.0  # stages each time, the second kill after a restart
     killer.begin()
-    deadline = time.monotonic() + 10
-    while len(killer.kills) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    _wait(lambda: killer.kills)
+    time.sleep(0.3)
+    assert len(killer.kills) == 1
+    restarts = 1
+    _wait(lambda: len(killer.kills) == 2)
     killer.end()
     for process in victims:
         process.kill()

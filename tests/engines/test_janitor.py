@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,8 +15,12 @@ SCRIPT = """
 import os, signal, subprocess, sys
 from pipepita.engines.janitor import Janitor
 janitor = Janitor(sys.argv[1])
-left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", sys.argv[1]], start_new_session=True)
-print(left.pid, flush=True)
+wait = [sys.executable, "-c", "import time; time.sleep(600)"]
+named = subprocess.Popen([*wait, sys.argv[1]], start_new_session=True)
+with open(os.path.join(sys.argv[1], "log"), "w") as log:
+    logging = subprocess.Popen(wait, stdout=log, start_new_session=True)
+other = subprocess.Popen(wait, start_new_session=True)
+print(named.pid, logging.pid, other.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -31,12 +37,20 @@ def test_a_killed_process_leaves_neither_its_folder_nor_what_it_had_started(tmp_
     folder = tmp_path / "a folder"
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "file").write_text("x")
-    done = subprocess.run([sys.executable, "-c", SCRIPT, folder], capture_output=True, text=True, timeout=60)
-    assert done.returncode == -9
-    deadline = time.monotonic() + 10
-    while folder.exists() or not gone(int(done.stdout)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    link = tmp_path / "link"  # as where TMPDIR is one
+    link.symlink_to(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, link / "a folder"], stdout=subprocess.PIPE, text=True) as done:
+        assert done.stdout is not None
+        named, logging, other = map(int, done.stdout.readline().split())
+    try:
+        assert done.returncode == -9
+        deadline = time.monotonic() + 10
+        while folder.exists() or not (gone(named) and gone(logging)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert not gone(other)
+    finally:
+        os.kill(other, signal.SIGKILL)
 
 
 def test_dismissed_it_touches_nothing(tmp_path):
