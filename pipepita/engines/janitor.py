@@ -33,7 +33,7 @@ done
 
 
 class Janitor:
-    """Removes `folder`, and the processes that were started with it or log into it, should this one die before it can."""
+    """Removes `folder` and the processes that were started with it or log into it, if this one dies undismissed."""
 
     def __init__(self, folder: str) -> None:
         quiet = subprocess.DEVNULL
