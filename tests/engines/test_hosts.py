@@ -146,7 +146,7 @@ def test_links_that_are_cut_for_a_while(three, tmp_path, bits):
 
 
 def test_hosts_that_are_lost(three, tmp_path, bits):
-    """The stage goes to another host, quicker than Ray sees that its own is gone; where there is none the run ends."""
+    """The stage goes to another host; where there is none the run ends."""
     first, second, third = three
     address = first.start_ray(cpus=1)
     second.start_ray(address, cpus=1)
@@ -205,10 +205,8 @@ def beside(three: tuple[hosts.Host, ...]) -> tuple[hosts.Host, hosts.Host]:
 
 def moved(run: Training, host: hosts.Host) -> None:
     """Waits until the stage that was lost just now has gone on on `host`."""
-    began = time.monotonic()
     run.loses_a_stage()
     run.goes_on(restarts=1)
-    assert time.monotonic() - began < 40  # some seconds, but on a loaded machine a process takes long to start
     assert stages_on(host)
 
 
