@@ -1,7 +1,7 @@
 """`python -m bench`: every benchmark, one after the other; writes one JSON and one Markdown file.
 
 Each runs in a process of its own, as its own command does. `--full` takes as long as the tables in the READMEs did
-(about an hour on two cores); the default is a look that takes minutes.
+(about two hours on two cores); the default is a look that takes minutes.
 """
 
 from __future__ import annotations

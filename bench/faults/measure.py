@@ -100,52 +100,86 @@ def stages_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
 
 
 def coordinators_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
-    """`runs` runs by command whose process gets SIGKILL at a random moment, and is resumed until it ends."""
-    equal, kills, resumed, cost = 0, 0, 0, list[float]()
-    calm = 0.0
-    for number in range(-1, runs):  # the first one is left alone, to see how long it takes
-        case, run_dir = max(number, 0) % len(CASES), folder / str(number)
-        draw, begin = random.Random(1000 + number), _command(case, run_dir)
-        wanted = 0 if number < 0 else draw.choice([1, 1, 2])
-        began, command, out = time.monotonic(), begin, ""
+    """`runs` runs by command whose process gets SIGKILL at a random moment while it trains, and is resumed.
+
+    Some get another before, and begin again where there is nothing yet to resume; some while they resume.
+    """
+    equal, kills, resumed, cost = 0, 0, list[int](), list[float]()
+    start, calm = _undisturbed_command(folder / "calm")
+    for number in range(runs):
+        case, run_dir, draw = number % len(CASES), folder / str(number), random.Random(1000 + number)
+        command, began, killed, found = _command(case, run_dir), time.monotonic(), 0, 0
+        # from what on, and for how many seconds it may yet live
+        early = (folder, draw.uniform(0, start))
+        training = (run_dir / "run.json", draw.uniform(0, 0.6 * (calm - start)))
+        again = (folder, draw.uniform(0, calm))
+        moments = draw.choice([[training], [training], [early, training], [training, again]])
         while True:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            try:
-                out, said = process.communicate(timeout=draw.uniform(0.3, calm) if wanted else 300)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGKILL)
-                process.communicate()
-                kills, wanted = kills + 1, wanted - 1
-            else:
-                if process.returncode:
-                    note(f"exit code {process.returncode}: {said.strip().splitlines()[-1:]}")
+            process = _started(command)
+            if not moments or not _killed(process, *moments.pop(0)):
                 break
-            there = (run_dir / "run.json").exists()
-            resumed += there
-            command = [*begin[:3], "train", "--resume", str(run_dir), "--json"] if there else begin
-        seconds = time.monotonic() - began
-        if number < 0:
-            calm = seconds
-            continue
+            killed += 1
+            if (run_dir / "run.json").exists():
+                found, command = found + 1, _resumed(run_dir)
+        out, said = process.communicate()
+        if process.returncode:
+            note(f"exit code {process.returncode}: {said.strip().splitlines()[-1:]}")
         same = bool(out) and json.loads(out)["weights_sha256"] == undisturbed(case)
-        equal += same
-        cost.append(seconds - calm)
-        note(f"coordinator {number + 1}/{runs}: {CASES[case]}, {'equal' if same else 'DIFFERENT'}, {seconds:.1f} s")
+        seconds = time.monotonic() - began
+        equal, kills = equal + same, kills + killed
+        resumed.append(found)
+        cost += [(seconds - calm) / killed] if killed else []
+        note(
+            f"coordinator {number + 1}/{runs}: {CASES[case]}, {killed} kills, resumed {found} times, "
+            f"{'equal' if same else 'DIFFERENT'}, {seconds:.1f} s"
+        )
     return {
         "killed": "coordinator",
         "runs": runs,
         "kills": kills,
-        "resumed": resumed,
+        "runs that were resumed once, twice": f"{resumed.count(1)}, {resumed.count(2)}",
         "equal digests": equal,
-        "longer than undisturbed, s (p50, p95, max)": _spread(cost),
+        "cost of a kill, s (p50, p95, max)": _spread(cost),
         "left behind": left.found() or "nothing",
     }
+
+
+def _undisturbed_command(run_dir: Path) -> tuple[float, float]:
+    """After how many seconds an undisturbed command begins to train, and ends."""
+    began, process = time.monotonic(), _started(_command(0, run_dir))
+    _killed(process, run_dir / "run.json", None)
+    start = time.monotonic() - began
+    process.communicate()
+    return start, time.monotonic() - began
+
+
+def _started(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _killed(process: subprocess.Popen[str], begun: Path, seconds: float | None) -> bool:
+    """Whether `process` could be killed so long after `begun` came to be; with None it is only waited for."""
+    while not begun.exists() and process.poll() is None:
+        time.sleep(0.01)
+    if seconds is None:
+        return False
+    try:
+        process.wait(seconds)  # what it prints is short, and fits into the pipe
+        return False
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        return True
 
 
 def _command(case: int, run_dir: Path) -> list[str]:
     options = {**CASES[case], **_COMMON, "network": _NETWORK, "checkpoint_every": 0, "run_dir": run_dir}
     words = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
     return [sys.executable, "-m", "pipepita", "train", *words, "--json"]
+
+
+def _resumed(run_dir: Path) -> list[str]:
+    return [sys.executable, "-m", "pipepita", "train", "--resume", str(run_dir), "--json"]
 
 
 def _seconds(engine: pp.RayEngine, case: int, watch: Watch) -> tuple[float, str]:
