@@ -22,14 +22,14 @@ def epoch_seconds(engine: pp.RayEngine, network: str, every: int | None, folder:
     data = pp.Data(data.x_train[chosen], data.y_train[chosen], data.x_test, data.y_test, 10, "random")
     result = pp.train(
         pp.build(network, data.item_shape, 10), data, engine=engine, epochs=1, batch_size=BATCH, lr=0.001,
-        snapshot_every=every, run_dir=folder, checkpoint_every=0,
+        stages=STAGES, snapshot_every=every, run_dir=folder, checkpoint_every=0,
     )  # fmt: skip
     return float(result.history[-1]["seconds"])
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
     """A row a network and interval."""
-    rounds, rows = 2 if quick else 7, []
+    rounds, rows = 2 if quick else 5, []
     engine = pp.RayEngine(STAGES, device="cpu")
     try:
         for network in NETWORKS:
