@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,6 +18,7 @@ from pipepita.channels.transports import Listener, connect
 from pipepita.schedule import STANDARD
 
 Run = Callable[[int, int], list[float]]
+_SHARED = Path("/dev/shm")
 _SECONDS = 10.0  # how long one execution of a compiled graph may take
 _TEARDOWN_SECONDS = 3  # how long its actors may take to stop
 
@@ -87,6 +91,17 @@ def actor_call(actors: list[Any]) -> Run:
         return timed(lambda: ray.get(actors[0].echo.remote(tensor)), count // 20)
 
     return run
+
+
+@contextlib.contextmanager
+def semaphores_removed() -> Iterator[None]:
+    """Removes the named semaphores that Compiled Graphs leave behind, once the Ray that made them has ended."""
+    before = set(_SHARED.glob("sem.*"))
+    yield
+    for path in set(_SHARED.glob("sem.*")) - before:
+        made = re.match(r"sem\.(?:hdr|obj)(\d+)-", path.name)  # by which process
+        if made and not Path("/proc", made[1]).exists():
+            path.unlink(missing_ok=True)
 
 
 def compiled_graph(size: int, count: int) -> list[float]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bench.common import note
-from bench.hops.actors import Run, actor_call, channel, compiled_graph, peers
+from bench.hops.actors import Run, actor_call, channel, compiled_graph, peers, semaphores_removed
 from bench.hops.bare import bare, pipe
 from bench.hops.gloo import gloo
 from pipepita.engines.cluster import Cluster
@@ -26,6 +26,7 @@ FAILED = "failed"  # in place of every figure
 def _start(stack: contextlib.ExitStack) -> dict[str, Run]:
     """Every kind of hop, ready to run."""
     kinds: dict[str, Run] = {kind.__name__: stack.enter_context(kind()) for kind in (bare, pipe, gloo)}
+    stack.enter_context(semaphores_removed())
     stack.callback(Cluster(None, 2, 0).close)
     actors = peers(2, cpus=1)
     kinds |= {name: channel(name, actors) for name in ("shared_memory", "tcp")}
