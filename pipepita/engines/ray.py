@@ -13,6 +13,7 @@ from typing import Any
 from pipepita.channels.transports import TRANSPORTS, host
 from pipepita.engines.cluster import Cluster, load_ray
 from pipepita.engines.engine import Pipeline
+from pipepita.engines.head import Head
 from pipepita.engines.metrics import Gauges
 from pipepita.engines.monitor import SILENCE_SECONDS
 from pipepita.engines.placement import Placement, check
@@ -69,9 +70,11 @@ class RayEngine:
         self._placement: Placement | None = None
         self._actors: list[Any] = []
         self._places: dict[int, Place] = {}  # where each stage was last seen
+        self._head: Head | None = None
         embedded_gpus = 0 if device == "cpu" or address is not None else _gpus_here()
         self._cluster = Cluster(address, stages, embedded_gpus)
         try:
+            self._head = Head(load_ray().get_runtime_context().gcs_address)
             self._place(stages, device, placement)
             # an embedded cluster exports nothing
             self._on_pulse = Gauges().set if address not in (None, "local") else None
@@ -95,10 +98,15 @@ class RayEngine:
         self._actors = [self._actor(self._placement.strategy(index)) for index in range(stages)]
 
     def _actor(self, strategy: Any) -> Any:
-        """A new actor. Ray restarts none: it would lose what the stage has learnt."""
+        """A new actor. Ray restarts none: it would lose what the stage has learnt.
+
+        Nor does Ray keep a record of each call: at 3.5 KB a heartbeat its head would grow by megabytes an hour.
+        """
         from pipepita.engines.actor import StageActor
 
-        remote = self._ray.remote(concurrency_groups={"control": 1}, max_restarts=0, max_task_retries=0)(StageActor)
+        remote = self._ray.remote(
+            concurrency_groups={"control": 1}, max_restarts=0, max_task_retries=0, enable_task_events=False
+        )(StageActor)
         return remote.options(num_cpus=1, num_gpus=self._share, scheduling_strategy=strategy).remote()
 
     def devices(self, stages: int) -> list[str]:
@@ -107,7 +115,8 @@ class RayEngine:
     def open(self, plan: Plan) -> Pipeline:
         if len(plan.stages) > len(self._actors):
             raise UserError(f"{len(plan.stages)} stages, but the engine was opened with {len(self._actors)} actors")
-        pipeline = RayPipeline(self._actors[: len(plan.stages)], plan, self.transport, self._on_pulse)
+        assert self._head is not None
+        pipeline = RayPipeline(self._actors[: len(plan.stages)], plan, self._head, self.transport, self._on_pulse)
         self._places |= pipeline.places()
         return pipeline
 
@@ -115,13 +124,14 @@ class RayEngine:
         """Replaces the actors that are dead, hang or are out of reach; one that answers again meanwhile may stay.
 
         stop: asked while it waits; true ends a wait that has become long with `KeyboardInterrupt`. Raises `StageDied`
-        where a new actor dies at once, `RunError` where no place is found for one.
+        where a new actor dies at once, `RunError` where no place is found for one, or the cluster's head is lost.
         """
-        assert self._placement is not None
+        assert self._placement is not None and self._head is not None
         began = time.monotonic()
         tried, young = Counter[int](), dict[int, float]()  # young: until when an actor may still be starting
         dead, silent = self._look(range(len(self._actors)))
         while dead or silent:
+            self._head.wait()
             if stop() and time.monotonic() > began + _STOP_SECONDS:
                 raise KeyboardInterrupt
             if again := dead & young.keys():
@@ -184,12 +194,16 @@ class RayEngine:
 
     def close(self) -> None:
         """Ends the actors, gives their places back, and ends the cluster if it is ours."""
-        for actor in self._actors:
-            with contextlib.suppress(Exception):  # the cluster may be gone already
-                self._ray.kill(actor)
+        if load_ray().is_initialized():  # else somebody has left the cluster already, and Ray would start one
+            for actor in self._actors:
+                with contextlib.suppress(Exception):  # the cluster may be gone already
+                    self._ray.kill(actor)
+            # without its head Ray would try until it gives us up
+            if self._placement is not None and not (self._head is not None and self._head.lost):
+                self._placement.close()
         self._actors = []
-        if self._placement is not None:
-            self._placement.close()
+        if self._head is not None:
+            self._head.close()
         self._cluster.close()
 
 

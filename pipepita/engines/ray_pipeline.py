@@ -17,6 +17,7 @@ from pipepita.channels.delayed import DelayedInlet
 from pipepita.channels.tcp import TcpOutlet
 from pipepita.channels.transports import Listener, choose, connect, host
 from pipepita.engines.cluster import load_ray
+from pipepita.engines.head import Head
 from pipepita.engines.monitor import SILENCE_SECONDS, Monitor, OnPulse
 from pipepita.engines.pulse import Place, Pulse
 from pipepita.engines.watched import WatchedInlet, WatchedOutlet
@@ -37,14 +38,19 @@ _SPIN_SECONDS = 0.0003
 
 
 class RayPipeline:
-    """Actors wired up for one plan. on_pulse: as `Monitor`'s."""
+    """Actors wired up for one plan. head: of their cluster. on_pulse: as `Monitor`'s."""
 
     threads = 1
 
     def __init__(
-        self, actors: list[Any], plan: Plan, transport: str | None = None, on_pulse: OnPulse | None = None
+        self,
+        actors: list[Any],
+        plan: Plan,
+        head: Head,
+        transport: str | None = None,
+        on_pulse: OnPulse | None = None,
     ) -> None:
-        self._ray = load_ray()
+        self._ray, self._head = load_ray(), head
         self._actors, self._plan, self.classes, self.depth = actors, plan, plan.stages[0].classes, len(plan.stages)
         self.mirrors = mirrors(plan)
         self._running: list[Any] = []
@@ -197,7 +203,7 @@ class RayPipeline:
                 self._ray.kill(self._actors[index])
 
     def check(self) -> None:
-        """Raises what went wrong with a running stage, if anything did: `StageDied`, or the stage's own error."""
+        """Raises what went wrong, if anything did: `StageDied`, a stage's own error, or that the head is lost."""
         ready, _ = (
             self._ray.wait(self._running, num_returns=len(self._running), timeout=0) if self._running else ([], [])
         )
@@ -205,14 +211,16 @@ class RayPipeline:
             raise self.diagnose()
 
     def _trouble(self, finished: list[Any]) -> bool:
-        """Whether a stage is lost, or one of these calls failed. Ray takes long to miss a host; its link does not."""
-        return bool(self._silent or self._cut_off()) or any(self._failure(ref) for ref in finished)
+        """Whether anything is lost, or one of these calls failed. Ray takes long to miss a host; its link does not."""
+        return bool(self._head.lost or self._silent or self._cut_off()) or any(self._failure(ref) for ref in finished)
 
     def _cut_off(self) -> list[int]:
         return sorted({stage for link, stage in self._links.items() if link.gone()})
 
     def diagnose(self) -> PipepitaError:
         """The error behind a channel that closed: the actor that died, else what a stage raised."""
+        if self._head.lost:
+            return self._head.error()
         if self._silent:
             return self._silent
         failures: list[PipepitaError] = []

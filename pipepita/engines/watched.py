@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Protocol
 
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from pipepita.channels.channel import Inlet, Message, Outlet
 from pipepita.errors import ChannelClosed, PipepitaError
 
-_WATCH_SECONDS = 0.25  # how often a waiting coordinator looks whether all actors live
+_WATCH_SECONDS = 0.25  # how often a coordinator looks whether all is well
 
 
 class Watcher(Protocol):
@@ -29,14 +30,17 @@ class WatchedInlet:
     """
 
     def __init__(self, inlet: Inlet, pipeline: Watcher) -> None:
-        self._inlet, self._pipeline = inlet, pipeline
+        self._inlet, self._pipeline, self._looked = inlet, pipeline, time.monotonic()
 
     def receive(self, timeout: float | None = None) -> Message:
         while True:
+            if (now := time.monotonic()) - self._looked > _WATCH_SECONDS:
+                self._looked = now
+                self._pipeline.check()
             try:
                 return self._inlet.receive(timeout=_WATCH_SECONDS)
             except TimeoutError:
-                self._pipeline.check()
+                continue
             except ChannelClosed:
                 raise self._pipeline.diagnose() from None
 
