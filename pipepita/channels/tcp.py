@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pipepita.channels import header
 from pipepita.channels.channel import Message, Wire
-from pipepita.errors import ChannelClosed, UserError
+from pipepita.errors import ChannelClosed, RunError, UserError
 
 # A host that vanishes without a word is noticed after about this long.
 _SILENCE_SECONDS = 2
@@ -29,6 +29,9 @@ def open_socket(address: str) -> tuple[socket.socket, str]:
         host, port = listening.getsockname()
         if host == "0.0.0.0":  # however it was written; nobody can connect before `listen`
             raise UserError(f"address {address!r} means every network: listen on this node's own, like 127.0.0.1")
+    except OSError as error:
+        listening.close()
+        raise RunError(f"cannot listen on {address!r}: {error.strerror}; is it this node's own?") from None
     except BaseException:
         listening.close()
         raise

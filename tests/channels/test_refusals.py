@@ -17,7 +17,7 @@ from pipepita.channels import handshake, header
 from pipepita.channels.channel import END, KINDS, Inlet, Outlet, Wire
 from pipepita.channels.shared_memory import SharedMemoryOutlet
 from pipepita.channels.transports import TRANSPORTS, Address, Listener, connect
-from pipepita.errors import ChannelClosed, UserError
+from pipepita.errors import ChannelClosed, RunError, UserError
 from pipepita.schedule import MODULATED, STANDARD
 
 SECRET = handshake.new_secret()
@@ -278,6 +278,11 @@ def test_slots_that_come_back_are_checked(given_back, reason):
 def test_nobody_listens_on_every_network(address):
     with pytest.raises(UserError, match=f"address '{address}' means every network"):
         Listener("tcp", WIRE, SECRET, address)
+
+
+def test_nobody_listens_on_another_host_s_address():
+    with pytest.raises(RunError, match="cannot listen on '192.0.2.77': Cannot assign requested address; is it this"):
+        Listener("tcp", WIRE, SECRET, "192.0.2.77")
 
 
 def test_a_secret_does_not_show():
