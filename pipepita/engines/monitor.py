@@ -6,6 +6,7 @@ A process that dies closes its channels, and is noticed at once. One that hangs,
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from pipepita.engines.cluster import load_ray
 from pipepita.engines.pulse import Pulse
 
 SILENCE_SECONDS = 20.0  # of a stage that counts as lost; its answer waits for no pass, but may for a loaded machine
-_START_SECONDS = 120.0  # until the first answer: its process may only be starting
+_START_SECONDS = 120.0  # until the first answer, or `all_there`: its process may only be starting
 _TICK_SECONDS = 0.1
 _GAP_SECONDS = 1.0  # between two turns of ours, where one takes a tick
 
@@ -39,7 +40,8 @@ class Monitor:
         self._ray, self._actors, self._every, self._on_silence = load_ray(), actors, every, on_silence
         self._on_pulse = on_pulse
         self.pulses: list[Pulse | None] = [None] * len(actors)
-        self._heard = [time.monotonic() + _START_SECONDS - SILENCE_SECONDS] * len(actors)
+        self._heard = [-math.inf] * len(actors)
+        self._since = time.monotonic() + _START_SECONDS - SILENCE_SECONDS  # from when on silence counts
         self._asked: dict[Any, int] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
@@ -58,11 +60,15 @@ class Monitor:
                     due = now + self._every
                     self._ask()
                 self._listen(now)
-                silent = [i for i, heard in enumerate(self._heard) if now - heard > SILENCE_SECONDS]
+                silent = [i for i, heard in enumerate(self._heard) if now - max(heard, self._since) > SILENCE_SECONDS]
                 for index in silent:
                     self._on_silence(index)
                 if silent:
                     return
+
+    def all_there(self) -> None:
+        """Every actor has answered somebody: none is still starting, and silence counts from now on."""
+        self._since = time.monotonic()
 
     def _ask(self) -> None:
         waiting = set(self._asked.values())

@@ -74,6 +74,8 @@ class RayPipeline:
         """Builds the stages, lets all receiving ends listen, then all sending ends connect."""
         secret, everything = handshake.new_secret(), wires(self._plan)
         places = self._places = dict(enumerate(self._ask("where")))
+        if self._monitor is not None:
+            self._monitor.all_there()
         places[COORDINATOR] = Place(host(), self._ray.util.get_node_ip_address(), cores(), os.getpid())
         self._each("build", [(s, self._plan.schedule, self._plan.record) for s in self._plan.stages])
 

@@ -1,0 +1,62 @@
+"""Heartbeats: who answers, who has fallen silent, and who may only be starting."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+import ray
+
+import pipepita as pp
+from pipepita.engines import monitor
+from pipepita.engines.monitor import Monitor
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[pp.RayEngine]:
+    engine = pp.RayEngine(2, device="cpu")
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def frozen(engine, monkeypatch) -> Iterator[None]:
+    """The second actor does not answer; a second counts as silence."""
+    monkeypatch.setattr(monitor, "SILENCE_SECONDS", 1.0)
+    pid = ray.get(engine._actors[1].where.remote()).pid
+    os.kill(pid, signal.SIGSTOP)
+    yield
+    os.kill(pid, signal.SIGCONT)
+
+
+def wait_for(what) -> None:
+    deadline = time.monotonic() + 30
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_one_that_hangs_before_its_first_answer_is_silent_like_any_other(engine, frozen):
+    silent: list[int] = []
+    watching = Monitor(engine._actors, 0.2, silent.append)
+    try:
+        watching.all_there()
+        wait_for(lambda: silent)
+        assert silent == [1]
+        assert watching.pulses[0] is not None and watching.pulses[1] is None
+    finally:
+        watching.close()
+
+
+def test_one_that_may_be_starting_is_not(engine, frozen):
+    silent: list[int] = []
+    watching = Monitor(engine._actors, 0.2, silent.append)
+    try:
+        wait_for(lambda: watching.pulses[0] is not None)
+        time.sleep(2)
+        assert silent == []
+    finally:
+        watching.close()
