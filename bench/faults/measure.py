@@ -229,6 +229,6 @@ def _spread(values: list[float]) -> list[float] | None:
     ordered = sorted(values)
     return [
         round(statistics.median(ordered), 2),
-        round(ordered[int(0.95 * (len(ordered) - 1))], 2),
+        round(ordered[round(0.95 * (len(ordered) - 1))], 2),
         round(ordered[-1], 2),
     ]
