@@ -14,7 +14,7 @@ from pathlib import Path
 # Ray's agents rename themselves, which takes it off theirs, but their logs in it stay open.
 _SCRIPT = """
 read -r folder && [ -n "$folder" ] || exit
-real=$(readlink -f -- "$folder")
+real=$(readlink -f -- "$folder") && [ -n "$real" ] || real=$folder
 read -r word && [ "$word" = done ] && exit
 for round in 1 2 3 4 5; do
     found=
