@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pipepita.errors import UserError
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.rules.rule import Learner, Product
 
 # A sleeper wakes late, and cold: it sleeps until shortly before and spins for the rest.

@@ -22,10 +22,10 @@ from pipepita.engines.engine import Engine
 from pipepita.engines.wiring import Plan
 from pipepita.errors import UserError
 from pipepita.job import Options
-from pipepita.layers.layer import Layer
 from pipepita.network.cut import cut
+from pipepita.network.layer import Layer
 from pipepita.network.modules import describe
-from pipepita.partition import balance
+from pipepita.network.partition import balance
 from pipepita.recovery import Guarded
 from pipepita.result import Result
 from pipepita.rules import Pepita, Rule

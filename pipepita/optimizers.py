@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pipepita.errors import UserError, unknown
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.rules.rule import Product
 
 

@@ -15,7 +15,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from pipepita.layers.synapse import SYNAPSES, ConvSynapse, LinearSynapse
+from pipepita.network.synapse import SYNAPSES, ConvSynapse, LinearSynapse
 from pipepita.randomness import generator
 
 _ITEMS, _ROUNDS = 1024, 30

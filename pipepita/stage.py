@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pipepita import optimizers
 from pipepita.emulation import Device, Pace, PacedLearner, Undisturbed
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.rules import Learner, Reads, Rule
 from pipepita.schedule import Action, Flow, Group, Schedule
 from pipepita.timeline.recorder import PASS, UPDATE, Recorder, Silent

@@ -17,7 +17,7 @@ from pipepita.engines.engine import Engine
 from pipepita.engines.wiring import Plan
 from pipepita.network import spec
 from pipepita.network.cut import cut
-from pipepita.partition import balance
+from pipepita.network.partition import balance
 from pipepita.rules import Rule
 from pipepita.schedule import Schedule, locked, relaxed, streaming
 from pipepita.stage import StageSpec

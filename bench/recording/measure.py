@@ -13,7 +13,7 @@ from pipepita.coordinator import Coordinator
 from pipepita.engines.engine import Engine
 from pipepita.engines.wiring import Plan
 from pipepita.network.cut import cut
-from pipepita.partition import balance
+from pipepita.network.partition import balance
 from pipepita.schedule import relaxed
 from pipepita.stage import StageSpec
 from pipepita.timeline.recorder import coordinator_recorder

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 import pipepita as pp
-from pipepita.layers.layer import Layer
 from pipepita.network.cut import cut
-from pipepita.partition import balance
+from pipepita.network.layer import Layer
+from pipepita.network.partition import balance
 
 
 @dataclass(frozen=True)

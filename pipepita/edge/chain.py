@@ -20,7 +20,7 @@ from pipepita.edge.profiles import Catalogue, DeviceProfile, LinkProfile
 from pipepita.edge.words import size
 from pipepita.edge.work import LayerWork, memory
 from pipepita.errors import UserError
-from pipepita.partition import cut
+from pipepita.network.partition import cut
 from pipepita.recurrence import COORDINATOR
 
 MOST_DEVICES = 10_000

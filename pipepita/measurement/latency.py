@@ -26,7 +26,7 @@ from pipepita.measurement.report import SCHEDULE_ORDER, Closed, Latency, median_
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.network.modules import describe, rebuild
-from pipepita.partition import balance
+from pipepita.network.partition import balance
 from pipepita.recurrence import Cost, Route
 from pipepita.rules import Pepita, Rule
 from pipepita.schedule import Schedule

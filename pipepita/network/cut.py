@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pipepita.errors import UserError
-from pipepita.layers.layer import Layer, Named, Shape
+from pipepita.network.layer import Layer, Named, Shape
 from pipepita.network.modules import ACTIVATION, DROPOUT, NORM, POOL, SHAPE, SOFTMAX, SYNAPSE, leaves, role
 
 

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from pipepita.errors import unknown
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.randomness import generator, uniform
 from pipepita.rules.gradient import GradientLearner
 from pipepita.rules.rule import Learner, Product, Reads

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.randomness import generator, uniform
 from pipepita.rules.gradient import GradientLearner
 from pipepita.rules.rule import Learner, Reads

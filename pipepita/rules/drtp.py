@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.rules.dfa import projection
 from pipepita.rules.gradient import GradientLearner
 from pipepita.rules.rule import Learner, Reads

@@ -28,8 +28,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from pipepita.layers.layer import Layer, Masks
-from pipepita.layers.synapse import Synapse
+from pipepita.network.layer import Layer, Masks
+from pipepita.network.synapse import Synapse
 from pipepita.rules.mirror import Mirror
 from pipepita.rules.projection import Perturbation
 from pipepita.rules.rule import Product

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.rules.rule import Product
 
 

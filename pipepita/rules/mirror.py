@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipepita.errors import UserError
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.randomness import generator
 
 _ITEMS = 64  # of one mini-batch of noise

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pipepita.errors import UserError, unknown
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.rules.forms import FORMS, PRESYNAPTICS, Hebbian, Place
 from pipepita.rules.mirror import Mirror
 from pipepita.rules.projection import PERTURBATIONS

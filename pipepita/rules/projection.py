@@ -16,7 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.randomness import generator, uniform
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
-from pipepita.layers.layer import Layer
+from pipepita.network.layer import Layer
 from pipepita.schedule import Flow
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipepita.layers.synapse import ConvSynapse, LinearSynapse
+from pipepita.network.synapse import ConvSynapse, LinearSynapse
 
 CONVS = {
     "plain": {},

@@ -4,7 +4,7 @@ import random
 import pytest
 
 from pipepita.errors import UserError
-from pipepita.partition import balance
+from pipepita.network.partition import balance
 
 
 def test_is_optimal():

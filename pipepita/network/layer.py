@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from pipepita.errors import UserError
-from pipepita.layers.synapse import SYNAPSES, Shape, Synapse
+from pipepita.network.synapse import SYNAPSES, Shape, Synapse
 from pipepita.randomness import generator
 
 Masks = Sequence[Tensor]
