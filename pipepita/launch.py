@@ -29,10 +29,10 @@ from pipepita.network.partition import balance
 from pipepita.recovery import Guarded
 from pipepita.result import Result
 from pipepita.rules import Pepita, Rule
+from pipepita.rules.stability import stability_index
 from pipepita.run import Progress, Run
 from pipepita.run_folder import RunFolder
 from pipepita.schedule import Schedule
-from pipepita.stability import stability_index
 from pipepita.stage import StageSpec, State
 from pipepita.status import SECONDS, Status
 from pipepita.tensorboard import TensorBoard

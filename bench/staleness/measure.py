@@ -18,7 +18,7 @@ from pipepita.data.sets import DATA_DIR_VARIABLE
 from pipepita.display import Observer
 from pipepita.engines.engine import Engine
 from pipepita.network.cut import cut
-from pipepita.stability import stability_index
+from pipepita.rules.stability import stability_index
 
 BATCH, MOMENTUM = 64, 0.9
 FORMS = ("textbook", "stash", "recompute", "difference")

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipepita.stability import largest_eigenvalue, stability_index
+from pipepita.rules.stability import largest_eigenvalue, stability_index
 
 
 def test_linear_against_eigvalsh():
