@@ -10,8 +10,8 @@ import torch
 from pipepita.coordinator import Coordinator
 from pipepita.engines.local import LocalEngine
 from pipepita.engines.wiring import Plan
-from pipepita.recurrence import Cost
 from pipepita.schedule import relaxed
+from pipepita.schedule.recurrence import Cost
 from pipepita.stage import StageSpec
 from pipepita.timeline.recorder import PASS, UPDATE, Spans
 

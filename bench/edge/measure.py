@@ -20,8 +20,8 @@ from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate
 from pipepita.edge.world import ChainWorld, Load
 from pipepita.job import checked
-from pipepita.recurrence import Cost, run
 from pipepita.schedule import MODULATED, Schedule, locked, relaxed
+from pipepita.schedule.recurrence import Cost, run
 
 # slow enough for the passes of a few actors on two cores to be waited for, and not computed
 _PROFILES = """

@@ -24,10 +24,10 @@ def schedule(
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Show who does what in each slot, when every pass of every layer takes one slot."""
-    from pipepita.clock import clock
     from pipepita.job import read_job
-    from pipepita.recurrence import Route
     from pipepita.schedule import locked, make
+    from pipepita.schedule.clock import clock
+    from pipepita.schedule.recurrence import Route
 
     made = read_job(None, {"rule": rule} | ({} if modulate is None else {"modulate": modulate}), []).make_rule()
     route = Route(made.passes, made.flow)

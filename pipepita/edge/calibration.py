@@ -17,7 +17,7 @@ import torch
 from pipepita.costs import measured_costs
 from pipepita.edge.profiles import DeviceProfile
 from pipepita.edge.work import LayerWork
-from pipepita.recurrence import Cost
+from pipepita.schedule.recurrence import Cost
 from pipepita.stage import StageSpec, compute_mode
 
 _SIZE, _ROUNDS = 768, 15

@@ -16,8 +16,8 @@ from pipepita.edge.work import counted
 from pipepita.edge.world import Fates, Traffics
 from pipepita.emulation import Pace
 from pipepita.job import Options
-from pipepita.recurrence import COORDINATOR, Cost
 from pipepita.schedule import Schedule
+from pipepita.schedule.recurrence import COORDINATOR, Cost
 from pipepita.stage import StageSpec
 
 

@@ -21,8 +21,8 @@ from pipepita.edge.timing import Timing, timing
 from pipepita.emulation import wait_until
 from pipepita.engines.ray import RayEngine, RayPipeline
 from pipepita.engines.wiring import Plan
-from pipepita.recurrence import Arrival
 from pipepita.schedule import locked
+from pipepita.schedule.recurrence import Arrival
 from pipepita.source import Sample
 from pipepita.timeline.recorder import UPDATE
 

@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from pipepita.edge.profiles import DeviceProfile
-from pipepita.recurrence import Cost
+from pipepita.schedule.recurrence import Cost
 from pipepita.stage import Stage, StageSpec, compute_mode
 from pipepita.timeline.recorder import PASS, UPDATE, Silent
 

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipepita import ceiling
 from pipepita import schedule as schedules
 from pipepita.costs import measured_costs
 from pipepita.data import Data, load
@@ -27,9 +26,9 @@ from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.network.modules import describe, rebuild
 from pipepita.network.partition import balance
-from pipepita.recurrence import Cost, Route
 from pipepita.rules import Pepita, Rule
-from pipepita.schedule import Schedule
+from pipepita.schedule import Schedule, ceiling
+from pipepita.schedule.recurrence import Cost, Route
 from pipepita.stage import StageSpec
 
 _MOST_ROUNDS = 1000

@@ -8,8 +8,8 @@ from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
 from pipepita.job import checked
-from pipepita.recurrence import Cost
 from pipepita.schedule import SCHEDULES, streaming
+from pipepita.schedule.recurrence import Cost
 
 EQUAL = {"devices": "cortex-m4*4", "link": "delay 1ms", "network": "fc:64x3", "normalize": True, "modulate": "all",
          "assign": "1,1,1,1", "samples": 120}  # fmt: skip

@@ -3,7 +3,7 @@ import pytest
 from pipepita.edge.arrivals import Taken
 from pipepita.edge.profiles import DeviceProfile
 from pipepita.edge.timing import energy, settled_rate, timing
-from pipepita.recurrence import Arrival
+from pipepita.schedule.recurrence import Arrival
 
 DEVICES = [DeviceProfile("a", "", 1, 1, 1, idle_watts=2, active_watts=5),
            DeviceProfile("b", "", 1, 1, 1, idle_watts=0.5, active_watts=1)]  # fmt: skip

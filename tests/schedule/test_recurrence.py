@@ -5,8 +5,8 @@ import itertools
 import pytest
 
 from pipepita.errors import RunError
-from pipepita.recurrence import COORDINATOR, Cost, Route, World, run
 from pipepita.schedule import BACKWARD, MODULATED, STANDARD, Flow, locked, relaxed, streaming
+from pipepita.schedule.recurrence import COORDINATOR, Cost, Route, World, run
 
 
 class Uneven(World):

@@ -1,9 +1,9 @@
 import pytest
 
-from pipepita.clock import clock, events, settled_period
 from pipepita.errors import UserError
-from pipepita.recurrence import Cost, Route
 from pipepita.schedule import BACKWARD, MODULATED, STANDARD, Flow, locked, make, relaxed, streaming
+from pipepita.schedule.clock import clock, events, settled_period
+from pipepita.schedule.recurrence import Cost, Route
 
 EVERYWHERE = Route((STANDARD, MODULATED), Flow.ALL)
 DOWN = Route((STANDARD, BACKWARD), Flow.DOWN)

@@ -1,8 +1,8 @@
 import pytest
 
-from pipepita.ceiling import period
-from pipepita.recurrence import Cost
 from pipepita.schedule import locked, relaxed, streaming
+from pipepita.schedule.ceiling import period
+from pipepita.schedule.recurrence import Cost
 
 
 @pytest.mark.parametrize("layers", [2, 4, 8, 16])

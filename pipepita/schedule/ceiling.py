@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipepita.clock import settled_period
-from pipepita.recurrence import Cost, Route
 from pipepita.schedule import Schedule
+from pipepita.schedule.clock import settled_period
+from pipepita.schedule.recurrence import Cost, Route
 
 
 def period(

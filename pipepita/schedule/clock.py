@@ -13,8 +13,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from pipepita.errors import UserError
-from pipepita.recurrence import Cost, Route, World, run
 from pipepita.schedule import Action, Schedule
+from pipepita.schedule.recurrence import Cost, Route, World, run
 
 
 class Event(NamedTuple):

@@ -1,0 +1,37 @@
+"""Schedules: the order in which passes enter the pipeline, and when everybody then does what. Pure Python, no torch."""
+
+from pipepita.schedule.order import (
+    BACKWARD,
+    BROADCAST,
+    MAX_WINDOW,
+    MODULATED,
+    SCHEDULES,
+    STANDARD,
+    Action,
+    Actions,
+    Flow,
+    Group,
+    Schedule,
+    locked,
+    make,
+    relaxed,
+    streaming,
+)
+
+__all__ = [
+    "BACKWARD",
+    "BROADCAST",
+    "MAX_WINDOW",
+    "MODULATED",
+    "SCHEDULES",
+    "STANDARD",
+    "Action",
+    "Actions",
+    "Flow",
+    "Group",
+    "Schedule",
+    "locked",
+    "make",
+    "relaxed",
+    "streaming",
+]
