@@ -7,12 +7,12 @@ import dataclasses
 import numpy as np
 import torch
 
-from pipepita.coordinator import Coordinator
 from pipepita.engines.local import LocalEngine
-from pipepita.engines.wiring import Plan
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import relaxed
 from pipepita.schedule.recurrence import Cost
-from pipepita.stage import StageSpec
 from pipepita.timeline.recorder import PASS, UPDATE, Spans
 
 _SAMPLES = 24

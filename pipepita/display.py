@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipepita.coordinator import Tally
+from pipepita.pipeline.coordinator import Tally
 
 if TYPE_CHECKING:
     from pipepita.recovery import Restart

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
-from pipepita import optimizers, rules, tensorboard
+from pipepita import rules, tensorboard
 from pipepita.data import Data
 from pipepita.engines import placement
 from pipepita.engines.registry import ENGINES
@@ -17,6 +17,7 @@ from pipepita.errors import UserError, unknown
 from pipepita.files import check_picture, check_writable
 from pipepita.network import spec
 from pipepita.network.modules import ACTIVATIONS
+from pipepita.pipeline import optimizers
 from pipepita.rules import RULE_OPTIONS, RULES, Rule
 from pipepita.rules.forms import FORMS, PRESYNAPTICS
 from pipepita.rules.projection import PERTURBATIONS

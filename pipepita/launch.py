@@ -12,20 +12,21 @@ import torch
 from torch import Tensor, nn
 
 import pipepita
-from pipepita import optimizers
 from pipepita import schedule as schedules
 from pipepita.data import Data
 from pipepita.display import Observer
-from pipepita.emulation import paces
 from pipepita.engines import registry
-from pipepita.engines.engine import Engine
-from pipepita.engines.wiring import Plan
 from pipepita.errors import UserError
 from pipepita.job import Options
 from pipepita.network.cut import cut
 from pipepita.network.layer import Layer
 from pipepita.network.modules import describe
 from pipepita.network.partition import balance
+from pipepita.pipeline import optimizers
+from pipepita.pipeline.emulation import paces
+from pipepita.pipeline.engine import Engine
+from pipepita.pipeline.stage import StageSpec, State
+from pipepita.pipeline.wiring import Plan
 from pipepita.recovery import Guarded
 from pipepita.result import Result
 from pipepita.rules import Pepita, Rule
@@ -33,7 +34,6 @@ from pipepita.rules.stability import stability_index
 from pipepita.run import Progress, Run
 from pipepita.run_folder import RunFolder
 from pipepita.schedule import Schedule
-from pipepita.stage import StageSpec, State
 from pipepita.status import SECONDS, Status
 from pipepita.tensorboard import TensorBoard
 from pipepita.timeline import trace

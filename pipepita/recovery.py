@@ -17,12 +17,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from pipepita.coordinator import Coordinator, Tally
-from pipepita.engines.engine import Engine, Pipeline
-from pipepita.engines.wiring import Plan
 from pipepita.errors import ChannelClosed, PipepitaError, StageDied
-from pipepita.source import Kept, Source
-from pipepita.stage import State
+from pipepita.pipeline.coordinator import Coordinator, Tally
+from pipepita.pipeline.engine import Engine, Pipeline
+from pipepita.pipeline.source import Kept, Source
+from pipepita.pipeline.stage import State
+from pipepita.pipeline.wiring import Plan
 
 T = TypeVar("T")
 

@@ -11,12 +11,12 @@ import torch
 
 from pipepita.data import Data, load
 from pipepita.display import Observer
-from pipepita.engines.engine import Engine
 from pipepita.errors import UserError
 from pipepita.job import Options, checked
 from pipepita.launch import Launch
 from pipepita.network import spec
 from pipepita.network.modules import rebuild
+from pipepita.pipeline.engine import Engine
 from pipepita.result import Result
 from pipepita.rules import RULES
 from pipepita.run import Progress

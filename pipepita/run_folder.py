@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pipepita import checkpoint
 from pipepita.checkpoint import Checkpoint, read_json, sync
 from pipepita.errors import RunError, UserError
-from pipepita.stage import State
+from pipepita.pipeline.stage import State
 
 if TYPE_CHECKING:
     from pipepita.status import RunStatus

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from pipepita.data import Data, load
 from pipepita.display import Observer
-from pipepita.engines.engine import Engine
 from pipepita.errors import UserError, unknown
 from pipepita.job import Options, checked
 from pipepita.launch import Launch
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.network.modules import children, describe, rebuild
+from pipepita.pipeline.engine import Engine
 from pipepita.result import Result
 from pipepita.rules import Pepita, Rule
 from pipepita.run_folder import RunFolder

@@ -10,7 +10,7 @@ import torch
 import pipepita as pp
 from pipepita import checkpoint
 from pipepita.checkpoint import RESUMABLE
-from pipepita.stage import State
+from pipepita.pipeline.stage import State
 
 STATE = State({"1.weight": torch.arange(6.0).view(2, 3)}, {"1.weight.velocity": torch.ones(2, 3)}, {})
 

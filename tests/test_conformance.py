@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 import pipepita as pp
-from pipepita.coordinator import Coordinator
-from pipepita.engines.engine import Engine
-from pipepita.engines.wiring import Plan
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.network.partition import balance
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.engine import Engine
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.rules import Rule
 from pipepita.schedule import Schedule, locked, relaxed, streaming
-from pipepita.stage import StageSpec
 
 BATCH, SEED, EPOCHS = 32, 5, 2
 State = dict[str, Tensor]

@@ -5,7 +5,7 @@ import pipepita as pp
 from pipepita.costs import measured_costs
 from pipepita.network import spec
 from pipepita.network.cut import cut
-from pipepita.stage import StageSpec
+from pipepita.pipeline.stage import StageSpec
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw:weight_decay=0.5"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import pipepita as pp
 from pipepita.job import Job, read_job
-from pipepita.optimizers import _known
+from pipepita.pipeline.optimizers import _known
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.*")
 fuzz = settings(max_examples=300, deadline=None, derandomize=True)

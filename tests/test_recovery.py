@@ -13,18 +13,18 @@ import ray
 import torch
 
 import pipepita as pp
-from pipepita.coordinator import Coordinator
 from pipepita.display import Observer
 from pipepita.engines import monitor
 from pipepita.engines.cluster import Cluster
 from pipepita.engines.ray_pipeline import RayPipeline
-from pipepita.engines.wiring import Plan
 from pipepita.network import spec
 from pipepita.network.cut import cut
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.source import Kept, Stored
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.recovery import Guarded, follow
 from pipepita.schedule import streaming
-from pipepita.source import Kept, Stored
-from pipepita.stage import StageSpec
 
 OPTIONS = {"epochs": 4, "batch_size": 8, "schedule": "streaming", "window": 3, "snapshot_every": 5, "lr": 0.02}
 

@@ -226,7 +226,7 @@ def test_a_damaged_run_folder_is_named(few_digits, tmp_path, change):
 
 def test_every_optimizer_goes_on_to_the_same_bits(few_digits, tmp_path):
     """All of torch.optim; an optimizer that keeps what is not saved would end elsewhere."""
-    from pipepita.optimizers import _known
+    from pipepita.pipeline.optimizers import _known
 
     for name in (*sorted(_known()), "adam:fused=true", "sgd:momentum=0.9,fused=true"):
         options = {"engine": "local", "optimizer": name, "lr": 0.01, "epochs": 2}

@@ -8,10 +8,10 @@ import json
 import pytest
 
 import pipepita as pp
-from pipepita.coordinator import Tally
-from pipepita.engines.pulse import Pulse
 from pipepita.errors import ChannelClosed
 from pipepita.network import spec
+from pipepita.pipeline.coordinator import Tally
+from pipepita.pipeline.pulse import Pulse
 from pipepita.status import RunStatus, Status, read_status
 
 

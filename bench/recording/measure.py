@@ -9,13 +9,13 @@ import torch
 
 import pipepita as pp
 from bench.common import note
-from pipepita.coordinator import Coordinator
-from pipepita.engines.engine import Engine
-from pipepita.engines.wiring import Plan
 from pipepita.network.cut import cut
 from pipepita.network.partition import balance
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.engine import Engine
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import relaxed
-from pipepita.stage import StageSpec
 from pipepita.timeline.recorder import coordinator_recorder
 
 CASES = (("fc:64x8", 1, 2000), ("fc:64x8", 64, 1000), ("fc:512x8", 64, 100))

@@ -8,12 +8,12 @@ import time
 import pipepita as pp
 from bench.rivals.net import Net
 from bench.rivals.turn import Turn, cpu_seconds, memory_mib, warm_up
-from pipepita.coordinator import Coordinator, Tally
-from pipepita.engines.engine import Engine
 from pipepita.engines.ray import RayPipeline
-from pipepita.engines.wiring import Plan
+from pipepita.pipeline.coordinator import Coordinator, Tally
+from pipepita.pipeline.engine import Engine
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import Schedule, relaxed
-from pipepita.stage import StageSpec
 
 
 def engine_turn(

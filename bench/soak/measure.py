@@ -21,7 +21,7 @@ from bench.common import note
 from bench.faults.kills import Killer, Watch
 from bench.faults.leftovers import Leftovers, processes
 from bench.faults.measure import CASES, STAGES, pids, trained, undisturbed
-from pipepita.engines.pulse import resident
+from pipepita.pipeline.pulse import resident
 
 MINUTES = 30.0
 

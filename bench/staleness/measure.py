@@ -13,11 +13,11 @@ from typing import Any
 import pipepita as pp
 from bench.common import note
 from pipepita import schedule as schedules
-from pipepita.coordinator import Tally
 from pipepita.data.sets import DATA_DIR_VARIABLE
 from pipepita.display import Observer
-from pipepita.engines.engine import Engine
 from pipepita.network.cut import cut
+from pipepita.pipeline.coordinator import Tally
+from pipepita.pipeline.engine import Engine
 from pipepita.rules.stability import stability_index
 
 BATCH, MOMENTUM = 64, 0.9

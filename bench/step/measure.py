@@ -13,10 +13,10 @@ from torch import nn
 import pipepita as pp
 from bench.common import interleaved, ratio
 from bench.step.paper import PaperLoop, feedback
-from pipepita.engines.wiring import Plan
 from pipepita.network.cut import cut
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import MODULATED, STANDARD, relaxed
-from pipepita.stage import StageSpec
 
 NETS = (
     ("fc 3072-1024-10", "fc:1024", (3072,), 64),

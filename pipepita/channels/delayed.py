@@ -11,7 +11,7 @@ from typing import Protocol
 
 from pipepita.channels import header
 from pipepita.channels.channel import END, EVALUATE, Inlet, Message
-from pipepita.emulation import wait_until
+from pipepita.pipeline.emulation import wait_until
 
 
 class Delay(Protocol):

@@ -17,8 +17,8 @@ import torch
 from pipepita.costs import measured_costs
 from pipepita.edge.profiles import DeviceProfile
 from pipepita.edge.work import LayerWork
+from pipepita.pipeline.stage import StageSpec, compute_mode
 from pipepita.schedule.recurrence import Cost
-from pipepita.stage import StageSpec, compute_mode
 
 _SIZE, _ROUNDS = 768, 15
 

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from pipepita.checkpoint import weights_sha256
-from pipepita.coordinator import Coordinator
-from pipepita.engines.engine import Pipeline
 from pipepita.engines.local import LocalEngine
-from pipepita.engines.wiring import Plan
 from pipepita.errors import UserError
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.engine import Pipeline
+from pipepita.pipeline.source import Sample, Source
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import Schedule
-from pipepita.source import Sample, Source
-from pipepita.stage import StageSpec
 from pipepita.streams import Stream
 
 

@@ -16,9 +16,9 @@ from pipepita.edge.work import LayerWork, counted, memory
 from pipepita.edge.world import Load, load
 from pipepita.network import spec
 from pipepita.network.cut import cut
+from pipepita.pipeline.stage import StageSpec
 from pipepita.schedule import Schedule
 from pipepita.schedule.recurrence import Cost, Route
-from pipepita.stage import StageSpec
 from pipepita.streams import Stream
 
 ALONE = "one device"

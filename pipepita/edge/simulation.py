@@ -24,9 +24,9 @@ from pipepita.edge.setup import Network, Setup, network, setups
 from pipepita.edge.timing import Timing, settled_rate, timing
 from pipepita.edge.world import ChainWorld
 from pipepita.errors import UserError
+from pipepita.pipeline.stage import StageSpec
 from pipepita.schedule import Action
 from pipepita.schedule.recurrence import Course, Route, Seen, run
-from pipepita.stage import StageSpec
 from pipepita.streams import Stream, open_stream
 from pipepita.streams import parse as parse_drift
 

@@ -19,8 +19,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pipepita.emulation import Undisturbed
 from pipepita.errors import RunError, UserError, unknown
+from pipepita.pipeline.emulation import Undisturbed
 
 KINDS = ("slow", "pause", "die", "die!", "cut")
 _MOST_FACTOR, _MOST_SECONDS, _LEAST_MEAN, _MOST_DEATHS = 1e6, 1e9, 1e-3, 10_000

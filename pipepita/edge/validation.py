@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from pipepita.coordinator import Coordinator
 from pipepita.edge.arrivals import Queue, Taken, times
 from pipepita.edge.deploy import Deployment
 from pipepita.edge.learning import Learnt, Reader, train
@@ -18,12 +17,13 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE, Setup
 from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import Timing, timing
-from pipepita.emulation import wait_until
 from pipepita.engines.ray import RayEngine, RayPipeline
-from pipepita.engines.wiring import Plan
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.emulation import wait_until
+from pipepita.pipeline.source import Sample
+from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import locked
 from pipepita.schedule.recurrence import Arrival
-from pipepita.source import Sample
 from pipepita.timeline.recorder import UPDATE
 
 _WARM_UP = 8

@@ -25,8 +25,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from pipepita.edge.profiles import DeviceProfile
+from pipepita.pipeline.stage import Stage, StageSpec, compute_mode
 from pipepita.schedule.recurrence import Cost
-from pipepita.stage import Stage, StageSpec, compute_mode
 from pipepita.timeline.recorder import PASS, UPDATE, Silent
 
 _FLOAT_BYTES = 4

@@ -12,9 +12,9 @@ from pipepita.edge.chain import Chain
 from pipepita.edge.link import Traffic
 from pipepita.edge.trouble import Fate, Trouble
 from pipepita.edge.work import LayerWork
+from pipepita.pipeline.stage import StageSpec
 from pipepita.schedule import Flow
 from pipepita.schedule.recurrence import COORDINATOR, UPDATED, Carry, Cost, World
-from pipepita.stage import StageSpec
 
 DEVICE_TROUBLES, LINK_TROUBLES = ("slow", "pause", "die", "die!"), ("cut",)
 

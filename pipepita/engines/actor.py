@@ -11,13 +11,13 @@ import numpy as np
 import ray
 from torch import Tensor
 
-from pipepita import loop
 from pipepita.channels.channel import Inlet, Message, Outlet, Wire
 from pipepita.channels.transports import Address, Listener, connect, host
-from pipepita.engines.pulse import Place, Pulse, Vitals
 from pipepita.machine import cores
+from pipepita.pipeline import loop
+from pipepita.pipeline.pulse import Place, Pulse, Vitals
+from pipepita.pipeline.stage import Stage, StageSpec, State, compute_mode
 from pipepita.schedule import Schedule
-from pipepita.stage import Stage, StageSpec, State, compute_mode
 from pipepita.timeline.recorder import Spans, stage_recorder
 
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from pipepita import loop
 from pipepita.channels.memory import MemoryChannel
-from pipepita.engines.engine import Pipeline
-from pipepita.engines.pulse import Pulse, Vitals
-from pipepita.engines.wiring import COORDINATOR, DONE, SIGNAL, Plan, mirrors, port, signals, wires
 from pipepita.errors import RunError, UserError
-from pipepita.stage import Stage, State, compute_mode
+from pipepita.pipeline import loop
+from pipepita.pipeline.engine import Pipeline
+from pipepita.pipeline.pulse import Pulse, Vitals
+from pipepita.pipeline.stage import Stage, State, compute_mode
+from pipepita.pipeline.wiring import COORDINATOR, DONE, SIGNAL, Plan, mirrors, port, signals, wires
 from pipepita.timeline.recorder import Spans, stage_recorder
 
 

@@ -10,7 +10,7 @@ ended its gauges are gone.
 from __future__ import annotations
 
 from pipepita.engines.cluster import load_ray
-from pipepita.engines.pulse import Pulse
+from pipepita.pipeline.pulse import Pulse
 
 _GAUGES = {
     "step": ("pipepita_stage_step", "sample of the stage's latest message"),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from pipepita.engines.cluster import load_ray
-from pipepita.engines.pulse import Pulse
+from pipepita.pipeline.pulse import Pulse
 
 SILENCE_SECONDS = 20.0  # of a stage that counts as lost; its answer waits for no pass, but may for a loaded machine
 _START_SECONDS = 120.0  # until the first answer, or `all_there`: its process may only be starting

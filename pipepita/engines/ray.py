@@ -12,15 +12,15 @@ from typing import Any
 
 from pipepita.channels.transports import TRANSPORTS, host
 from pipepita.engines.cluster import Cluster, load_ray
-from pipepita.engines.engine import Pipeline
 from pipepita.engines.head import Head
 from pipepita.engines.metrics import Gauges
 from pipepita.engines.monitor import SILENCE_SECONDS
 from pipepita.engines.placement import Placement, check
-from pipepita.engines.pulse import Place
 from pipepita.engines.ray_pipeline import RayPipeline, cannot_start
-from pipepita.engines.wiring import Plan
 from pipepita.errors import RunError, StageDied, UserError, unknown
+from pipepita.pipeline.engine import Pipeline
+from pipepita.pipeline.pulse import Place
+from pipepita.pipeline.wiring import Plan
 
 _ANSWER_SECONDS = 3.0  # in which an actor answers that is not busy, hanging or out of reach
 _START_SECONDS = 30.0  # for a new actor to start, before another node is tried

@@ -19,12 +19,12 @@ from pipepita.channels.transports import Listener, choose, connect, host
 from pipepita.engines.cluster import load_ray
 from pipepita.engines.head import Head
 from pipepita.engines.monitor import SILENCE_SECONDS, Monitor, OnPulse
-from pipepita.engines.pulse import Place, Pulse
 from pipepita.engines.watched import WatchedInlet, WatchedOutlet
-from pipepita.engines.wiring import COORDINATOR, DONE, SIGNAL, Plan, mirrors, port, signals, wires
 from pipepita.errors import ChannelClosed, Malformed, PipepitaError, RunError, StageDied
 from pipepita.machine import cores
-from pipepita.stage import State
+from pipepita.pipeline.pulse import Place, Pulse
+from pipepita.pipeline.stage import State
+from pipepita.pipeline.wiring import COORDINATOR, DONE, SIGNAL, Plan, mirrors, port, signals, wires
 from pipepita.timeline.recorder import Spans
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pipepita.engines.engine import Engine
 from pipepita.errors import unknown
+from pipepita.pipeline.engine import Engine
 
 
 def _local(stages: int, device: str, address: str | None, placement: str) -> Engine:

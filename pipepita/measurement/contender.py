@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from pipepita.coordinator import Coordinator
 from pipepita.data import Data
-from pipepita.engines.engine import Engine
-from pipepita.engines.wiring import Plan
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.engine import Engine
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import Schedule
-from pipepita.stage import StageSpec
 from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import coordinator_recorder
 

@@ -13,8 +13,6 @@ from torch import nn
 from pipepita import schedule as schedules
 from pipepita.costs import measured_costs
 from pipepita.data import Data, load
-from pipepita.emulation import paces
-from pipepita.engines.engine import Engine
 from pipepita.engines.local import LocalEngine
 from pipepita.engines.ray import RayEngine
 from pipepita.errors import UserError, unknown
@@ -26,10 +24,12 @@ from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.network.modules import describe, rebuild
 from pipepita.network.partition import balance
+from pipepita.pipeline.emulation import paces
+from pipepita.pipeline.engine import Engine
+from pipepita.pipeline.stage import StageSpec
 from pipepita.rules import Pepita, Rule
 from pipepita.schedule import Schedule, ceiling
 from pipepita.schedule.recurrence import Cost, Route
-from pipepita.stage import StageSpec
 
 _MOST_ROUNDS = 1000
 OPTIONS = (

@@ -69,7 +69,7 @@ def test_what_is_learnt_is_what_the_engines_learn():
     """All samples enter, in order: the digest of a training job over the same items."""
     from pipepita.edge.learning import Reader, Replay, train
     from pipepita.engines.local import LocalEngine
-    from pipepita.engines.wiring import Plan
+    from pipepita.pipeline.wiring import Plan
 
     found = simulated(window=2)
     net = found.network

@@ -10,7 +10,7 @@ from pipepita.edge.profiles import DeviceProfile
 from pipepita.edge.work import LayerWork, Work, counted, memory
 from pipepita.network.cut import cut
 from pipepita.network.spec import build
-from pipepita.stage import StageSpec
+from pipepita.pipeline.stage import StageSpec
 
 IN, HIDDEN, CLASSES = 64, 48, 10
 FLOAT = 4

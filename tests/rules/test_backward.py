@@ -10,13 +10,13 @@ from rules.substituted import gradients
 from torch import nn
 
 import pipepita as pp
-from pipepita.coordinator import Coordinator
-from pipepita.engines.wiring import Plan
 from pipepita.network import spec
 from pipepita.network.cut import cut
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.stage import Stage, StageSpec, compute_mode
+from pipepita.pipeline.wiring import Plan
 from pipepita.randomness import generator, uniform
 from pipepita.schedule import relaxed, streaming
-from pipepita.stage import Stage, StageSpec, compute_mode
 
 SEED, LR, BATCH = 3, 0.1, 12
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 import pipepita as pp
-from pipepita.engines.wiring import Plan
 from pipepita.network import spec
 from pipepita.network.cut import cut
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import relaxed
-from pipepita.stage import StageSpec
 
 
 def feedbacks(rule: pp.Pepita, batches: int, few_digits):

@@ -10,14 +10,14 @@ import torch
 from reference import Reference
 
 import pipepita as pp
-from pipepita.coordinator import Coordinator
-from pipepita.engines.wiring import Plan
 from pipepita.network.cut import cut
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import Plan
 from pipepita.randomness import generator
 from pipepita.rules.projection import PERTURBATIONS
 from pipepita.rules.rule import Reads
 from pipepita.schedule import MODULATED, STANDARD, Schedule
-from pipepita.stage import StageSpec
 
 BATCH, LR, MOMENTUM, SEED = 32, 0.05, 0.9, 3
 

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipepita import optimizers
-from pipepita.emulation import Device, Pace, PacedLearner, Undisturbed
 from pipepita.network.layer import Layer
+from pipepita.pipeline import optimizers
+from pipepita.pipeline.emulation import Device, Pace, PacedLearner, Undisturbed
 from pipepita.rules import Learner, Reads, Rule
 from pipepita.schedule import Action, Flow, Group, Schedule
 from pipepita.timeline.recorder import PASS, UPDATE, Recorder, Silent

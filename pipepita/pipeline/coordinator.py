@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 
 from pipepita.channels.channel import END, EVALUATE
-from pipepita.engines.engine import Pipeline
 from pipepita.errors import Diverged, RunError
+from pipepita.pipeline.engine import Pipeline
+from pipepita.pipeline.source import Source, Stored, batches, shuffled
+from pipepita.pipeline.stage import compute_mode
 from pipepita.schedule import Schedule
-from pipepita.source import Source, Stored, batches, shuffled
-from pipepita.stage import compute_mode
 from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, Recorder, Silent
 
 _TINY = torch.finfo(torch.float32).tiny

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from pipepita.channels.channel import Inlet, Outlet
-from pipepita.engines.pulse import Pulse
-from pipepita.engines.wiring import Plan
-from pipepita.stage import State
+from pipepita.pipeline.pulse import Pulse
+from pipepita.pipeline.stage import State
+from pipepita.pipeline.wiring import Plan
 from pipepita.timeline.recorder import Spans
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from pipepita.channels.channel import DONE, END, EVALUATE, Inlet, Message, Outlet
 from pipepita.channels.delayed import DelayedInlet
 from pipepita.errors import RunError
+from pipepita.pipeline.stage import Stage
 from pipepita.schedule import Flow, Schedule
-from pipepita.stage import Stage
 from pipepita.timeline.recorder import RECEIVE, SEND
 
 Loop = Generator[Inlet, Message, None]

@@ -4,7 +4,7 @@ from torch import nn
 
 import pipepita as pp
 from pipepita.network.cut import cut
-from pipepita.optimizers import MomentumSGD, TorchOptimizer, make, parse
+from pipepita.pipeline.optimizers import MomentumSGD, TorchOptimizer, make, parse
 from pipepita.rules.rule import Product
 
 

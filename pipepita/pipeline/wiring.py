@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pipepita.channels import channel
 from pipepita.channels.channel import END, EVALUATE, Wire
 from pipepita.channels.delayed import Delay
+from pipepita.pipeline.stage import StageSpec
 from pipepita.schedule import Flow, Schedule
-from pipepita.stage import StageSpec
 
 COORDINATOR = -1
 # the ports of `loop.Ports`

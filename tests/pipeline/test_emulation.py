@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import pipepita as pp
-from pipepita.emulation import Device, Pace, paces
 from pipepita.errors import UserError
 from pipepita.network import spec
+from pipepita.pipeline.emulation import Device, Pace, paces
 
 
 def test_one_number_or_one_a_layer():

@@ -1,10 +1,10 @@
 import pytest
 
 import pipepita as pp
-from pipepita.engines.wiring import COORDINATOR, Plan, port, signals, wires
 from pipepita.network.cut import cut
+from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.wiring import COORDINATOR, Plan, port, signals, wires
 from pipepita.schedule import locked, relaxed, streaming
-from pipepita.stage import StageSpec
 
 
 def plan(rule, schedule, split=((0,), (1, 2), (3,))):

@@ -1,0 +1,1 @@
+"""One pipeline, whoever runs it: stages, their loop, the coordinator, and what is wired to what."""
