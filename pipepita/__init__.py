@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from pipepita.data import Data, load
     from pipepita.engines.local import LocalEngine
-    from pipepita.engines.ray import RayEngine
+    from pipepita.engines.ray.engine import RayEngine
     from pipepita.errors import Diverged, PipepitaError, RunError, StageDied, UserError
     from pipepita.evaluation import evaluate
     from pipepita.measurement.latency import latency
@@ -49,7 +49,7 @@ _HOMES = {
     "Pepita": "rules",
     "PipepitaError": "errors",
     "RandomSigns": "rules",
-    "RayEngine": "engines.ray",
+    "RayEngine": "engines.ray.engine",
     "Result": "result",
     "RunError": "errors",
     "StageDied": "errors",

@@ -11,7 +11,7 @@ from torch import nn
 
 from pipepita import rules, tensorboard
 from pipepita.data import Data
-from pipepita.engines import placement
+from pipepita.engines.ray import placement
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import UserError, unknown
 from pipepita.files import check_picture, check_writable

@@ -14,9 +14,9 @@ import torch
 
 import pipepita as pp
 from pipepita.display import Observer
-from pipepita.engines import monitor
-from pipepita.engines.cluster import Cluster
-from pipepita.engines.ray_pipeline import RayPipeline
+from pipepita.engines.ray import monitor
+from pipepita.engines.ray.cluster import Cluster
+from pipepita.engines.ray.pipeline import RayPipeline
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.pipeline.coordinator import Coordinator

@@ -16,7 +16,7 @@ from bench.common import note
 from bench.hops.actors import Run, actor_call, channel, compiled_graph, peers, semaphores_removed
 from bench.hops.bare import bare, pipe
 from bench.hops.gloo import gloo
-from pipepita.engines.cluster import Cluster
+from pipepita.engines.ray.cluster import Cluster
 
 SIZES = {"1 KB": 1 << 10, "64 KB": 1 << 16, "256 KB": 1 << 18, "1 MB": 1 << 20}
 COUNTS = {True: (2, 400), False: (5, 2000)}  # quick or not: rounds, and ping-pongs of one measurement

@@ -8,7 +8,7 @@ import time
 import pipepita as pp
 from bench.rivals.net import Net
 from bench.rivals.turn import Turn, cpu_seconds, memory_mib, warm_up
-from pipepita.engines.ray import RayPipeline
+from pipepita.engines.ray.engine import RayPipeline
 from pipepita.pipeline.coordinator import Coordinator, Tally
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.stage import StageSpec

@@ -17,7 +17,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE, Setup
 from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import Timing, timing
-from pipepita.engines.ray import RayEngine, RayPipeline
+from pipepita.engines.ray.engine import RayEngine, RayPipeline
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.emulation import wait_until
 from pipepita.pipeline.source import Sample

@@ -15,7 +15,7 @@ def _local(stages: int, device: str, address: str | None, placement: str) -> Eng
 
 
 def _ray(stages: int, device: str, address: str | None, placement: str) -> Engine:
-    from pipepita.engines.ray import RayEngine
+    from pipepita.engines.ray.engine import RayEngine
 
     return RayEngine(stages, address=address, device=device, placement=placement)
 

@@ -14,7 +14,7 @@ from pipepita import schedule as schedules
 from pipepita.costs import measured_costs
 from pipepita.data import Data, load
 from pipepita.engines.local import LocalEngine
-from pipepita.engines.ray import RayEngine
+from pipepita.engines.ray.engine import RayEngine
 from pipepita.errors import UserError, unknown
 from pipepita.job import Options, checked
 from pipepita.machine import cores, machine

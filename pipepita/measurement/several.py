@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from pipepita.data import load
-from pipepita.engines.ray import RayEngine
+from pipepita.engines.ray.engine import RayEngine
 from pipepita.job import Job
 from pipepita.measurement.latency import OPTIONS, check, latency
 from pipepita.measurement.report import Latency

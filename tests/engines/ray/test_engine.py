@@ -15,7 +15,7 @@ import ray
 
 import pipepita as pp
 from pipepita.display import Observer
-from pipepita.engines.ray import RayPipeline, gpu_share
+from pipepita.engines.ray.engine import RayPipeline, gpu_share
 from pipepita.network import spec
 
 
@@ -127,6 +127,6 @@ def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
 
 
 def test_busy_cluster_is_told_apart_from_a_small_one(ray_engine, monkeypatch):
-    monkeypatch.setattr("pipepita.engines.placement._SECONDS", 1)
+    monkeypatch.setattr("pipepita.engines.ray.placement._SECONDS", 1)
     with pytest.raises(pp.UserError, match="2 stages need 2 CPUs, but only 0 CPUs and 0 GPUs of the cluster are free"):
         pp.RayEngine(2, device="cpu")

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pipepita.engines.cluster import load_ray
+from pipepita.engines.ray.cluster import load_ray
 from pipepita.pipeline.pulse import Pulse
 
 SILENCE_SECONDS = 20.0  # of a stage that counts as lost; its answer waits for no pass, but may for a loaded machine

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pipepita.engines import janitor
-from pipepita.engines.janitor import Janitor
+from pipepita.engines.ray import janitor
+from pipepita.engines.ray.janitor import Janitor
 
 SCRIPT = """
 import os, signal, subprocess, sys

@@ -16,10 +16,10 @@ from pipepita.channels.channel import Inlet, Outlet, Wire
 from pipepita.channels.delayed import DelayedInlet
 from pipepita.channels.tcp import TcpOutlet
 from pipepita.channels.transports import Listener, choose, connect, host
-from pipepita.engines.cluster import load_ray
-from pipepita.engines.head import Head
-from pipepita.engines.monitor import SILENCE_SECONDS, Monitor, OnPulse
-from pipepita.engines.watched import WatchedInlet, WatchedOutlet
+from pipepita.engines.ray.cluster import load_ray
+from pipepita.engines.ray.head import Head
+from pipepita.engines.ray.monitor import SILENCE_SECONDS, Monitor, OnPulse
+from pipepita.engines.ray.watched import WatchedInlet, WatchedOutlet
 from pipepita.errors import ChannelClosed, Malformed, PipepitaError, RunError, StageDied
 from pipepita.machine import cores
 from pipepita.pipeline.pulse import Place, Pulse

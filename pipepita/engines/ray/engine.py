@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Set
 from typing import Any
 
 from pipepita.channels.transports import TRANSPORTS, host
-from pipepita.engines.cluster import Cluster, load_ray
-from pipepita.engines.head import Head
-from pipepita.engines.metrics import Gauges
-from pipepita.engines.monitor import SILENCE_SECONDS
-from pipepita.engines.placement import Placement, check
-from pipepita.engines.ray_pipeline import RayPipeline, cannot_start
+from pipepita.engines.ray.cluster import Cluster, load_ray
+from pipepita.engines.ray.head import Head
+from pipepita.engines.ray.metrics import Gauges
+from pipepita.engines.ray.monitor import SILENCE_SECONDS
+from pipepita.engines.ray.pipeline import RayPipeline, cannot_start
+from pipepita.engines.ray.placement import Placement, check
 from pipepita.errors import RunError, StageDied, UserError, unknown
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.pulse import Place
@@ -102,7 +102,7 @@ class RayEngine:
 
         Nor does Ray keep a record of each call: at 3.5 KB a heartbeat its head would grow by megabytes an hour.
         """
-        from pipepita.engines.actor import StageActor
+        from pipepita.engines.ray.actor import StageActor
 
         remote = self._ray.remote(
             concurrency_groups={"control": 1}, max_restarts=0, max_task_retries=0, enable_task_events=False

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import pipepita as pp
-from pipepita.engines.metrics import Gauges
+from pipepita.engines.ray.metrics import Gauges
 from pipepita.network import spec
 
 

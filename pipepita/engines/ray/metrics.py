@@ -9,7 +9,7 @@ ended its gauges are gone.
 
 from __future__ import annotations
 
-from pipepita.engines.cluster import load_ray
+from pipepita.engines.ray.cluster import load_ray
 from pipepita.pipeline.pulse import Pulse
 
 _GAUGES = {

@@ -12,7 +12,7 @@ import contextlib
 import socket
 from typing import Any
 
-from pipepita.engines.cluster import load_ray
+from pipepita.engines.ray.cluster import load_ray
 from pipepita.errors import UserError, unknown
 
 STRATEGIES = {"pack": "PACK", "spread": "SPREAD", "one-per-host": "STRICT_SPREAD"}

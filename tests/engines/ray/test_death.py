@@ -12,8 +12,8 @@ import pytest
 import ray
 
 import pipepita as pp
-from pipepita.engines.cluster import Cluster
-from pipepita.engines.ray import RayPipeline
+from pipepita.engines.ray.cluster import Cluster
+from pipepita.engines.ray.engine import RayPipeline
 from pipepita.network import spec
 
 

@@ -8,7 +8,7 @@ import pytest
 import ray
 
 import pipepita as pp
-from pipepita.engines import placement
+from pipepita.engines.ray import placement
 
 
 @pytest.mark.parametrize("text", ["pack", " spread ", "one-per-host", "10.0.0.1", "a,b , c"])

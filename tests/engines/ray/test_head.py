@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from commandline import command
 
-from pipepita.engines import head
-from pipepita.engines.head import Head
+from pipepita.engines.ray import head
+from pipepita.engines.ray.head import Head
 from pipepita.errors import RunError
 
 _SILENCE = 3
 _IMPATIENT = f"""
 import pipepita.engines.head
-pipepita.engines.head.SILENCE_SECONDS = {_SILENCE}
+pipepita.engines.ray.head.SILENCE_SECONDS = {_SILENCE}
 from pipepita.cli import main
 main()
 """

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from types import ModuleType
 
-from pipepita.engines.janitor import Janitor
+from pipepita.engines.ray.janitor import Janitor
 from pipepita.errors import RunError, UserError
 
 _CONNECT_SECONDS = 5.0

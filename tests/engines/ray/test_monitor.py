@@ -11,8 +11,8 @@ import pytest
 import ray
 
 import pipepita as pp
-from pipepita.engines import monitor
-from pipepita.engines.monitor import Monitor
+from pipepita.engines.ray import monitor
+from pipepita.engines.ray.monitor import Monitor
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 import pipepita as pp
 from pipepita.channels import handshake, header
 from pipepita.channels.transports import TRANSPORTS, Address
-from pipepita.engines.ray_pipeline import RayPipeline
+from pipepita.engines.ray.pipeline import RayPipeline
 from pipepita.schedule import STANDARD
 
 OPTIONS = {"epochs": 2, "batch_size": 16, "schedule": "streaming", "window": 3}
