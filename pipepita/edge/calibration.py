@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import torch
 
-from pipepita.costs import measured_costs
 from pipepita.edge.profiles import DeviceProfile
 from pipepita.edge.work import LayerWork
+from pipepita.measurement.costs import measured_costs
 from pipepita.pipeline.stage import StageSpec, compute_mode
 from pipepita.schedule.recurrence import Cost
 

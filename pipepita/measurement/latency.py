@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from pipepita import schedule as schedules
-from pipepita.costs import measured_costs
 from pipepita.data import Data, load
 from pipepita.engines.local import LocalEngine
 from pipepita.engines.ray.engine import RayEngine
@@ -19,6 +18,7 @@ from pipepita.errors import UserError, unknown
 from pipepita.job import Options, checked
 from pipepita.machine import cores, machine
 from pipepita.measurement.contender import Contender, Run, fewest, run, samples_for
+from pipepita.measurement.costs import measured_costs
 from pipepita.measurement.report import SCHEDULE_ORDER, Closed, Latency, median_hop_ms, schedule_figures
 from pipepita.network import spec
 from pipepita.network.cut import cut

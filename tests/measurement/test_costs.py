@@ -2,7 +2,7 @@ import pytest
 import torch
 
 import pipepita as pp
-from pipepita.costs import measured_costs
+from pipepita.measurement.costs import measured_costs
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.pipeline.stage import StageSpec
