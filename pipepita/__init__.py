@@ -19,12 +19,9 @@ if TYPE_CHECKING:
     from pipepita.engines.local import LocalEngine
     from pipepita.engines.ray.engine import RayEngine
     from pipepita.errors import Diverged, PipepitaError, RunError, StageDied, UserError
-    from pipepita.evaluation import evaluate
     from pipepita.measurement.latency import latency
     from pipepita.measurement.report import Latency
     from pipepita.network.spec import build, initialise, normalized
-    from pipepita.result import Result
-    from pipepita.resuming import resume
     from pipepita.rules import (
         Backprop,
         DirectFeedbackAlignment,
@@ -35,7 +32,10 @@ if TYPE_CHECKING:
         TargetProjection,
         UniformSigns,
     )
-    from pipepita.training import train
+    from pipepita.runs.evaluate import evaluate
+    from pipepita.runs.result import Result
+    from pipepita.runs.resume import resume
+    from pipepita.runs.train import train
 
 _HOMES = {
     "Backprop": "rules",
@@ -50,20 +50,20 @@ _HOMES = {
     "PipepitaError": "errors",
     "RandomSigns": "rules",
     "RayEngine": "engines.ray.engine",
-    "Result": "result",
+    "Result": "runs.result",
     "RunError": "errors",
     "StageDied": "errors",
     "TargetProjection": "rules",
     "UniformSigns": "rules",
     "UserError": "errors",
     "build": "network.spec",
-    "evaluate": "evaluation",
+    "evaluate": "runs.evaluate",
     "initialise": "network.spec",
     "latency": "measurement.latency",
     "load": "data",
     "normalized": "network.spec",
-    "resume": "resuming",
-    "train": "training",
+    "resume": "runs.resume",
+    "train": "runs.train",
 }
 __all__ = [*sorted(_HOMES)]
 

@@ -27,6 +27,7 @@ _PEPITA = {
 # name: (spec, whether it is normalised, its layers)
 NETWORKS = {"deep": ("fc:48x3", True, 4), "wide": ("fc:256", False, 2), "conv": ("conv:6,3/pool:2/fc:24", True, 3)}
 SCHEDULES = (("locked", None), ("relaxed", None), ("streaming", 2), ("streaming", 5))
+SPLITS = (("local", 1), ("local", 3), ("ray", 2))  # engine, stages
 OPTIONS: dict[str, Any] = {
     "optimizer": "sgd:momentum=0.9", "lr": 0.05, "lr_decay": "0.5@1", "batch_size": 32, "epochs": 2, "seed": 5,
     "device": "cpu", "threads": 1, "snapshot_every": 4,
@@ -34,7 +35,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def signs(kind: type, form: str = "stash", *, strict: bool) -> Any:
-    """A rule of signs that keeps the norm and the signs of the weights, or neither, by whatever name its options have."""
+    """A rule of signs that keeps the norm and the signs of the weights, or neither; whatever its options are called."""
     names = {field.name for field in fields(kind)} - {"form"}
     return kind(form=form, **dict.fromkeys(names, strict))
 
@@ -45,7 +46,8 @@ def rules() -> dict[str, Any]:
         " ".join(map(str, changes.values())) or "paper": pp.Pepita(**_PEPITA | changes)
         for changes in (
             {}, {"modulate": "all"},
-            *({"form": form, "modulate": where} for form in ("textbook", "stash", "recompute") for where in ("input", "all")),
+            *({"form": form} for form in ("textbook", "stash", "recompute")),
+            *({"form": form, "modulate": "all"} for form in ("textbook", "stash", "recompute")),
             {"presynaptic": "standard"}, {"presynaptic": "own"}, {"presynaptic": "two-step", "form": "textbook"},
             {"perturbation": "sign"}, {"perturbation": "random"}, {"modulate": "all", "mirror": 20}, {"f_scale": 0.0},
         )

@@ -19,7 +19,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate
 from pipepita.edge.world import ChainWorld, Load
-from pipepita.job import checked
+from pipepita.runs.job import checked
 from pipepita.schedule import MODULATED, Schedule, locked, relaxed
 from pipepita.schedule.recurrence import Cost, run
 

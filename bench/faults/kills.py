@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.faults.leftovers import processes
-from pipepita.display import Observer
-from pipepita.recovery import Restart
+from pipepita.runs.display import Observer
+from pipepita.runs.recovery import Restart
 
 _LOOK_SECONDS = 0.05
 

@@ -14,11 +14,11 @@ import pipepita as pp
 from bench.common import note
 from pipepita import schedule as schedules
 from pipepita.data.sets import DATA_DIR_VARIABLE
-from pipepita.display import Observer
 from pipepita.network.cut import cut
 from pipepita.pipeline.coordinator import Tally
 from pipepita.pipeline.engine import Engine
 from pipepita.rules.stability import stability_index
+from pipepita.runs.display import Observer
 
 BATCH, MOMENTUM = 64, 0.9
 FORMS = ("textbook", "stash", "recompute", "difference")

@@ -11,8 +11,8 @@ import typer
 from pipepita.cli.options import JSON_HELP, with_job_options
 from pipepita.errors import UserError
 from pipepita.files import check_picture, check_writable
-from pipepita.job import Job, read_job
 from pipepita.rules import RULE_OPTIONS, RULES
+from pipepita.runs.job import Job, read_job
 
 _FIELDS = (
     "network", "dataset", "data_dir", "batch_size", "stages", "window", "rule", *RULE_OPTIONS, "normalize",
@@ -70,9 +70,9 @@ def latency(
     check_writable(trace, "--trace")
     check_picture(timeline, "--timeline")
 
-    from pipepita.display import progress
-    from pipepita.interrupt import Interrupt
     from pipepita.measurement.several import several
+    from pipepita.runs.display import progress
+    from pipepita.runs.interrupt import Interrupt
 
     with Interrupt() as stop, progress("measuring") as show_progress:
 

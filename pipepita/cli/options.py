@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipepita.job import Job, Options
+from pipepita.runs.job import Job, Options
 
 if TYPE_CHECKING:
     from rich.table import Table

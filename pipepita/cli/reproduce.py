@@ -39,11 +39,11 @@ def reproduce(
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Run a paper's experiment, and put the result next to the paper's. Finished cells are kept and not run again."""
-    from pipepita.display import progress
     from pipepita.experiments.catalogue import EXPERIMENTS
     from pipepita.experiments.experiment import Scale
     from pipepita.experiments.grid import outcomes
     from pipepita.machine import cores
+    from pipepita.runs.display import progress
 
     if what not in EXPERIMENTS:
         raise unknown("experiment", what, EXPERIMENTS)

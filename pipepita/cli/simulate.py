@@ -13,7 +13,7 @@ from pipepita.cli.options import JSON_HELP, with_job_options
 from pipepita.edge.scenario import JOB_FIELDS, Scenario
 from pipepita.errors import RunError, UserError
 from pipepita.files import check_picture, check_writable
-from pipepita.job import Job, read_job
+from pipepita.runs.job import Job, read_job
 
 _FIELDS = ("devices", "stream", *(name for name in Scenario.model_fields if name not in Job.model_fields), *JOB_FIELDS)
 
@@ -45,12 +45,12 @@ def simulate(
         raise UserError("--validate and --timing-only: real time learns; give one of them")
     check_picture(plot, "--plot")
     check_writable(page, "--page")
-    from pipepita.display import progress
     from pipepita.edge import report
     from pipepita.edge.simulation import simulate as run
     from pipepita.edge.validation import Real
     from pipepita.edge.validation import validate as in_real_time
-    from pipepita.interrupt import Interrupt
+    from pipepita.runs.display import progress
+    from pipepita.runs.interrupt import Interrupt
 
     with Interrupt() as stop, progress("simulating") as show_progress:
 

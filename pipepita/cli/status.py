@@ -52,8 +52,8 @@ def look(run_dir: Path) -> dict[str, Any]:
 
     age: seconds since the status was written. `UserError` for a folder that is none, or holds something else.
     """
-    from pipepita import run_folder
-    from pipepita.status import ENDED, RunStatus, read_status
+    from pipepita.runs import folder as run_folder
+    from pipepita.runs.status import ENDED, RunStatus, read_status
 
     about = run_folder.read_run(run_dir)
     living = run_folder.alive(run_dir)  # before the status: a run that ends just now has written its last one

@@ -11,10 +11,10 @@ import typer
 
 from pipepita.cli.options import JSON_HELP, show, with_job_options
 from pipepita.errors import UserError
-from pipepita.job import Job, read_changes, read_job
+from pipepita.runs.job import Job, read_changes, read_job
 
 if TYPE_CHECKING:
-    from pipepita.result import Result
+    from pipepita.runs.result import Result
 
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
@@ -38,9 +38,9 @@ def train(
         return
     settings = read_job(job, {k: v for k, v in given.items() if v is not None}, assignments or [])
     from pipepita.data import load
-    from pipepita.display import display
-    from pipepita.interrupt import Interrupt
-    from pipepita.training import train as run
+    from pipepita.runs.display import display
+    from pipepita.runs.interrupt import Interrupt
+    from pipepita.runs.train import train as run
 
     data = load(settings.dataset, data_dir=settings.data_dir, download=settings.download)
     model = settings.model(data)
@@ -66,9 +66,9 @@ def _resume(run_dir: Path, job: Path | None, given: dict[str, Any], assignments:
     if job is not None:
         raise UserError(f"job file {job}: --resume {run_dir} keeps the run's own job")
     changes = read_changes(given, assignments)
-    from pipepita.display import display
-    from pipepita.interrupt import Interrupt
-    from pipepita.resuming import CHANGEABLE, resume
+    from pipepita.runs.display import display
+    from pipepita.runs.interrupt import Interrupt
+    from pipepita.runs.resume import CHANGEABLE, resume
 
     for name, value in changes.items():
         if name not in (*CHANGEABLE, "engine", "data_dir"):
@@ -107,6 +107,6 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Measure a run's last checkpoint again."""
-    from pipepita.evaluation import evaluate as run
+    from pipepita.runs.evaluate import evaluate as run
 
     show(run(run_dir, data_dir=data_dir), as_json, "evaluated")

@@ -14,9 +14,9 @@ from pipepita.edge.profiles import catalogue
 from pipepita.edge.trouble import Trouble, parse
 from pipepita.edge.work import counted
 from pipepita.edge.world import Fates, Traffics
-from pipepita.job import Options
 from pipepita.pipeline.emulation import Pace
 from pipepita.pipeline.stage import StageSpec
+from pipepita.runs.job import Options
 from pipepita.schedule import Schedule
 from pipepita.schedule.recurrence import COORDINATOR, Cost
 

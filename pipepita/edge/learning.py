@@ -15,7 +15,6 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from pipepita.checkpoint import weights_sha256
 from pipepita.engines.local import LocalEngine
 from pipepita.errors import UserError
 from pipepita.pipeline.coordinator import Coordinator
@@ -23,6 +22,7 @@ from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.source import Sample, Source
 from pipepita.pipeline.stage import StageSpec
 from pipepita.pipeline.wiring import Plan
+from pipepita.runs.checkpoint import weights_sha256
 from pipepita.schedule import Schedule
 from pipepita.streams import Stream
 

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from pipepita.edge.arrivals import POLICIES, PROCESSES
 from pipepita.errors import UserError, unknown
-from pipepita.job import Job
+from pipepita.runs.job import Job
 from pipepita.streams.prequential import DETECTORS
 
 # of a job, what a simulation has too

@@ -13,13 +13,13 @@ from typing import Any
 from torch import Tensor
 
 from pipepita.data import Data, load
-from pipepita.display import Observer
 from pipepita.errors import Diverged
 from pipepita.experiments.probes import PROBES
 from pipepita.experiments.whiten import whitened
-from pipepita.job import read_job
 from pipepita.machine import machine
 from pipepita.network import spec
+from pipepita.runs.display import Observer
+from pipepita.runs.job import read_job
 
 _VERSION = 1  # of what an outcome holds
 
@@ -118,7 +118,7 @@ def data_of(cell: Cell, data_dir: Path | None) -> Data:
 
 def run(cell: Cell, folder: Path, data_dir: Path | None, told: Callable[[int], None] = lambda epochs: None) -> None:
     """Trains `cell` in process and keeps its outcome in `folder`. told: the epochs done so far, after each."""
-    from pipepita.training import train
+    from pipepita.runs.train import train
 
     job = read_job(None, cell._job(), [])
     data = data_of(cell, data_dir)

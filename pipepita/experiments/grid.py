@@ -13,7 +13,7 @@ from typing import Any
 
 from pipepita.errors import PipepitaError, RunError, UserError
 from pipepita.experiments.cell import Cell, Outcome, read, run
-from pipepita.interrupt import Interrupt
+from pipepita.runs.interrupt import Interrupt
 
 _POLL_SECONDS = 0.5
 _told: Any = None  # in a worker: the queue to the parent

@@ -14,8 +14,8 @@ from pipepita.experiments.cell import Cell, Outcome, data_of
 from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Report, Value, grouped, what_ran
 from pipepita.experiments.settings import kept_cells
-from pipepita.job import read_job
 from pipepita.network.cut import cut
+from pipepita.runs.job import read_job
 
 _RULES = ("bp", "fa", "drtp", "pepita")
 _ITEMS, _NEIGHBOURS = 1500, 10

@@ -15,7 +15,6 @@ from pipepita.data import Data, load
 from pipepita.engines.local import LocalEngine
 from pipepita.engines.ray.engine import RayEngine
 from pipepita.errors import UserError, unknown
-from pipepita.job import Options, checked
 from pipepita.machine import cores, machine
 from pipepita.measurement.contender import Contender, Run, fewest, run, samples_for
 from pipepita.measurement.costs import measured_costs
@@ -28,6 +27,7 @@ from pipepita.pipeline.emulation import paces
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.stage import StageSpec
 from pipepita.rules import Pepita, Rule
+from pipepita.runs.job import Options, checked
 from pipepita.schedule import Schedule, ceiling
 from pipepita.schedule.recurrence import Cost, Route
 

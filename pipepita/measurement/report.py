@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pipepita.measurement.contender import Run
-from pipepita.result import quantiles
+from pipepita.runs.result import quantiles
 from pipepita.timeline.reading import Timeline
 
 SCHEDULE_ORDER = ("locked", "relaxed", "streaming")

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 
 from pipepita.data import load
 from pipepita.engines.ray.engine import RayEngine
-from pipepita.job import Job
 from pipepita.measurement.latency import OPTIONS, check, latency
 from pipepita.measurement.report import Latency
 from pipepita.network.cut import cut
+from pipepita.runs.job import Job
 
 
 def several(

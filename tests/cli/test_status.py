@@ -15,8 +15,8 @@ from commandline import command, error_of, run
 
 from pipepita.cli.status import look, status
 from pipepita.errors import UserError
-from pipepita.run_folder import RunFolder
-from pipepita.status import RunStatus
+from pipepita.runs.folder import RunFolder
+from pipepita.runs.status import RunStatus
 
 
 def wait(until, what: str, seconds: float = 90.0):

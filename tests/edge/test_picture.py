@@ -16,7 +16,7 @@ from pipepita.edge.simulation import Outcome, Simulation, simulate
 from pipepita.edge.words import number
 from pipepita.errors import UserError
 from pipepita.files import write_whole
-from pipepita.job import checked
+from pipepita.runs.job import checked
 from pipepita.schedule import Action
 
 NAMES = ["locked", "relaxed", "streaming", ALONE]

@@ -5,7 +5,7 @@ import pytest
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate
-from pipepita.job import checked
+from pipepita.runs.job import checked
 
 SLOW = """
 [devices.slow]

@@ -19,8 +19,8 @@ from pipepita.experiments.slowness import slowness
 from pipepita.experiments.tsne import purity
 from pipepita.experiments.weights import fits
 from pipepita.experiments.whiten import whitened
-from pipepita.job import read_job
 from pipepita.network import spec
+from pipepita.runs.job import read_job
 
 NEEDS_WEIGHTS = ("tsne",)  # its report embeds real activities: `test_reproduce` runs it
 

@@ -14,9 +14,9 @@ import pytest
 import ray
 
 import pipepita as pp
-from pipepita.display import Observer
 from pipepita.engines.ray.engine import RayPipeline, gpu_share
 from pipepita.network import spec
+from pipepita.runs.display import Observer
 
 
 def model(data: pp.Data, network: str = "fc:64x2"):

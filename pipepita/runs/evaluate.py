@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from pipepita import schedule as schedules
-from pipepita.checkpoint import weights_sha256
 from pipepita.data import Data, load
 from pipepita.engines.local import LocalEngine
 from pipepita.errors import UserError
-from pipepita.job import Options, checked
 from pipepita.network.cut import cut
 from pipepita.network.modules import rebuild
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.stage import StageSpec
 from pipepita.pipeline.wiring import Plan
 from pipepita.rules import RULES
-from pipepita.run_folder import last_checkpoint, read_run
+from pipepita.runs.checkpoint import weights_sha256
+from pipepita.runs.folder import last_checkpoint, read_run
+from pipepita.runs.job import Options, checked
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pipepita.errors import ChannelClosed
 from pipepita.network import spec
 from pipepita.pipeline.coordinator import Tally
 from pipepita.pipeline.pulse import Pulse
-from pipepita.status import RunStatus, Status, read_status
+from pipepita.runs.status import RunStatus, Status, read_status
 
 
 class Listener:
@@ -92,7 +92,7 @@ def test_a_lost_stage(few_digits):
 
 
 def test_a_stage_that_no_longer_answers(few_digits, monkeypatch):
-    monkeypatch.setattr("pipepita.status.SECONDS", 0)
+    monkeypatch.setattr("pipepita.runs.status.SECONDS", 0)
     listener = Listener()
     status = status_of(few_digits, listener)
     for pulses in ((None, pulse(1)), (None, None)):

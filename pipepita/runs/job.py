@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import nn
 
-from pipepita import rules, tensorboard
+from pipepita import rules
 from pipepita.data import Data
 from pipepita.engines.ray import placement
 from pipepita.engines.registry import ENGINES
@@ -21,6 +21,7 @@ from pipepita.pipeline import optimizers
 from pipepita.rules import RULE_OPTIONS, RULES, Rule
 from pipepita.rules.forms import FORMS, PRESYNAPTICS
 from pipepita.rules.projection import PERTURBATIONS
+from pipepita.runs import tensorboard
 from pipepita.schedule import SCHEDULES
 
 _BITS = 63  # of a whole number, as TOML asks for

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pipepita.pipeline.coordinator import Tally
 
 if TYPE_CHECKING:
-    from pipepita.recovery import Restart
+    from pipepita.runs.recovery import Restart
 
 _PLAIN_SECONDS = 10.0
 

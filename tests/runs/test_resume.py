@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import pipepita as pp
-from pipepita.display import Observer
+from pipepita.runs.display import Observer
 
 OPTIONS = {"epochs": 3, "batch_size": 16, "checkpoint_every": 0, "keep_checkpoints": 100, "snapshot_every": 3}
 RULES = {

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pipepita.errors import RunError, UserError
 
 if TYPE_CHECKING:
-    from pipepita.status import RunStatus
+    from pipepita.runs.status import RunStatus
 
 _FLUSH_SECONDS = 5
 # its tag, and the entry of the line that metrics.jsonl gets

@@ -10,17 +10,17 @@ from typing import Any
 import torch
 
 from pipepita.data import Data, load
-from pipepita.display import Observer
 from pipepita.errors import UserError
-from pipepita.job import Options, checked
-from pipepita.launch import Launch
 from pipepita.network import spec
 from pipepita.network.modules import rebuild
 from pipepita.pipeline.engine import Engine
-from pipepita.result import Result
 from pipepita.rules import RULES
-from pipepita.run import Progress
-from pipepita.run_folder import RunFolder, last_checkpoint, read_run
+from pipepita.runs.display import Observer
+from pipepita.runs.folder import RunFolder, last_checkpoint, read_run
+from pipepita.runs.job import Options, checked
+from pipepita.runs.launch import Launch
+from pipepita.runs.result import Result
+from pipepita.runs.run import Progress
 
 # what may be another one than the run began with: none of it decides the bits
 CHANGEABLE = (

@@ -9,17 +9,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from pipepita.data import Data, load
-from pipepita.display import Observer
 from pipepita.errors import UserError, unknown
-from pipepita.job import Options, checked
-from pipepita.launch import Launch
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.network.modules import children, describe, rebuild
 from pipepita.pipeline.engine import Engine
-from pipepita.result import Result
 from pipepita.rules import Pepita, Rule
-from pipepita.run_folder import RunFolder
+from pipepita.runs.display import Observer
+from pipepita.runs.folder import RunFolder
+from pipepita.runs.job import Options, checked
+from pipepita.runs.launch import Launch
+from pipepita.runs.result import Result
 
 
 def train(

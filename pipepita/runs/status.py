@@ -11,12 +11,12 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipepita.checkpoint import read_json
 from pipepita.errors import PipepitaError, StageDied, UserError
 from pipepita.pipeline.coordinator import Tally
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.pulse import Pulse
 from pipepita.pipeline.stage import StageSpec
+from pipepita.runs.checkpoint import read_json
 
 SECONDS = 1.0  # from one status to the next
 

@@ -14,10 +14,8 @@ from torch import Tensor, nn
 import pipepita
 from pipepita import schedule as schedules
 from pipepita.data import Data
-from pipepita.display import Observer
 from pipepita.engines import registry
 from pipepita.errors import UserError
-from pipepita.job import Options
 from pipepita.network.cut import cut
 from pipepita.network.layer import Layer
 from pipepita.network.modules import describe
@@ -27,15 +25,17 @@ from pipepita.pipeline.emulation import paces
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.stage import StageSpec, State
 from pipepita.pipeline.wiring import Plan
-from pipepita.recovery import Guarded
-from pipepita.result import Result
 from pipepita.rules import Pepita, Rule
 from pipepita.rules.stability import stability_index
-from pipepita.run import Progress, Run
-from pipepita.run_folder import RunFolder
+from pipepita.runs.display import Observer
+from pipepita.runs.folder import RunFolder
+from pipepita.runs.job import Options
+from pipepita.runs.recovery import Guarded
+from pipepita.runs.result import Result
+from pipepita.runs.run import Progress, Run
+from pipepita.runs.status import SECONDS, Status
+from pipepita.runs.tensorboard import TensorBoard
 from pipepita.schedule import Schedule
-from pipepita.status import SECONDS, Status
-from pipepita.tensorboard import TensorBoard
 from pipepita.timeline import trace
 from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import coordinator_recorder

@@ -13,7 +13,6 @@ import ray
 import torch
 
 import pipepita as pp
-from pipepita.display import Observer
 from pipepita.engines.ray import monitor
 from pipepita.engines.ray.cluster import Cluster
 from pipepita.engines.ray.pipeline import RayPipeline
@@ -23,7 +22,8 @@ from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.source import Kept, Stored
 from pipepita.pipeline.stage import StageSpec
 from pipepita.pipeline.wiring import Plan
-from pipepita.recovery import Guarded, follow
+from pipepita.runs.display import Observer
+from pipepita.runs.recovery import Guarded, follow
 from pipepita.schedule import streaming
 
 OPTIONS = {"epochs": 4, "batch_size": 8, "schedule": "streaming", "window": 3, "snapshot_every": 5, "lr": 0.02}

@@ -15,21 +15,21 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from pipepita.checkpoint import RESUMABLE, weights_sha256
 from pipepita.data import Data
-from pipepita.display import Observer
 from pipepita.errors import RunError
-from pipepita.job import Options
 from pipepita.pipeline.coordinator import Coordinator, Tally
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.source import Stored, shuffled
 from pipepita.pipeline.stage import State
-from pipepita.recovery import Guarded, Restart
-from pipepita.result import Result, quantiles
 from pipepita.rules import Rule
-from pipepita.run_folder import RunFolder
+from pipepita.runs.checkpoint import RESUMABLE, weights_sha256
+from pipepita.runs.display import Observer
+from pipepita.runs.folder import RunFolder
+from pipepita.runs.job import Options
+from pipepita.runs.recovery import Guarded, Restart
+from pipepita.runs.result import Result, quantiles
+from pipepita.runs.status import Status
 from pipepita.schedule import Schedule
-from pipepita.status import Status
 from pipepita.timeline.recorder import Recorder
 
 Line = dict[str, Any]

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import pipepita as pp
-from pipepita.checkpoint import weights_sha256
-from pipepita.display import Observer
+from pipepita.runs.checkpoint import weights_sha256
+from pipepita.runs.display import Observer
 
 
 def small(data: pp.Data) -> nn.Sequential:

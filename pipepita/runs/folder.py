@@ -18,13 +18,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from pipepita import checkpoint
-from pipepita.checkpoint import Checkpoint, read_json, sync
 from pipepita.errors import RunError, UserError
 from pipepita.pipeline.stage import State
+from pipepita.runs import checkpoint
+from pipepita.runs.checkpoint import Checkpoint, read_json, sync
 
 if TYPE_CHECKING:
-    from pipepita.status import RunStatus
+    from pipepita.runs.status import RunStatus
 
 _TRIES, _TRY_SECONDS = 5, 0.1
 
