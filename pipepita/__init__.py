@@ -12,10 +12,11 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from pipepita.version import __version__
 
 if TYPE_CHECKING:
     from pipepita.data import Data, load
+    from pipepita.edge.deploy import deployed
     from pipepita.engines.local import LocalEngine
     from pipepita.engines.ray.engine import RayEngine
     from pipepita.errors import Diverged, PipepitaError, RunError, StageDied, UserError
@@ -57,6 +58,7 @@ _HOMES = {
     "UniformSigns": "rules",
     "UserError": "errors",
     "build": "network.spec",
+    "deployed": "edge.deploy",
     "evaluate": "runs.evaluate",
     "initialise": "network.spec",
     "latency": "measurement.latency",

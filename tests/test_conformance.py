@@ -17,7 +17,8 @@ from pipepita.network.cut import cut
 from pipepita.network.partition import balance
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Engine
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.stage import stages as stages_of
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.rules import Rule
 from pipepita.schedule import Schedule, locked, relaxed, streaming
@@ -98,11 +99,8 @@ def trained(
     spec.initialise(model, SEED)
     layers = cut(model, data.item_shape, 10, SEED)
     parts = balance([layer.cost for layer in layers], min(stages, len(layers)))
-    specs = [
-        StageSpec(i, [layers[j] for j in part], len(layers), 10, rule, optimizer, 0.05, SEED)
-        for i, part in enumerate(parts)
-    ]
-    pipeline = engine.open(Plan(specs, schedule, BATCH))
+    task = Task(layers, 10, rule, optimizer, 0.05, SEED)
+    pipeline = engine.open(Plan(stages_of(task, parts), schedule, BATCH))
     try:
         coordinator = Coordinator(pipeline, schedule, rule.passes, batch_size=BATCH, seed=SEED)
         for epoch in range(1, EPOCHS + 1):

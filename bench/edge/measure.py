@@ -14,14 +14,17 @@ from typing import Any
 from bench.common import note
 from pipepita.edge.arrivals import Queue, times
 from pipepita.edge.chain import Chain
+from pipepita.edge.deployment import Deployment
 from pipepita.edge.profiles import LinkProfile, catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate
-from pipepita.edge.world import ChainWorld, Load
+from pipepita.edge.world import ChainWorld
+from pipepita.rules import Pepita
 from pipepita.runs.job import checked
-from pipepita.schedule import MODULATED, Schedule, locked, relaxed
-from pipepita.schedule.recurrence import Cost, run
+from pipepita.schedule import Schedule, locked, relaxed
+from pipepita.schedule.recurrence import run
+from pipepita.schedule.world import Cost
 
 # slow enough for the passes of a few actors on two cores to be waited for, and not computed
 _PROFILES = """
@@ -87,8 +90,8 @@ def _seconds(devices: int, schedule: Schedule) -> float:
     parts = [range(layer, layer + 1) for layer in range(devices)]
     began = time.perf_counter()
     queue = Queue(times(50, "poisson", 0), 1000, 16, "block")
-    load = Load(defaultdict(lambda: 4096), {MODULATED: [0, devices - 1]})
-    run(schedule, ChainWorld(chain, parts, [Cost(0.001, 0.001, 0.001)] * devices, load, queue), 1000)
+    deployment = Deployment(chain, parts, [Cost(0.001, 0.001, 0.001)] * devices)
+    run(schedule, ChainWorld(deployment, defaultdict(lambda: 4096), queue), 1000, Pepita())
     return time.perf_counter() - began
 
 

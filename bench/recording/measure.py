@@ -13,7 +13,8 @@ from pipepita.network.cut import cut
 from pipepita.network.partition import balance
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Engine
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.stage import stages as stages_of
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import relaxed
 from pipepita.timeline.recorder import coordinator_recorder
@@ -27,16 +28,13 @@ def period_ms(engine: Engine, network: str, batch: int, samples: int, stages: in
     pp.initialise(model, 0)
     layers = cut(model, (784,), 10)
     parts = balance([layer.cost for layer in layers], stages)
-    specs = [
-        StageSpec(index, [layers[i] for i in part], len(layers), 10, pp.Pepita(), "sgd", 0.001, 0)
-        for index, part in enumerate(parts)
-    ]
+    task = Task(layers, 10, pp.Pepita(), "sgd", 0.001)
     data, schedule = pp.load("random:784"), relaxed()
     chosen = torch.arange(samples * batch) % len(data.x_train)
-    pipeline = engine.open(Plan(specs, schedule, batch, record))
+    pipeline = engine.open(Plan(stages_of(task, parts), schedule, batch, record))
     try:
         coordinator = Coordinator(
-            pipeline, schedule, specs[0].rule.passes, batch_size=batch, recorder=coordinator_recorder(record)
+            pipeline, schedule, task.rule.passes, batch_size=batch, recorder=coordinator_recorder(record)
         )
         done = coordinator.train_epoch(data.x_train[chosen], data.y_train[chosen], 1, 0.001).completed
     finally:

@@ -9,9 +9,11 @@ import pipepita as pp
 from bench.rivals.net import Net
 from bench.rivals.turn import Turn, cpu_seconds, memory_mib, warm_up
 from pipepita.engines.ray.engine import RayPipeline
-from pipepita.pipeline.coordinator import Coordinator, Tally
+from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Engine
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.stage import stages as stages_of
+from pipepita.pipeline.tally import Tally
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import Schedule, relaxed
 
@@ -20,15 +22,12 @@ def engine_turn(
     net: Net, engine: Engine, schedule: Schedule, stages: int, steps: int, threads: int = 1, modulate: str = "input"
 ) -> Turn:
     """One turn of `schedule` through `engine`, the first quarter of the steps not counted."""
-    rule, layers = pp.Pepita(modulate=modulate), net.layers()
-    specs = [
-        StageSpec(i, [layers[j] for j in part], len(layers), net.classes, rule, "sgd", net.lr, 0, threads=threads)
-        for i, part in enumerate(net.parts(stages))
-    ]
+    rule = pp.Pepita(modulate=modulate)
+    task = Task(net.layers(), net.classes, rule, "sgd", net.lr, threads=threads)
     x, y = net.data(steps)
     first = warm_up(steps)
     marks: list[tuple[float, float]] = []  # CPU seconds of (the stages, this process)
-    pipeline = engine.open(Plan(specs, schedule, net.batch))
+    pipeline = engine.open(Plan(stages_of(task, net.parts(stages)), schedule, net.batch))
     pids = pipeline.pids() if isinstance(pipeline, RayPipeline) else [os.getpid()]
 
     def mark(tally: Tally) -> None:

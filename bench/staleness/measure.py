@@ -15,8 +15,8 @@ from bench.common import note
 from pipepita import schedule as schedules
 from pipepita.data.sets import DATA_DIR_VARIABLE
 from pipepita.network.cut import cut
-from pipepita.pipeline.coordinator import Tally
 from pipepita.pipeline.engine import Engine
+from pipepita.pipeline.tally import Tally
 from pipepita.rules.stability import stability_index
 from pipepita.runs.display import Observer
 

@@ -14,7 +14,8 @@ import pipepita as pp
 from bench.common import interleaved, ratio
 from bench.step.paper import PaperLoop, feedback
 from pipepita.network.cut import cut
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.stage import stages
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import MODULATED, STANDARD, relaxed
 
@@ -35,10 +36,8 @@ class PepitaStep:
         model = pp.build(spec, shape, 10)
         pp.initialise(model, 0)
         layers = cut(model, shape, 10)
-        stage = StageSpec(
-            0, layers, len(layers), 10, pp.Pepita(form=form), optimizer, LR, 0, threads=torch.get_num_threads()
-        )
-        self.pipeline = pp.LocalEngine("cpu").open(Plan([stage], relaxed(), len(x)))
+        task = Task(layers, 10, pp.Pepita(form=form), optimizer, LR, threads=torch.get_num_threads())
+        self.pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, task.whole), relaxed(), len(x)))
         self.pipeline.train(0, LR)
         self.x, self.y, self.items, self.step = x, y, torch.arange(len(x)), 0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from torch import Tensor
 
@@ -71,7 +71,6 @@ class Wire:
     capacity: messages. 2 x window messages are enough for no ring of channels to deadlock: the outlet to the
     coordinator never fills up, so the last stage never blocks, so the one before it...
     spin: seconds that the receiver keeps looking before it sleeps; only where a core has nothing else to do.
-    delay: what an emulated link does to the messages (`delayed.Delay`); None: nothing.
     """
 
     name: str
@@ -82,7 +81,6 @@ class Wire:
     item: tuple[int, ...]
     kinds: tuple[str, ...] = KINDS
     spin: float = 0.0
-    delay: Any = None
 
     @property
     def slot_bytes(self) -> int:

@@ -11,7 +11,9 @@ from typing import Protocol
 
 from pipepita.channels import header
 from pipepita.channels.channel import END, EVALUATE, Inlet, Message
-from pipepita.pipeline.emulation import wait_until
+
+# A sleeper wakes late, and cold: it sleeps until shortly before and spins for the rest.
+SPIN_SECONDS = 0.0003
 
 
 class Delay(Protocol):
@@ -21,15 +23,25 @@ class Delay(Protocol):
         """When `size` bytes, sent at `sent`, arrive; seconds since the run began."""
 
 
+class Origin:
+    """When a run began, seconds of this host's monotonic clock; 0 before it has."""
+
+    def __init__(self, began: float = 0.0) -> None:
+        self.began = began
+
+    def begins(self) -> None:
+        """Now, unless it has begun already."""
+        self.began = self.began or time.perf_counter()
+
+
 class DelayedInlet:
-    """The receiving end of a channel behind an emulated link. began: when the run did, seconds of the host's clock.
+    """The receiving end of a channel behind an emulated link. origin: what the link counts its time from.
 
     What is no part of training is not delayed. A message from another host counts from when it came in here.
     """
 
-    def __init__(self, inlet: Inlet, delay: Delay) -> None:
-        self._inlet, self._delay = inlet, delay
-        self.began = 0.0
+    def __init__(self, inlet: Inlet, delay: Delay, origin: Origin) -> None:
+        self._inlet, self._delay, self._origin = inlet, delay, origin
 
     def receive(self, timeout: float | None = None) -> Message:
         """The next message, not before it would have arrived; `sent` is then when it did. As `Inlet.receive`."""
@@ -37,8 +49,8 @@ class DelayedInlet:
         if message.kind in (END, EVALUATE):
             return message
         size = header.SIZE + (0 if message.tensor is None else message.tensor.numel() * header.FLOAT_BYTES)
-        sent = message.sent / 1e9 if message.sent else time.perf_counter()
-        due = self.began + self._delay.arrives(sent - self.began, size)
+        sent, began = message.sent / 1e9 if message.sent else time.perf_counter(), self._origin.began
+        due = began + self._delay.arrives(sent - began, size)
         wait_until(due)
         message.sent = round(due * 1e9)
         return message
@@ -49,3 +61,13 @@ class DelayedInlet:
     def close(self) -> None:
         """Closes the channel."""
         self._inlet.close()
+
+
+def wait_until(due: float) -> float:
+    """Waits until `due`, seconds of this host's monotonic clock; how much too late it is then."""
+    left = due - time.perf_counter() - SPIN_SECONDS
+    if left > 0:
+        time.sleep(left)
+    while (now := time.perf_counter()) < due:
+        pass
+    return now - due

@@ -22,7 +22,6 @@ from pathlib import Path
 
 from pipepita.channels import handshake, shared_memory, tcp
 from pipepita.channels.channel import Inlet, Outlet, Wire
-from pipepita.channels.delayed import DelayedInlet
 from pipepita.errors import ChannelClosed, unknown
 
 log = logging.getLogger(__name__)
@@ -154,7 +153,7 @@ class Listener:
         self.close()
         if self._inlet is None:
             raise ChannelClosed(f"channel {self._wire.name}: no sender came within {TIMEOUT:.0f} s")
-        return self._inlet if self._wire.delay is None else DelayedInlet(self._inlet, self._wire.delay)
+        return self._inlet
 
     def close(self) -> None:
         """Stops listening."""

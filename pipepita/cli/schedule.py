@@ -27,7 +27,7 @@ def schedule(
     from pipepita.runs.job import read_job
     from pipepita.schedule import locked, make
     from pipepita.schedule.clock import clock
-    from pipepita.schedule.recurrence import Route
+    from pipepita.schedule.topology import Route
 
     made = read_job(None, {"rule": rule} | ({} if modulate is None else {"modulate": modulate}), []).make_rule()
     route = Route(made.passes, made.flow)

@@ -38,6 +38,7 @@ def train(
         return
     settings = read_job(job, {k: v for k, v in given.items() if v is not None}, assignments or [])
     from pipepita.data import load
+    from pipepita.edge.deploy import deployed
     from pipepita.runs.display import display
     from pipepita.runs.interrupt import Interrupt
     from pipepita.runs.train import train as run
@@ -53,6 +54,7 @@ def train(
             data,
             rule=settings.make_rule(),
             engine=settings.engine,
+            deploy=deployed,
             observer=display(),
             stop=stop,
             about=about,
@@ -66,6 +68,7 @@ def _resume(run_dir: Path, job: Path | None, given: dict[str, Any], assignments:
     if job is not None:
         raise UserError(f"job file {job}: --resume {run_dir} keeps the run's own job")
     changes = read_changes(given, assignments)
+    from pipepita.edge.deploy import deployed
     from pipepita.runs.display import display
     from pipepita.runs.interrupt import Interrupt
     from pipepita.runs.resume import CHANGEABLE, resume
@@ -78,7 +81,7 @@ def _resume(run_dir: Path, job: Path | None, given: dict[str, Any], assignments:
             raise UserError(f"{name} {changes[name]!r} is not a name")
 
     with Interrupt() as stop:
-        result = resume(run_dir, observer=display(), stop=stop, **changes)
+        result = resume(run_dir, deploy=deployed, observer=display(), stop=stop, **changes)
     _show(result, as_json)
 
 

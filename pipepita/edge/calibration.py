@@ -17,8 +17,9 @@ import torch
 from pipepita.edge.profiles import DeviceProfile
 from pipepita.edge.work import LayerWork
 from pipepita.measurement.costs import measured_costs
-from pipepita.pipeline.stage import StageSpec, compute_mode
-from pipepita.schedule.recurrence import Cost
+from pipepita.pipeline.stage import compute_mode
+from pipepita.pipeline.task import Task
+from pipepita.schedule.world import Cost
 
 _SIZE, _ROUNDS = 768, 15
 
@@ -30,10 +31,10 @@ def counted_cost(work: LayerWork, layer: int, device: DeviceProfile) -> Cost:
     return work.cost(device)
 
 
-def measured_cost(layers: StageSpec, batch_size: int) -> CostOf:
-    """Measures the layers of `layers`, the whole network, on one thread; the layer's number counts from 0."""
+def measured_cost(task: Task, batch_size: int) -> CostOf:
+    """Measures the layers of `task` on one thread; the layer's number counts from 0."""
     here = rate()
-    found = [cost * 0.001 for cost in measured_costs(layers, batch_size)]
+    found = [cost * 0.001 for cost in measured_costs(task, batch_size)]
     return lambda work, layer, device: found[layer] * (here / device.flops)
 
 

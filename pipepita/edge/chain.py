@@ -21,7 +21,7 @@ from pipepita.edge.words import size
 from pipepita.edge.work import LayerWork, memory
 from pipepita.errors import UserError
 from pipepita.network.partition import cut
-from pipepita.schedule.recurrence import COORDINATOR
+from pipepita.schedule.topology import COORDINATOR
 
 MOST_DEVICES = 10_000
 DEFAULT_LINK = "wifi"

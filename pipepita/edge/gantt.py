@@ -35,7 +35,7 @@ def fill(figure: Any, simulation: Simulation) -> None:
     """A panel a setup, all on one time scale."""
     from matplotlib.patches import Patch
 
-    outcomes, passes = simulation.outcomes, simulation.network.route.passes
+    outcomes, passes = simulation.outcomes, simulation.network.passes
     panels = figure.subplots(len(outcomes), 1, squeeze=False, sharex=True, height_ratios=_heights(simulation))[:, 0]
     parts = [_Excerpt.of(outcome, passes) for outcome in outcomes]
     origins, width = _time(outcomes, [part for part in parts if part is not None])

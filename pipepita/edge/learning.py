@@ -6,14 +6,13 @@ does not depend. So the samples run through the same engine as a training job's,
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pipepita.engines.local import LocalEngine
 from pipepita.errors import UserError
@@ -21,6 +20,7 @@ from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.source import Sample, Source
 from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.runs.checkpoint import weights_sha256
 from pipepita.schedule import Schedule
@@ -88,16 +88,17 @@ class Replay:
 
 
 def learn(
-    stages: Sequence[StageSpec], schedule: Schedule, model: nn.Sequential, stream: Stream, chosen: Sequence[int],
-    batch_size: int, stop: Callable[[], bool] = lambda: False,
+    stages: Sequence[StageSpec], schedule: Schedule, stream: Stream, chosen: Sequence[int], batch_size: int,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Learnt:  # fmt: skip
-    """Trains fresh copies of `stages`, which are cut from `model`, on samples `chosen` of `stream`."""
-    stages = [replace(stage, layers=copy.deepcopy(stage.layers)) for stage in stages]
+    """Trains a copy of what `stages` hold on samples `chosen` of `stream`."""
+    task = stages[0].task.copy()
+    stages = [replace(stage, task=task) for stage in stages]
     reader = Reader(stream, batch_size)
     source = Replay(reader, chosen, stop)
     pipeline = LocalEngine("cpu").open(Plan(stages, schedule, batch_size))
     try:
-        return train(pipeline, schedule, stages[0], model, source, reader, batch_size)
+        return train(pipeline, schedule, task, source, reader, batch_size)
     finally:
         pipeline.close()
 
@@ -109,17 +110,15 @@ class Predicting(Source, Protocol):
 
 
 def train(
-    pipeline: Pipeline, schedule: Schedule, spec: StageSpec, model: nn.Sequential, source: Predicting, reader: Reader,
-    batch_size: int,
-) -> Learnt:  # fmt: skip
-    """Runs all of `source`, which takes its samples from `reader`, through `pipeline`. spec: of any stage."""
-    coordinator = Coordinator(pipeline, schedule, spec.rule.passes, batch_size=batch_size, seed=spec.seed)
+    pipeline: Pipeline, schedule: Schedule, task: Task, source: Predicting, reader: Reader, batch_size: int
+) -> Learnt:
+    """Runs all of `source`, which takes its samples from `reader`, through `pipeline`, which trains `task`."""
+    coordinator = Coordinator(pipeline, schedule, task.rule.passes, batch_size=batch_size, seed=task.seed)
     coordinator.align(1)
-    coordinator.train(source, spec.lr)
-    weights = pipeline.state().weights
+    coordinator.train(source, task.lr)
     return Learnt(
         reader.indices,
         torch.cat(source.predictions).tolist() if source.predictions else [],
         reader.labels,
-        weights_sha256({key: weights[key] for key in model.state_dict()}),
+        weights_sha256(task.weights(pipeline.state())),
     )

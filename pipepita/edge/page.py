@@ -168,7 +168,7 @@ def _of_rates(simulation: Simulation) -> str:
     if simulation.scenario.policy == "block":
         text += " Beyond its capacity the source waits for it, and latencies grow for as long as it goes on."
     window = max(outcome.setup.schedule.window for outcome in simulation.outcomes)
-    if window > 1 and len(simulation.network.route.passes) > 1:
+    if window > 1 and len(simulation.network.passes) > 1:
         text += (
             f" With {window} samples in flight, one is learnt from once {window - 1} later ones have entered: where few"
             " arrive, its update waits for them."

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from torch import nn
-
 from pipepita import schedule as schedules
 from pipepita.edge.calibration import CostOf, counted_cost
 from pipepita.edge.chain import Chain, assign, parse_chain
+from pipepita.edge.deployment import Deployment
 from pipepita.edge.profiles import Catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.trouble import Trouble, parse
 from pipepita.edge.work import LayerWork, counted, memory
-from pipepita.edge.world import Load, load
+from pipepita.edge.world import Sizes, sizes
 from pipepita.network import spec
 from pipepita.network.cut import cut
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.task import Task
 from pipepita.schedule import Schedule
-from pipepita.schedule.recurrence import Cost, Route
+from pipepita.schedule.world import Cost
 from pipepita.streams import Stream
 
 ALONE = "one device"
@@ -34,7 +33,7 @@ class Setup:
     parts: list[range]
     works: list[LayerWork]
     costs: list[Cost]
-    load: Load
+    sizes: Sizes
     troubles: list[Trouble]
 
     @property
@@ -42,15 +41,22 @@ class Setup:
         """Bytes that each device needs."""
         return [memory([self.works[layer] for layer in part], self.schedule.window) for part in self.parts]
 
+    def deployment(self, seed: int, *, troubled: bool = True) -> Deployment:
+        """The same as what a world, or real time, is made of. troubled: whether anything goes wrong."""
+        return Deployment(self.chain, self.parts, self.costs, self.troubles if troubled else (), seed)
+
 
 @dataclass
 class Network:
-    """What the chain carries. layers: all of them in one stage. works: of each."""
+    """What the chain carries. works: of each layer."""
 
-    model: nn.Sequential
-    layers: StageSpec
+    task: Task
     works: list[LayerWork]
-    route: Route
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """That a sample makes."""
+        return self.task.rule.passes
 
 
 def network(scenario: Scenario, stream: Stream) -> Network:
@@ -61,11 +67,8 @@ def network(scenario: Scenario, stream: Stream) -> Network:
     )  # fmt: skip
     spec.initialise(model, scenario.seed)
     layers = cut(model, stream.item_shape, stream.classes, scenario.seed)
-    rule = scenario.make_rule()
-    whole = StageSpec(
-        0, layers, len(layers), stream.classes, rule, scenario.optimizer, scenario.lr, scenario.seed, "cpu"
-    )
-    return Network(model, whole, counted(whole, scenario.batch_size), Route(rule.passes, rule.flow))
+    task = Task(layers, stream.classes, scenario.make_rule(), scenario.optimizer, scenario.lr, scenario.seed)
+    return Network(task, counted(task, scenario.batch_size))
 
 
 def setups(
@@ -76,7 +79,7 @@ def setups(
     Also says why there is none of the last, where there is none. cost: of a layer (from 0) on a device.
     """
     chain = parse_chain(scenario.devices, scenario.link, profiles)
-    flow, total = net.route.flow, len(net.works)
+    flow, total = net.task.rule.flow, len(net.works)
 
     def setup(name: str, schedule: Schedule, chain: Chain, parts: list[range], troubles: list[Trouble]) -> Setup:
         placed = [
@@ -86,7 +89,7 @@ def setups(
         ]
         return Setup(
             name, schedule, chain, parts, net.works, placed,
-            load(net.layers, net.works, parts, scenario.batch_size), troubles,
+            sizes(net.task, net.works, parts, scenario.batch_size), troubles,
         )  # fmt: skip
 
     troubles = parse(scenario.trouble or "", len(chain.devices))

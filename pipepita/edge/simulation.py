@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -24,9 +24,13 @@ from pipepita.edge.setup import Network, Setup, network, setups
 from pipepita.edge.timing import Timing, settled_rate, timing
 from pipepita.edge.world import ChainWorld
 from pipepita.errors import UserError
+from pipepita.pipeline.emulation import EmulatedSpec
 from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.stage import stages as stages_of
+from pipepita.pipeline.task import Task
+from pipepita.rules import Rule
 from pipepita.schedule import Action
-from pipepita.schedule.recurrence import Course, Route, Seen, run
+from pipepita.schedule.recurrence import Course, Seen, run
 from pipepita.streams import Stream, open_stream
 from pipepita.streams import parse as parse_drift
 
@@ -70,20 +74,18 @@ class Simulation:
 
 
 def course(
-    setup: Setup, scenario: Scenario, route: Route, *,
+    setup: Setup, scenario: Scenario, rule: Rule, *,
     rate: float | None, samples: int, troubled: bool = True, seen: Seen | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Course, ChainWorld]:  # fmt: skip
     """One run in virtual time, at `rate` samples a second or as fast as they are taken."""
     arrivals = None if rate is None else times(rate, scenario.arrivals, scenario.seed)
     world = ChainWorld(
-        setup.chain, setup.parts, setup.costs, setup.load,
+        setup.deployment(scenario.seed, troubled=troubled), setup.sizes,
         Queue(arrivals, samples, scenario.queue, scenario.policy),
-        label_delay=scenario.label_delay,
-        troubles=setup.troubles if troubled else (),
-        seed=scenario.seed, taught_at_once=len(route.passes) == 1, stop=stop,
+        label_delay=scenario.label_delay, taught_at_once=len(rule.passes) == 1, stop=stop,
     )  # fmt: skip
-    return run(setup.schedule, world, samples, route, seen), world
+    return run(setup.schedule, world, samples, rule, seen), world
 
 
 def timed(setup: Setup, found: Course, world: ChainWorld, samples: int) -> Timing:
@@ -112,7 +114,8 @@ def simulate(
         data_dir=scenario.data_dir, download=scenario.download,
     )  # fmt: skip
     net = network(scenario, stream)
-    cost = measured_cost(net.layers, scenario.batch_size) if scenario.calibrate else counted_cost
+    rule = net.task.rule
+    cost = measured_cost(net.task, scenario.batch_size) if scenario.calibrate else counted_cost
     ways, alone = setups(scenario, net, catalogue(scenario.profiles), cost)
     steps, done = (3 if pictures else 2) * len(ways), 0
     learnt: dict[tuple[object, ...], Learnt] = {}
@@ -125,36 +128,37 @@ def simulate(
 
     for setup in ways:
         step(f"{setup.name}: time")
-        found, world = course(setup, scenario, net.route, rate=scenario.rate, samples=scenario.samples, stop=stop)
-        capacity = _capacity(setup, scenario, net.route)
+        found, world = course(setup, scenario, rule, rate=scenario.rate, samples=scenario.samples, stop=stop)
+        capacity = _capacity(setup, scenario, rule)
         outcome = Outcome(setup, timed(setup, found, world, scenario.samples), capacity, NOTHING)
         outcomes.append(outcome)
         step(f"{setup.name}: learning")
         chosen = [taken.number for taken in world.taken]
         if not scenario.timing_only:
-            stages = split(net.layers, setup.parts, _forgotten(setup, scenario, net.route))
+            stages = split(net.task, setup.parts, _forgotten(setup, scenario, rule))
             # the same samples in the same order are the same learning: relaxed is locked, to the bit
-            key = (setup.schedule.window, tuple(chosen), tuple((len(stage.layers), stage.forgets) for stage in stages))
+            forgets = [(len(s.layers), s.forgets) if isinstance(s, EmulatedSpec) else None for s in stages]
+            key = (setup.schedule.window, tuple(chosen), tuple(forgets))
             if key not in learnt:
-                learnt[key] = learn(stages, setup.schedule, net.model, stream, chosen, scenario.batch_size, stop)
+                learnt[key] = learn(stages, setup.schedule, stream, chosen, scenario.batch_size, stop)
             outcome.learnt = learnt[key]
         if pictures:
-            outcome.events = _excerpt(setup, scenario, net.route, len(chosen))
+            outcome.events = _excerpt(setup, scenario, rule, len(chosen))
     for outcome in outcomes if pictures else ():
         step(f"{outcome.setup.name}: arrival rates")
-        outcome.curve = curve(outcome.setup, scenario, net.route, [one.capacity for one in outcomes])
+        outcome.curve = curve(outcome.setup, scenario, rule, [one.capacity for one in outcomes])
     progress(steps, steps, "done")
     return Simulation(scenario, stream, net, outcomes, alone)
 
 
-def _capacity(setup: Setup, scenario: Scenario, route: Route) -> float:
+def _capacity(setup: Setup, scenario: Scenario, rule: Rule) -> float:
     """Samples a second that a setup learns from where one is there whenever it wants one, and nothing goes wrong."""
-    samples = max(64, 6 * setup.schedule.in_flight(len(setup.parts), route.passes))
-    found, _ = course(setup, scenario, route, rate=None, samples=samples, troubled=False)
+    samples = max(64, 6 * setup.schedule.in_flight(len(setup.parts), rule.passes))
+    found, _ = course(setup, scenario, rule, rate=None, samples=samples, troubled=False)
     return settled_rate([update.time for update in found.updates])
 
 
-def curve(setup: Setup, scenario: Scenario, route: Route, capacities: Sequence[float]) -> list[Point]:
+def curve(setup: Setup, scenario: Scenario, rule: Rule, capacities: Sequence[float]) -> list[Point]:
     """The setup's timing at arrival rates from a tenth of the smallest capacity to beyond the largest.
 
     Without trouble, and at most some hundreds of samples each.
@@ -165,22 +169,19 @@ def curve(setup: Setup, scenario: Scenario, route: Route, capacities: Sequence[f
         return []
     rates = np.geomspace(low, high, _CURVE_POINTS)
     return [
-        Point(rate, timed(setup, *course(setup, scenario, route, rate=rate, samples=samples, troubled=False), samples))
+        Point(rate, timed(setup, *course(setup, scenario, rule, rate=rate, samples=samples, troubled=False), samples))
         for rate in map(float, rates)
     ]
 
 
-def split(layers: StageSpec, parts: Sequence[range], forgets: Sequence[frozenset[Action]]) -> list[StageSpec]:
-    """The network as the stages of a chain; as one where no device forgets, which ends with the same bits."""
+def split(task: Task, parts: Sequence[range], forgets: Sequence[frozenset[Action]]) -> Sequence[StageSpec]:
+    """The network as the stages of a chain; as one stage if no device forgets, which ends with the same bits."""
     if not any(forgets):
-        return [layers]
-    return [
-        replace(layers, index=index, layers=[layers.layers[place] for place in part], forgets=gone)
-        for index, (part, gone) in enumerate(zip(parts, forgets, strict=True))
-    ]
+        return stages_of(task, task.whole)
+    return [EmulatedSpec(task, parts, index, forgets=gone) for index, gone in enumerate(forgets)]
 
 
-def _forgotten(setup: Setup, scenario: Scenario, route: Route) -> list[frozenset[Action]]:
+def _forgotten(setup: Setup, scenario: Scenario, rule: Rule) -> list[frozenset[Action]]:
     """Of each device the passes before which it had lost what it knew, from running it all again."""
     if not any(trouble.kind == "die!" for trouble in setup.troubles):
         return [frozenset() for _ in setup.parts]
@@ -189,16 +190,16 @@ def _forgotten(setup: Setup, scenario: Scenario, route: Route) -> list[frozenset
     def see(stage: int, action: Action, begin: float, end: float, free: float) -> None:
         begun[stage].append((begin, action))
 
-    _, world = course(setup, scenario, route, rate=scenario.rate, samples=scenario.samples, seen=see)
+    _, world = course(setup, scenario, rule, rate=scenario.rate, samples=scenario.samples, seen=see)
     return [
         frozenset(action for (before, _), (begin, action) in pairwise(passes) if fate.forgets(before, begin))
         for passes, fate in zip(begun, world.fates.devices, strict=True)
     ]
 
 
-def _excerpt(setup: Setup, scenario: Scenario, route: Route, served: int) -> list[PassEvent]:
+def _excerpt(setup: Setup, scenario: Scenario, rule: Rule, served: int) -> list[PassEvent]:
     """The passes of a few samples in the middle of a run, which is run again for them."""
-    around = _SHOWN_SAMPLES + setup.schedule.in_flight(len(setup.parts), route.passes)
+    around = _SHOWN_SAMPLES + setup.schedule.in_flight(len(setup.parts), rule.passes)
     steps = range(served // 2 - around, served // 2 + around)
     events: list[PassEvent] = []
 
@@ -206,5 +207,5 @@ def _excerpt(setup: Setup, scenario: Scenario, route: Route, served: int) -> lis
         if action.step in steps:
             events.append((stage, action, begin, end, free))
 
-    course(setup, scenario, route, rate=scenario.rate, samples=scenario.samples, seen=see)
+    course(setup, scenario, rule, rate=scenario.rate, samples=scenario.samples, seen=see)
     return events

@@ -138,7 +138,7 @@ class Fate(Undisturbed):
                 if deaths > _MOST_DEATHS:
                     raise RunError(f"a device never finishes a pass of {work:g} s: it died {deaths} times meanwhile")
 
-    def stood(self, begin: float, end: float) -> float:
+    def standstill(self, begin: float, end: float) -> float:
         """How many of the seconds from `begin` to `end` it stood still, or was off."""
         now, found = begin, 0.0
         while now < end and self._mine:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from pipepita.channels.delayed import wait_until
 from pipepita.edge.arrivals import Queue, Taken, times
-from pipepita.edge.deploy import Deployment
+from pipepita.edge.deploy import emulated
 from pipepita.edge.learning import Learnt, Reader, train
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE, Setup
 from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import Timing, timing
-from pipepita.engines.ray.engine import RayEngine, RayPipeline
+from pipepita.engines.ray.engine import RayEngine
 from pipepita.pipeline.coordinator import Coordinator
-from pipepita.pipeline.emulation import wait_until
+from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.source import Sample
+from pipepita.pipeline.stage import stages
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import locked
 from pipepita.schedule.recurrence import Arrival
@@ -128,47 +129,42 @@ def validate(
 
 def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome, stop: Callable[[], bool]) -> Real:
     scenario, setup, net = simulation.scenario, outcome.setup, simulation.network
-    deployment = Deployment(setup.chain, setup.parts, setup.costs, setup.troubles, scenario.seed)
-    stages = [
-        replace(net.layers, index=index, layers=[copy.deepcopy(net.layers.layers[layer]) for layer in part])
-        for index, part in enumerate(setup.parts)
-    ]
-    plan = Plan(deployment.slowed(stages), setup.schedule, scenario.batch_size, scenario.samples, deployment.delays())
+    plain = Plan(stages(net.task.copy(), setup.parts), setup.schedule, scenario.batch_size, scenario.samples)
+    plan = emulated(setup.deployment(scenario.seed), plain)
     pipeline = engine.open(plan)
-    assert isinstance(pipeline, RayPipeline)
     try:
         arrivals = None if scenario.rate is None else times(scenario.rate, scenario.arrivals, scenario.seed)
         reader = Reader(simulation.stream, scenario.batch_size)
         queue = Queue(arrivals, scenario.samples, scenario.queue, scenario.policy)
         _warm(pipeline, simulation)
         source = Live(
-            queue, reader, scenario.label_delay, lambda: pipeline.began,
-            taught_at_once=len(net.route.passes) == 1, stop=stop,
+            queue, reader, scenario.label_delay, lambda: plan.origin.began,
+            taught_at_once=len(net.passes) == 1, stop=stop,
         )  # fmt: skip
-        learnt = train(pipeline, setup.schedule, net.layers, net.model, source, reader, scenario.batch_size)
+        learnt = train(pipeline, setup.schedule, net.task, source, reader, scenario.batch_size)
         if stop():
             raise KeyboardInterrupt
-        updates = _updates(pipeline, len(source.taken))
+        updates = _updates(pipeline, plan.origin.began, len(source.taken))
     finally:
         pipeline.close()
     return Real(outcome, _timing(scenario, setup, source, updates), learnt)
 
 
-def _warm(pipeline: RayPipeline, simulation: Simulation) -> None:
+def _warm(pipeline: Pipeline, simulation: Simulation) -> None:
     """A few forward passes: the first ones of a process take many times as long."""
     scenario, net = simulation.scenario, simulation.network
     x = torch.zeros(_WARM_UP * scenario.batch_size, *simulation.stream.item_shape)
-    coordinator = Coordinator(pipeline, locked(), net.route.passes, batch_size=scenario.batch_size)
+    coordinator = Coordinator(pipeline, locked(), net.passes, batch_size=scenario.batch_size)
     coordinator.evaluate(x, torch.zeros(len(x), dtype=torch.int64))
 
 
-def _updates(pipeline: RayPipeline, samples: int) -> list[float]:
+def _updates(pipeline: Pipeline, began: float, samples: int) -> list[float]:
     """When the last layer had learnt from each sample, seconds since the run began."""
     ends = [0] * samples
     for spans in pipeline.timeline():
         for row in spans.of(UPDATE):
             ends[row["step"]] = max(ends[row["step"]], int(row["end"]))
-    return [end / 1e9 - pipeline.began for end in ends]
+    return [end / 1e9 - began for end in ends]
 
 
 def _timing(scenario: Scenario, setup: Setup, source: Live, updates: Sequence[float]) -> Timing:

@@ -12,7 +12,6 @@ that it reads or writes by its bytes. On a device
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +24,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from pipepita.edge.profiles import DeviceProfile
-from pipepita.pipeline.stage import Stage, StageSpec, compute_mode
-from pipepita.schedule.recurrence import Cost
+from pipepita.pipeline.stage import compute_mode, stages
+from pipepita.pipeline.task import Task
+from pipepita.schedule.world import Cost
 from pipepita.timeline.recorder import PASS, UPDATE, Silent
 
 _FLOAT_BYTES = 4
@@ -126,26 +126,27 @@ class _Book(Silent):
         self._before = now
 
 
-def counted(spec: StageSpec, batch_size: int) -> list[LayerWork]:
-    """The work of each layer of `spec`, which must hold the whole network. Its layers stay as they are."""
-    spec = copy.deepcopy(spec)
+def counted(task: Task, batch_size: int) -> list[LayerWork]:
+    """The work of each layer of `task`, whose layers stay as they are."""
+    task = task.copy()
+    layers = task.layers
     counter = _Counter()
     book = _Book(counter)
-    first, *answers = spec.rule.passes
-    with compute_mode(spec.threads):
-        stage = Stage(spec, book)
-        target = torch.eye(spec.classes)[torch.arange(batch_size) % spec.classes]
-        x = torch.rand(batch_size, *spec.layers[0].in_shape)
+    first, *answers = task.rule.passes
+    with compute_mode(task.threads):
+        stage = stages(task, task.whole)[0].build(book)
+        target = torch.eye(task.classes)[torch.arange(batch_size) % task.classes]
+        x = torch.rand(batch_size, *layers[0].in_shape)
         known = set[int]()
-        _storages([layer.parameters for layer in spec.layers], known)
-        fixed = [sum(map(_bytes, layer.parameters)) for layer in spec.layers]
+        _storages([layer.parameters for layer in layers], known)
+        fixed = [sum(map(_bytes, layer.parameters)) for layer in layers]
         drawn = [_storages(learner, known) for learner in stage.learners]  # its feedback matrix, if it has one
         _storages(x, known)
         with counter:
             output = stage.standard(0, x, target)
         kept = [_storages(learner, known) for learner in stage.learners]
         with counter:
-            if first in spec.rule.updates:
+            if first in task.rule.updates:
                 stage.update(0, name=first)
             if answers:
                 stage.second(0, None, output - target)
@@ -155,13 +156,13 @@ def counted(spec: StageSpec, batch_size: int) -> list[LayerWork]:
         LayerWork(
             book.found[PASS, first, layer.number],
             book.found[PASS, answers[-1], layer.number] if answers else Work(),
-            sum((book.found[UPDATE, name, layer.number] for name in spec.rule.updates), Work()),
+            sum((book.found[UPDATE, name, layer.number] for name in task.rule.updates), Work()),
             fixed[index] + drawn[index] + moments[index],
             kept[index],
             _FLOAT_BYTES * batch_size * layer.width,
             _FLOAT_BYTES * batch_size * torch.Size(layer.out_shape).numel(),
         )
-        for index, layer in enumerate(spec.layers)
+        for index, layer in enumerate(layers)
     ]
 
 

@@ -6,17 +6,21 @@ The order in which stages run differs from the ray engine's; the order in which 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from pipepita.channels.channel import Inlet
 from pipepita.channels.memory import MemoryChannel
 from pipepita.errors import RunError, UserError
 from pipepita.pipeline import loop
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.pulse import Pulse, Vitals
-from pipepita.pipeline.stage import Stage, State, compute_mode
-from pipepita.pipeline.wiring import COORDINATOR, DONE, SIGNAL, Plan, mirrors, port, signals, wires
+from pipepita.pipeline.stage import compute_mode
+from pipepita.pipeline.state import State
+from pipepita.pipeline.wiring import DONES, OUTPUTS, SAMPLES, SIGNAL, Plan, kind, port, wires
+from pipepita.schedule.topology import COORDINATOR
 from pipepita.timeline.recorder import Spans, stage_recorder
 
 
@@ -49,36 +53,41 @@ class LocalPipeline:
     """Stages as coroutines; whoever waits for a message runs them until it is there."""
 
     def __init__(self, plan: Plan) -> None:
-        self._schedule = plan.schedule
-        self.threads, self.classes, self.depth = plan.stages[0].threads, plan.stages[0].classes, len(plan.stages)
-        self.mirrors = mirrors(plan)
-        self._stages = [Stage(spec, stage_recorder(plan.record, len(spec.layers))) for spec in plan.stages]
-        ports: list[dict[str, MemoryChannel]] = [{} for _ in plan.stages]
-        sent: dict[str, MemoryChannel] = {}
-        self.done: list[MemoryChannel] = []
+        self._plan, task = plan, plan.task
+        self.threads, self.classes, self.depth, self.aligns = (
+            task.threads, task.classes, len(plan.stages), task.rule.aligns,
+        )  # fmt: skip
+        self._stages = [spec.build(stage_recorder(plan.record, len(spec.layers))) for spec in plan.stages]
+        ports: list[dict[str, Any]] = [{} for _ in plan.stages]
+        told: dict[int, MemoryChannel] = {}
+        self.done: list[Inlet] = []
         for wire in wires(plan):
             channel = MemoryChannel(self._pump if wire.target == COORDINATOR else None)
-            for end in (wire.source, wire.target):
-                if end != COORDINATOR:
-                    ports[end][port(wire, end)] = channel
-            match wire.name.partition("-")[0]:
-                case "samples":
-                    self.samples = channel
-                case "outputs":
-                    self.outputs = channel
-                case kind if kind == SIGNAL:
-                    sent[wire.name] = channel
-                case kind if kind == DONE:
-                    self.done.append(channel)
-        self.signals = {name: [sent[wire] for wire in found] for name, found in signals(plan).items()}
+            if wire.source != COORDINATOR:
+                ports[wire.source][port(wire, wire.source)] = channel
+            if wire.target != COORDINATOR:
+                inlet = self._stages[wire.target].inlet(wire.source, channel)
+                ports[wire.target][port(wire, wire.target)] = inlet
+            if kind(wire) == SAMPLES:
+                self.samples = channel
+            elif kind(wire) == OUTPUTS:
+                self.outputs = plan.inlet(wire.source, channel)
+            elif kind(wire) == SIGNAL:
+                told[wire.target] = channel
+            elif kind(wire) == DONES:
+                self.done.append(plan.inlet(wire.source, channel))
+        topology = plan.topology
+        self.signals = {name: [told[stage] for stage in topology.told(name)] for name in topology.route.passes}
         self._ports = [loop.Ports(**found) for found in ports]
         self._vitals = [Vitals() for _ in plan.stages]
-        self._running: list[tuple[loop.Loop, MemoryChannel] | None] = []
+        self._running: list[tuple[loop.Loop, Inlet] | None] = []
 
     def train(self, first: int, lr: float) -> None:
+        self._plan.begins()
         for stage in self._stages:
             stage.begin(lr)
-        self._start([loop.train(s, p, self._schedule, first) for s, p in zip(self._stages, self._ports, strict=True)])
+        schedule = self._plan.schedule
+        self._start([loop.train(s, p, schedule, first) for s, p in zip(self._stages, self._ports, strict=True)])
 
     def align(self, epoch: int) -> None:
         above: Tensor | None = None
@@ -91,7 +100,7 @@ class LocalPipeline:
 
     def _start(self, loops: list[loop.Loop]) -> None:
         with compute_mode(self.threads):
-            self._running = [(running, next(running)) for running in loops]  # type: ignore[misc]
+            self._running = [(running, next(running)) for running in loops]
 
     def _pump(self, until: MemoryChannel | None = None) -> bool:
         """Runs stages in turn, a message each, until `until` holds one or all wait; whether any could run."""
@@ -107,13 +116,13 @@ class LocalPipeline:
     def _advance(self, index: int) -> bool:
         """Lets one stage work on its next message, if it is there."""
         current = self._running[index]
-        if current is None or not len(current[1]):
+        if current is None or not current[1].waiting():
             return False
         running, inlet = current
         try:
             message = inlet.receive()
             self._vitals[index].goes_on(message.step)
-            self._running[index] = (running, running.send(message))  # type: ignore[assignment]
+            self._running[index] = (running, running.send(message))
         except StopIteration:
             self._running[index] = None
         finally:

@@ -9,51 +9,45 @@ import torch
 
 from pipepita.engines.local import LocalEngine
 from pipepita.pipeline.coordinator import Coordinator
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.source import Stored
+from pipepita.pipeline.stage import stages
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import relaxed
-from pipepita.schedule.recurrence import Cost
+from pipepita.schedule.world import Cost
 from pipepita.timeline.recorder import PASS, UPDATE, Spans
 
 _SAMPLES = 24
 _WARM_UP = 8
 
 
-def measured_costs(stage: StageSpec, batch_size: int, samples: int = _SAMPLES) -> list[Cost]:
-    """Milliseconds of each layer of `stage`, which must hold the whole network: medians over some samples.
+def measured_costs(task: Task, batch_size: int, device: str = "cpu", samples: int = _SAMPLES) -> list[Cost]:
+    """Milliseconds of each layer of `task` on `device`: medians over some samples of random items.
 
-    They are random items of the right shape, and the layers end as they were. On a CPU or GPU as `stage` says; an
-    emulated device's pace counts.
+    They run through a copy of the layers. What comes before an epoch is no part of a sample.
     """
-    before = [[parameter.clone() for parameter in layer.parameters] for layer in stage.layers]
+    # nothing can diverge at rate 0, where an update costs as much
+    still = dataclasses.replace(task.copy(), lr=0.0)
     steps = samples + _WARM_UP
-    source = torch.Generator().manual_seed(stage.seed)
-    x = torch.rand(batch_size, *stage.layers[0].in_shape, generator=source)
-    y = torch.randint(stage.classes, (batch_size,), generator=source)
-    schedule = relaxed()
-    # nothing can diverge at rate 0, where an update costs as much; what comes before an epoch is no part of a sample
-    rule = dataclasses.replace(stage.rule, mirror=0) if getattr(stage.rule, "mirror", 0) else stage.rule  # type: ignore[type-var]
-    still = dataclasses.replace(stage, lr=0.0, rule=rule)
-    pipeline = LocalEngine("cpu").open(Plan([still], schedule, batch_size, record=steps))
+    source = torch.Generator().manual_seed(task.seed)
+    x = torch.rand(batch_size, *task.layers[0].in_shape, generator=source)
+    y = torch.randint(task.classes, (batch_size,), generator=source)
+    schedule, everything = relaxed(), torch.arange(batch_size).repeat(steps)
+    pipeline = LocalEngine("cpu").open(Plan(stages(still, still.whole, [device]), schedule, batch_size, record=steps))
     try:
-        coordinator = Coordinator(pipeline, schedule, stage.rule.passes, batch_size=batch_size)
-        for epoch in range(steps):
-            coordinator.train_epoch(x, y, epoch, 0.0)
+        coordinator = Coordinator(pipeline, schedule, task.rule.passes, batch_size=batch_size)
+        coordinator.train(Stored(x, y, everything, batch_size), 0.0)
         (spans,) = pipeline.timeline()
     finally:
         pipeline.close()
-    for layer, parameters in zip(stage.layers, before, strict=True):
-        layer.to(parameters[0].device)
-        for parameter, value in zip(layer.parameters, parameters, strict=True):
-            parameter.copy_(value)
-    first, second = stage.rule.passes[0], stage.rule.passes[-1]
+    first, second = task.rule.passes[0], task.rule.passes[-1]
     return [
         Cost(
             _median(spans, PASS, first, layer.number),
             _median(spans, PASS, second, layer.number) if second != first else 0.0,
-            sum(_median(spans, UPDATE, name, layer.number) for name in rule.updates),
+            sum(_median(spans, UPDATE, name, layer.number) for name in task.rule.updates),
         )
-        for layer in stage.layers
+        for layer in task.layers
     ]
 
 

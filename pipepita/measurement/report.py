@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipepita.measurement.contender import Run
+from pipepita.measurement.contender import TimedRun
 from pipepita.runs.result import quantiles
 from pipepita.timeline.reading import Timeline
 
@@ -37,15 +37,21 @@ class Closed:
     speedup_with_hops: float
 
 
-def median_hop_ms(runs: Sequence[Run]) -> float:
+def median_hop_ms(runs: Sequence[TimedRun]) -> float:
     """A hop between two stages, from the begin of its sending until it is in hand; 0 where there is none."""
     parts = [_pooled(runs, lambda r, key=key: r.timeline.hops_ms(r.first)[key]) for key in ("send", "wake")]
     return float(np.median(np.sum(parts, axis=0))) if parts[0] else 0.0
 
 
 def schedule_figures(
-    runs: Sequence[Run], baseline: Sequence[Run], *, window: int, batch_size: int, layers: int, closed: Closed,
-) -> dict[str, Any]:  # fmt: skip
+    runs: Sequence[TimedRun],
+    baseline: Sequence[TimedRun],
+    *,
+    window: int,
+    batch_size: int,
+    layers: int,
+    closed: Closed,
+) -> dict[str, Any]:
     """One schedule's entry: `runs` a round each, `baseline` locked's runs of the same rounds."""
     period = statistics.median(run.period_ms for run in runs)
     gains = [base.period_ms / run.period_ms for base, run in zip(baseline, runs, strict=True)]
@@ -79,7 +85,7 @@ def schedule_figures(
     }
 
 
-def _pooled(runs: Sequence[Run], figures: Any) -> list[float]:
+def _pooled(runs: Sequence[TimedRun], figures: Any) -> list[float]:
     return [float(value) for run in runs for value in figures(run)]
 
 

@@ -29,7 +29,7 @@ def several(
     ]  # fmt: skip
     depths = [len(cut(model, data.item_shape, data.classes)) for model in models]
     for (_, job), depth in zip(jobs, depths, strict=True):
-        check(depth, job.options(), job.window, rounds, seconds)
+        check(depth, job.options(), rounds, seconds)
     found = []
     with ExitStack() as cleanup:
         engine = RayEngine(common.stages or max(depths), address=common.address, device=common.device)
@@ -40,7 +40,7 @@ def several(
                 progress(before * total + done, len(jobs) * total, f"{name} {what}".strip())
 
             one = latency(
-                model, data, rule=job.make_rule(), window=job.window, rounds=rounds, seconds=seconds, engine=engine,
+                model, data, rule=job.make_rule(), rounds=rounds, seconds=seconds, engine=engine,
                 progress=advance, **job.options().model_dump(include=set(OPTIONS) - {"lr"}),
             )  # fmt: skip
             one.summary = {"name": name, "network": job.network, **one.summary}

@@ -1,6 +1,6 @@
-"""Emulated devices: layers that take at least a given time for each pass, by waiting.
+"""Emulated devices: stages that take at least a given time for each pass, by waiting, and hear each other late.
 
-So L slow devices can be shown on two cores: a waiting process needs none. What travels and what is learnt stay real.
+So many slow devices can be shown on two cores: a waiting process needs none. What travels and what is learnt stay real.
 
 A pass begins when its message is there and the device is free, and is sent on when its time is over:
 
@@ -8,32 +8,26 @@ A pass begins when its message is there and the device is free, and is sent on w
        wake up, compute, wait ...........
 
 so waking up and computing on this host count as part of the pass, as they would on the device itself. A link between
-two of them is emulated where a message is received (`Delayed`): its receiver waits until it would have arrived.
+two devices is emulated where a message is received (`channels.delayed`).
 """
 
 from __future__ import annotations
 
-import math
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from pipepita.errors import UserError
+from pipepita.channels.channel import END, EVALUATE, Inlet, Message
+from pipepita.channels.delayed import SPIN_SECONDS, Delay, DelayedInlet, Origin, wait_until
 from pipepita.network.layer import Layer
+from pipepita.pipeline.pace import Pace
+from pipepita.pipeline.stage import Stage, StageSpec, copies
+from pipepita.pipeline.wiring import Plan
 from pipepita.rules.rule import Learner, Product
-
-# A sleeper wakes late, and cold: it sleeps until shortly before and spins for the rest.
-_SPIN_SECONDS = 0.0003
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How long one layer takes at least: seconds a standard and a second pass, and an update once that is sent on."""
-
-    standard: float
-    modulated: float
-    update: float = 0.0
+from pipepita.schedule import Action, Group
+from pipepita.timeline.recorder import Recorder
 
 
 class Undisturbed:
@@ -54,40 +48,28 @@ class Undisturbed:
 
 
 class Device:
-    """The time of one emulated device, in seconds of this host's monotonic clock.
-
-    fate: what befalls it. began: when the run began.
-    """
+    """The time of one emulated device, in seconds of this host's monotonic clock. fate: what befalls it."""
 
     def __init__(self, fate: Undisturbed | None = None) -> None:
         self._fate = fate or Undisturbed()
         self._now = self._asked = 0.0
-        self.began = 0.0
+        self.origin = Origin()
 
     def arrives(self, sent: int) -> None:
-        """The next pass has its message, sent at `sent` nanoseconds, or just now where that is 0."""
+        """The next pass has its message, sent at `sent` nanoseconds, or just now if that is 0."""
         self._now = max(self._now, sent / 1e9 if sent else time.perf_counter())
 
     def forgot(self) -> bool:
         """Whether the device has lost what it had learnt since it was last asked."""
-        before, self._asked = self._asked, self._now - self.began
+        before, self._asked = self._asked, self._now - self.origin.began
         return self._fate.forgets(before, self._asked)
 
     def takes(self, seconds: float) -> None:
         """Waits until a pass that began at the device's time has taken so long."""
-        due = self.began + self._fate.finish(self._now - self.began, seconds)
+        began = self.origin.began
+        due = began + self._fate.finish(self._now - began, seconds)
         # a host too slow for the device makes the device slower
-        self._now = due if (late := wait_until(due)) < _SPIN_SECONDS else due + late
-
-
-def wait_until(due: float) -> float:
-    """Waits until `due`, seconds of this host's monotonic clock; how much too late it is then."""
-    left = due - time.perf_counter() - _SPIN_SECONDS
-    if left > 0:
-        time.sleep(left)
-    while (now := time.perf_counter()) < due:
-        pass
-    return now - due
+        self._now = due if (late := wait_until(due)) < SPIN_SECONDS else due + late
 
 
 class PacedLearner:
@@ -115,8 +97,8 @@ class PacedLearner:
         if self._pace.update:
             self._device.takes(self._pace.update)
 
-    def align(self, epoch: int, above: Tensor | None) -> Tensor:
-        return self._learner.align(epoch, above)  # type: ignore[attr-defined]
+    def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
+        return self._learner.align(epoch, above)
 
     def evaluate(self, x: Tensor) -> Tensor:
         return self._learner.evaluate(x)
@@ -131,30 +113,102 @@ class PacedLearner:
         self._learner.remember(memory)
 
 
-def read_milliseconds(text: str, option: str) -> list[float]:
-    """`"10"` or `"10,10,40"` as seconds; `UserError` where one is no number between 0 and a minute."""
-    try:
-        seconds = [float(part) / 1000 for part in text.split(",")]
-    except ValueError:
-        seconds = [-1.0]
-    if not all(0 <= value <= 60 and math.isfinite(value) for value in seconds):
-        raise UserError(
-            f"{option} {text!r}: milliseconds between 0 and 60000, one number or one a layer, like 10,10,40"
-        )
-    return seconds
+class NoticedInlet:
+    """An inlet that tells the device when the message of its next pass was sent."""
+
+    def __init__(self, inlet: Inlet, device: Device) -> None:
+        self._inlet, self._device = inlet, device
+
+    def receive(self, timeout: float | None = None) -> Message:
+        message = self._inlet.receive(timeout)
+        if message.kind not in (END, EVALUATE):
+            self._device.arrives(message.sent)
+        return message
+
+    def waiting(self) -> int:
+        return self._inlet.waiting()
+
+    def close(self) -> None:
+        self._inlet.close()
 
 
-def paces(standard: str | None, modulated: str | None, layers: int) -> list[Pace | None]:
-    """One pace a layer from the texts of the two options; None where neither is given.
+@dataclass(frozen=True)
+class EmulatedSpec(StageSpec):
+    """A stage on an emulated device.
 
-    `UserError` for what cannot be read, or for a list that is not one number a layer.
+    paces: of all layers of the network; none are slowed down if it is empty. fate: what befalls the device. forgets:
+    the passes before which the stage loses all that it has learnt. delays: what the links to it do to messages, by who
+    sends them.
     """
-    if standard is None and modulated is None:
-        return [None] * layers
-    columns = []
-    for option, text in (("standard_ms", standard), ("modulated_ms", modulated)):
-        seconds = read_milliseconds("0" if text is None else text, option)
-        if len(seconds) not in (1, layers):
-            raise UserError(f"{option} {text!r}: {len(seconds)} numbers for {layers} layers: one, or one a layer")
-        columns.append(seconds * layers if len(seconds) == 1 else seconds)
-    return [Pace(s, m) for s, m in zip(*columns, strict=True)]
+
+    paces: Sequence[Pace] = ()
+    fate: Undisturbed | None = None
+    forgets: frozenset[Action] = frozenset()
+    delays: Mapping[int, Delay] = field(default_factory=dict)
+
+    def build(self, recorder: Recorder | None = None) -> EmulatedStage:
+        return EmulatedStage(self, recorder)
+
+
+def paced(stages: Sequence[StageSpec], paces: Sequence[Pace]) -> Sequence[StageSpec]:
+    """`stages` at these paces, one per layer of the network; as they are if there are none."""
+    if not paces:
+        return stages
+    return [EmulatedSpec(one.task, one.parts, one.index, one.device, paces) for one in stages]
+
+
+class EmulatedStage(Stage):
+    """A stage at the pace of its device, which may forget what it has learnt."""
+
+    def __init__(self, spec: EmulatedSpec, recorder: Recorder | None = None) -> None:
+        self._emulated, self._device = spec, Device(spec.fate)
+        super().__init__(spec, recorder)
+        may_forget = bool(spec.forgets) or (spec.fate is not None and spec.fate.forgetful)
+        self._drawn = [copies(layer.state) for layer in self.layers] if may_forget else []
+
+    def _learner(self, layer: Layer) -> Learner:
+        learner, paces = super()._learner(layer), self._emulated.paces
+        return PacedLearner(learner, paces[layer.number - 1], self._device) if paces else learner
+
+    def inlet(self, source: int, inlet: Inlet) -> Inlet:
+        delay = self._emulated.delays.get(source)
+        return NoticedInlet(inlet if delay is None else DelayedInlet(inlet, delay, self._device.origin), self._device)
+
+    def begin(self, lr: float) -> None:
+        super().begin(lr)
+        self._device.origin.begins()
+
+    def standard(self, step: int, x: Tensor, target: Tensor | None = None, group: Group | None = None) -> Tensor:
+        self._remember_or_not(self._first, step)
+        return super().standard(step, x, target, group)
+
+    def second(
+        self, step: int, arriving: Tensor | None, error: Tensor | None, group: Group | None = None
+    ) -> Tensor | None:
+        self._remember_or_not(self._second, step)
+        return super().second(step, arriving, error, group)
+
+    def _remember_or_not(self, name: str, step: int) -> None:
+        """Back to the weights from the start, and an optimizer that has seen nothing, if that befalls the stage."""
+        if not self._drawn or not (Action(name, step) in self._emulated.forgets or self._device.forgot()):
+            return
+        for layer, drawn, optimizer in zip(self.layers, self._drawn, self.optimizers, strict=True):
+            for key, value in layer.state.items():
+                value.copy_(drawn[key])
+            for moment in optimizer.state().values():
+                moment.zero_()
+
+
+@dataclass(frozen=True)
+class EmulatedPlan(Plan):
+    """A plan for stages on emulated devices. delays: what the links to the coordinator do, by who sends."""
+
+    delays: Mapping[int, Delay] = field(default_factory=dict)
+    origin: Origin = field(default_factory=Origin)
+
+    def inlet(self, source: int, inlet: Inlet) -> Inlet:
+        delay = self.delays.get(source)
+        return inlet if delay is None else DelayedInlet(inlet, delay, self.origin)
+
+    def begins(self) -> None:
+        self.origin.begins()

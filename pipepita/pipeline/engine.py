@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pipepita.channels.channel import Inlet, Outlet
 from pipepita.pipeline.pulse import Pulse
-from pipepita.pipeline.stage import State
+from pipepita.pipeline.state import State
 from pipepita.pipeline.wiring import Plan
 from pipepita.timeline.recorder import Spans
 
@@ -17,7 +17,7 @@ class Pipeline(Protocol):
 
     threads: torch's intra-op threads that the coordinator may use. Idle ones spin for a while, so beside stages in
     processes of their own, which need the cores, it is one. depth: how many stages.
-    mirrors: whether the rule wants `align` before each epoch.
+    aligns: whether the rule wants `align` before each epoch.
 
     Between `train` or `evaluate` and `join` the stages run and messages flow; otherwise they are drained and idle.
     """
@@ -25,7 +25,7 @@ class Pipeline(Protocol):
     threads: int
     classes: int
     depth: int
-    mirrors: bool
+    aligns: bool
 
     @property
     def samples(self) -> Outlet:
@@ -47,7 +47,7 @@ class Pipeline(Protocol):
         """Every stage begins to train, the next sample being `first`."""
 
     def align(self, epoch: int) -> None:
-        """Every layer aligns its feedback with the weights, for a rule that mirrors; between epochs."""
+        """Every layer aligns its feedback with the weights, for a rule that aligns; between epochs."""
 
     def evaluate(self) -> None:
         """Every stage begins to evaluate."""

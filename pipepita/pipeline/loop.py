@@ -1,7 +1,8 @@
 """What a stage does between two drained moments, as a coroutine: it yields the inlet that it waits for.
 
 Whoever drives it decides how to wait: an actor blocks on the inlet, the local engine runs the other stages meanwhile.
-The order of work comes from the schedule, never from who happens to be ready first; that makes runs repeatable.
+The order of work comes from the schedule, and where messages come from and go to from the topology; who happens to be
+ready first decides nothing. That makes runs repeatable.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from pipepita.channels.channel import DONE, END, EVALUATE, Inlet, Message, Outlet
-from pipepita.channels.delayed import DelayedInlet
 from pipepita.errors import RunError
 from pipepita.pipeline.stage import Stage
-from pipepita.schedule import Flow, Schedule
+from pipepita.schedule import Action, Schedule
+from pipepita.schedule.topology import Visit
 from pipepita.timeline.recorder import RECEIVE, SEND
 
 Loop = Generator[Inlet, Message, None]
+_Receiving = Generator[Inlet, Message, bool]
 
 
 @dataclass
@@ -37,12 +39,6 @@ class Ports:
     signal: Inlet | None = None
     done: Outlet | None = None
 
-    def begin(self, began: float) -> None:
-        """The run began at `began`, seconds of the host's clock: emulated links count from there."""
-        for inlet in (self.upstream, self.above, self.signal):
-            if isinstance(inlet, DelayedInlet):
-                inlet.began = began
-
     def waiting(self) -> int:
         """How many messages have come and were not taken yet."""
         return sum(inlet.waiting() for inlet in (self.upstream, self.above, self.signal) if inlet is not None)
@@ -56,84 +52,123 @@ class Ports:
 
 def train(stage: Stage, ports: Ports, schedule: Schedule, first: int) -> Loop:
     """Passes and updates from sample `first` until the coordinator says which sample is the last."""
-    rule, last_stage = stage.spec.rule, stage.spec.layers[-1].number == stage.spec.total
-    first_pass, last_pass = rule.passes[0], rule.passes[-1]
-    groups = stage.groups(schedule)  # mostly one, of all layers: part 0 of 0
-    top = len(groups) - 1
-    reads = {(name, part): stage.reads(name, group) for name in rule.passes for part, group in enumerate(groups)}
-    held: dict[int, list[Message]] = {}  # messages whose tensors are in use until the update
-    between: dict[tuple[str, int, int], Tensor] = {}  # what one group has left for the next: (pass, sample, part)
-    end, due_above = None, first  # the sample that will not come, and the one that the stage above gets next
-    lap = stage.recorder.lap
-    stage.recorder.start()
-    actions = schedule.actions(first, rule.passes, [group.window for group in groups])
-    for name, step, part in actions:
-        wants, group = reads[name, part], groups[part]
-        down = wants.downstream or (name != first_pass and rule.flow is Flow.DOWN)
-        arriving = signal = None
-        messages = held.setdefault(step, [])
-        if not (wants.upstream or wants.downstream):
-            pass  # from the signal alone
-        elif part != (top if down else 0):
-            arriving = between.pop((name, step, part))
-        else:
-            inlet = ports.above if down else ports.upstream
+    return _Training(stage, ports, schedule, first).run()
+
+
+class _Training:
+    """The loop's own memory, and one method per phase of a pass."""
+
+    def __init__(self, stage: Stage, ports: Ports, schedule: Schedule, first: int) -> None:
+        spec = stage.spec
+        self._stage, self._ports, self._rule, self._last_stage = stage, ports, spec.task.rule, spec.last
+        self._visits = spec.topology.visits(spec.index, schedule)
+        windows = [visit.group.window for (name, _), visit in self._visits.items() if name == self._rule.passes[0]]
+        self._actions = schedule.actions(first, self._rule.passes, windows)
+        self._lap = stage.recorder.lap
+        # messages whose tensors are in use until the update, by sample
+        self._held: dict[int, list[Message]] = {}
+        # what one group of layers has left for the next one, and what the coordinator has said to all of them
+        self._between: dict[tuple[str, int, int], Tensor] = {}
+        self._heard: dict[tuple[str, int], Tensor | None] = {}
+        self._arriving: Tensor | None = None
+        # the sample that will not come, and the one that the stage above gets next
+        self._end: int | None = None
+        self._due_above = first
+
+    def run(self) -> Loop:
+        """Every pass in the schedule's order: what arrives, the pass, what is sent on, the update."""
+        self._stage.recorder.start()
+        for action in self._actions:
+            visit = self._visits[action.name, action.part]
+            if not (yield from self._receive(action, visit)):
+                continue
+            going = self._compute(action, visit)
+            # sent on before the update, which nobody waits for there
+            self._send(action, visit, going)
+            self._update(action, visit)
+
+    def _receive(self, action: Action, visit: Visit) -> _Receiving:
+        """Waits for what the pass needs; false if there is no such sample any more."""
+        name, step, part = action
+        self._arriving = None
+        if visit.before is not None:
+            self._arriving = self._between.pop((name, step, part))
+        elif visit.source is not None:
+            inlet = self._ports.above if visit.down else self._ports.upstream
             assert inlet is not None
             message = yield inlet
             if message.kind == END:
-                actions.end(step)
-                del held[step]
-                end = step
-                if due_above == end and not last_stage:
-                    ports.downstream.send(END, step)
-                continue
-            arriving = _taken(message, name, step, stage, messages)
-        if wants.signal:
-            assert ports.signal is not None
-            signal = _taken((yield ports.signal), name, step, stage, messages)
-        lap(RECEIVE, name, step)
-        if name == first_pass:
-            assert arriving is not None
-            going: Tensor | None = stage.standard(step, arriving, signal, group)
-        else:
-            going = stage.second(step, arriving, signal, group)
-        following = part - 1 if down else part + 1
-        if going is not None and 0 <= following <= top:
-            between[name, step, following] = going
-        elif going is not None:  # sent on before the update, which nobody waits for there
-            outlet = ports.below if down else ports.downstream
-            assert outlet is not None
+                self._ends(step)
+                return False
+            self._arriving = self._take(message, action)
+        if visit.hears:
+            assert self._ports.signal is not None
+            self._heard[name, step] = self._take((yield self._ports.signal), action)
+        self._lap(RECEIVE, name, step)
+        return True
+
+    def _take(self, message: Message, action: Action) -> Tensor | None:
+        """The tensor of a message that must be this pass's; it stays in use until the sample's update."""
+        name, step, _ = action
+        if (message.kind, message.step) != (name, step):
+            raise RunError(
+                f"sample {message.step}'s {message.kind} pass arrived when sample {step}'s {name} pass was due"
+            )
+        self._held.setdefault(step, []).append(message)
+        return message.tensor
+
+    def _ends(self, step: int) -> None:
+        """Sample `step` will not come. The stage above hears of it once it has got all samples before."""
+        self._actions.end(step)
+        self._end = step
+        self._tell_above()
+
+    def _tell_above(self) -> None:
+        if self._due_above == self._end and not self._last_stage:
+            self._ports.downstream.send(END, self._end)
+
+    def _compute(self, action: Action, visit: Visit) -> Tensor | None:
+        name, step, _ = action
+        signal = self._heard.get((name, step)) if visit.signal else None
+        if name != self._rule.passes[0]:
+            return self._stage.second(step, self._arriving, signal, visit.group)
+        assert self._arriving is not None
+        return self._stage.standard(step, self._arriving, signal, visit.group)
+
+    def _send(self, action: Action, visit: Visit, going: Tensor | None) -> None:
+        name, step, _ = action
+        if visit.after is not None:
+            assert going is not None
+            self._between[name, step, visit.after] = going
+        elif visit.target is not None:
+            outlet = self._ports.below if visit.down else self._ports.downstream
+            assert outlet is not None and going is not None
             outlet.send(name, step, going)
-            lap(SEND, name, step)
-        if name == first_pass and part == top:
-            due_above = step + 1
-            if due_above == end and not last_stage:
-                ports.downstream.send(END, end)
-        if name in rule.updates:
-            stage.update(step, group, name)
-        if name == last_pass and not 0 <= following <= top:
-            for message in held.pop(step):
+            self._lap(SEND, name, step)
+        if name == self._rule.passes[0] and visit.ends:
+            self._due_above = step + 1
+            self._tell_above()
+
+    def _update(self, action: Action, visit: Visit) -> None:
+        name, step, _ = action
+        if name in self._rule.updates:
+            self._stage.update(step, visit.group, name)
+        if not visit.ends:
+            return
+        self._heard.pop((name, step), None)
+        if name == self._rule.passes[-1]:
+            for message in self._held.pop(step, ()):
                 message.release()
-            if ports.done is not None:
-                ports.done.send(DONE, step)
-
-
-def _taken(message: Message, name: str, step: int, stage: Stage, held: list[Message]) -> Tensor | None:
-    """The tensor of a message that must be sample `step`'s for pass `name`."""
-    if (message.kind, message.step) != (name, step):
-        raise RunError(f"sample {message.step}'s {message.kind} pass arrived when sample {step}'s {name} pass was due")
-    stage.arrives(message.sent)
-    held.append(message)
-    return message.tensor
+            if self._ports.done is not None:
+                self._ports.done.send(DONE, step)
 
 
 def evaluate(stage: Stage, ports: Ports) -> Loop:
     """Forward passes without dropout until the coordinator ends them."""
-    last_stage = stage.spec.layers[-1].number == stage.spec.total
     while True:
         message = yield ports.upstream
         if message.kind == END:
-            if not last_stage:
+            if not stage.spec.last:
                 ports.downstream.send(END, message.step)
             return
         if message.tensor is None or message.kind != EVALUATE:

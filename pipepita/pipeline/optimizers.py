@@ -135,6 +135,12 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
+def momentum(spec: str) -> float:
+    """How much of the last update an SGD of this spec keeps; 0 for another optimizer."""
+    name, options = parse(spec)
+    return float(options.get("momentum", 0.0)) if name == "sgd" else 0.0
+
+
 def check(spec: str) -> None:
     """`UserError` unless `spec` names an optimizer with options that it takes and that make sense here."""
     name, options = parse(spec)

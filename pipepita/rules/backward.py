@@ -89,6 +89,7 @@ class BackwardRule:
     updates: ClassVar[tuple[str, ...]] = (BACKWARD,)
     flow: ClassVar[Flow] = Flow.DOWN
     rows: ClassVar[int] = 1
+    aligns: ClassVar[bool] = False
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """Up the layers, then down from the error."""

@@ -39,6 +39,7 @@ class DirectFeedbackAlignment:
     updates: ClassVar[tuple[str, ...]] = (BROADCAST,)
     flow: ClassVar[Flow] = Flow.ALL
     rows: ClassVar[int] = 1
+    aligns: ClassVar[bool] = False
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """Up the layers, then the error to each."""

@@ -42,6 +42,7 @@ class TargetProjection:
     updates: ClassVar[tuple[str, ...]] = (STANDARD,)
     flow: ClassVar[Flow] = Flow.NONE
     rows: ClassVar[int] = 1
+    aligns: ClassVar[bool] = False
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """Up the layers, and the target to each."""

@@ -166,9 +166,10 @@ class Textbook:
     def updated(self) -> None:
         """Nothing to do."""
 
-    def align(self, epoch: int, above: Tensor | None) -> Tensor:
-        """F_l along the product of the weights from here up, where the rule mirrors; returns that product."""
-        assert self.mirror is not None
+    def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
+        """F_l along the product of the weights from here up, if the rule mirrors; returns that product."""
+        if self.mirror is None:
+            return above
         product = self.mirror.product(epoch, above)
         if self._perturbation is not None and (drawn := self._perturbation.feedback) is not None:
             self._perturbation.feedback = product * -(drawn.norm() / product.norm().clamp_min(_TINY))
@@ -218,7 +219,7 @@ class Difference(Textbook):
         self._through = None
         return super().product(step)
 
-    def align(self, epoch: int, above: Tensor | None) -> Tensor:
+    def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
         self._through = None
         return super().align(epoch, above)
 

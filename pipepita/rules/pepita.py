@@ -82,6 +82,11 @@ class Pepita:
         """2 where the modulated pass brings the clean activity beside the modulated one, else 1."""
         return 2 if self._chain and FORMS[self.form].clean_travels else 1
 
+    @property
+    def aligns(self) -> bool:
+        """Whether it mirrors."""
+        return self.mirror > 0
+
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """The modulated pass runs up the layers from the error, or with modulate="all" begins at every one."""
         if name == STANDARD:

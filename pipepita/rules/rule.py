@@ -8,18 +8,9 @@ from torch import Tensor
 
 from pipepita.network.layer import Layer
 from pipepita.schedule import Flow
+from pipepita.schedule.topology import Reads
 
-
-class Reads(NamedTuple):
-    """What a layer needs for a pass.
-
-    upstream: the layer below's message. downstream: the layer above's. signal: the coordinator's, which is the target
-    in the first pass and the error in the second.
-    """
-
-    upstream: bool = False
-    downstream: bool = False
-    signal: bool = False
+__all__ = ["Learner", "Product", "Reads", "Rule"]
 
 
 class Product(NamedTuple):
@@ -52,6 +43,12 @@ class Learner(Protocol):
 
     def updated(self) -> None:
         """The optimizer has changed the weights."""
+
+    def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
+        """Before `epoch`, if the rule `aligns`: brings the layer's feedback in line with the weights.
+
+        above: what the layer above returned. Returns what the layer below needs for its own.
+        """
 
     def evaluate(self, x: Tensor) -> Tensor:
         """The forward pass without dropout; the output layer returns its softmax."""
@@ -88,6 +85,10 @@ class Rule(Protocol):
     @property
     def rows(self) -> int:
         """How many rows of a message between two layers an item takes at most: 1 for one activity, 2 for two."""
+
+    @property
+    def aligns(self) -> bool:
+        """Whether its learners `align` before each epoch."""
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """What layer `number` (from 1) of `layers` needs for pass `name`."""

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from pipepita.errors import RunError, UserError
-from pipepita.pipeline.stage import State
+from pipepita.pipeline.state import State
 
 log = logging.getLogger(__name__)
 _WEIGHTS, _OPTIMIZER, _MEMORY = "weights.safetensors", "optimizer.safetensors", "memory.safetensors"

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pipepita.pipeline.coordinator import Tally
+from pipepita.pipeline.tally import Tally
+from pipepita.runs.listeners import Listener
 
 if TYPE_CHECKING:
     from pipepita.runs.recovery import Restart
@@ -17,34 +18,14 @@ if TYPE_CHECKING:
 _PLAIN_SECONDS = 10.0
 
 
-class Observer:
-    """Is told how a run goes. This one keeps silent, but for warnings."""
+class Observer(Listener):
+    """Keeps silent, but for warnings: what a run is watched by unless somebody says otherwise."""
 
     def warn(self, text: str) -> None:
-        """Something that the caller should know before it happens."""
-        warnings.warn(text, stacklevel=4)
+        warnings.warn(text, stacklevel=5)
 
     def restarted(self, restart: Restart) -> None:
-        """Lost stages are back, and everything has gone back to the last snapshot."""
         self.warn(str(restart))
-
-    def status(self, text: str) -> None:
-        """What is going on before the first sample."""
-
-    def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
-        """A run of `epochs` epochs of `samples` samples begins, or goes on after `done` samples."""
-
-    def epoch_begins(self, epoch: int) -> None:
-        """Epoch `epoch` (from 1) begins."""
-
-    def sample(self, tally: Tally) -> None:
-        """One more sample of this epoch is done."""
-
-    def epoch_ends(self, line: dict[str, Any]) -> None:
-        """An epoch is over; `line` is what metrics.jsonl gets."""
-
-    def end(self) -> None:
-        """The run is over, one way or another; also called where it never began."""
 
 
 class _Console(Observer):
@@ -57,7 +38,7 @@ class _Console(Observer):
         self._epochs, self._samples, self._epoch, self._done = epochs, samples, 0, done
         self._began = time.monotonic()
 
-    def epoch_begins(self, epoch: int) -> None:
+    def epoch_begins(self, epoch: int, tally: Tally) -> None:
         self._epoch, self._epoch_began = epoch, time.monotonic()
 
     def _eta(self, done: int) -> str:
@@ -70,7 +51,7 @@ class _Console(Observer):
 class PlainDisplay(_Console):
     """A line every ten seconds and at each epoch's end, for logs and pipes."""
 
-    def status(self, text: str) -> None:
+    def prepares(self, text: str) -> None:
         print(text, file=sys.stderr)
 
     def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
@@ -124,7 +105,7 @@ class RichDisplay(_Console):
 
         self._bar.console.print(f"[yellow]warning:[/] {escape(text)}")
 
-    def status(self, text: str) -> None:
+    def prepares(self, text: str) -> None:
         self._status = self._bar.console.status(text)
         self._status.start()
 
@@ -135,8 +116,8 @@ class RichDisplay(_Console):
         self._bar.start()
         self._task = self._bar.add_task("", total=epochs * samples, speed="", loss="-", train="-", test="-", eta="-")
 
-    def epoch_begins(self, epoch: int) -> None:
-        super().epoch_begins(epoch)
+    def epoch_begins(self, epoch: int, tally: Tally) -> None:
+        super().epoch_begins(epoch, tally)
         self._bar.update(self._task, description=f"epoch {epoch}/{self._epochs}")
 
     def sample(self, tally: Tally) -> None:

@@ -19,11 +19,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipepita.errors import RunError, UserError
-from pipepita.pipeline.stage import State
+from pipepita.pipeline.state import State
 from pipepita.runs import checkpoint
 from pipepita.runs.checkpoint import Checkpoint, read_json, sync
+from pipepita.runs.listeners import Listener
 
 if TYPE_CHECKING:
+    from pipepita.runs.progress import Progress
+    from pipepita.runs.recovery import Restart
     from pipepita.runs.status import RunStatus
 
 _TRIES, _TRY_SECONDS = 5, 0.1
@@ -119,7 +122,7 @@ class RunFolder:
         """Writes result.json."""
         self._write("result.json", summary)
 
-    def status(self, status: RunStatus) -> None:
+    def show(self, status: RunStatus) -> None:
         """Writes status.json; a write that fails is forgotten, since another one follows."""
         with contextlib.suppress(RunError):
             self._replace("status.json", json.dumps(status.model_dump(), indent=2) + "\n", synced=False)
@@ -154,6 +157,25 @@ class RunFolder:
         except OSError as error:
             aside.unlink(missing_ok=True)
             raise RunError(f"cannot write {self.path / name}: {error.strerror}") from None
+
+
+class FolderListener(Listener):
+    """Writes down in `folder` what happens: a line per epoch, and each restart."""
+
+    def __init__(self, folder: RunFolder, step: int) -> None:
+        self._folder, self._step = folder, step
+
+    def snapshot(self, progress: Progress) -> None:
+        self._step = progress.step
+
+    def epoch_ends(self, line: dict[str, Any]) -> None:
+        self._folder.metrics(line)
+
+    def restarted(self, restart: Restart) -> None:
+        self._folder.event("restart", step=self._step, **vars(restart))
+
+    def end(self) -> None:
+        self._folder.release()
 
 
 def read_run(path: Path) -> dict[str, Any]:

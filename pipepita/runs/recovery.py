@@ -13,16 +13,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pipepita.errors import ChannelClosed, PipepitaError, StageDied
-from pipepita.pipeline.coordinator import Coordinator, Tally
+from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Engine, Pipeline
+from pipepita.pipeline.pulse import Pulse
 from pipepita.pipeline.source import Kept, Source
-from pipepita.pipeline.stage import State
+from pipepita.pipeline.state import State
+from pipepita.pipeline.tally import Tally
 from pipepita.pipeline.wiring import Plan
+from pipepita.runs.listeners import Listener
 
 T = TypeVar("T")
 
@@ -51,9 +54,8 @@ class Restart:
 class Guarded:
     """A pipeline that is rebuilt when a stage, its process, its node or its link goes away.
 
-    max_restarts: how often, in all; 0: never. on_fault: told of each before its restart begins, on_restart: when it is
+    max_restarts: how often, in all; 0: never. listener: told of each fault before its restart begins, and when it is
     over. state: a snapshot to begin with. stop: asked while a restart waits for a place; true ends it.
-    pipeline: the one of now, None before `open`. snapshot: what all stages knew at the last one.
     """
 
     def __init__(
@@ -62,15 +64,30 @@ class Guarded:
         plan: Plan,
         *,
         max_restarts: int = 0,
-        on_fault: Callable[[PipepitaError], None] = lambda fault: None,
-        on_restart: Callable[[Restart], None] = lambda restart: None,
+        listener: Listener | None = None,
         state: State | None = None,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._engine, self._plan, self._allowed, self._stop = engine, plan, max_restarts, stop
-        self.on_fault, self.on_restart = on_fault, on_restart
-        self.snapshot, self.restarts = state, 0
-        self.pipeline: Pipeline | None = None
+        self._engine, self.plan, self._allowed, self.stop = engine, plan, max_restarts, stop
+        self._listener = listener or Listener()
+        self._snapshot, self.restarts = state, 0
+        self._pipeline: Pipeline | None = None
+
+    @property
+    def there(self) -> Pipeline:
+        """The pipeline of now, once it is open."""
+        assert self._pipeline is not None
+        return self._pipeline
+
+    @property
+    def learnt(self) -> State:
+        """What all stages knew at the last snapshot."""
+        assert self._snapshot is not None
+        return self._snapshot
+
+    def pulses(self) -> Sequence[Pulse | None]:
+        """How each stage is; None of all of them while there is no pipeline."""
+        return [None] * len(self.plan.stages) if self._pipeline is None else self._pipeline.pulses()
 
     def open(self) -> None:
         """Opens the pipeline, with the snapshot where there is one; a fault on the way costs a restart."""
@@ -92,21 +109,21 @@ class Guarded:
         """
 
         def both() -> tuple[T, State]:
-            found = work(self._there())
-            return found, self._there().state()
+            found = work(self.there)
+            return found, self.there.state()
 
-        found, self.snapshot = self._again(both)
+        found, self._snapshot = self._again(both)
         return found
 
     def ask(self, work: Callable[[Pipeline], T]) -> T:
         """`work`, which changes nothing that the stages have learnt; called again after a fault."""
-        return self._again(lambda: work(self._there()))
+        return self._again(lambda: work(self.there))
 
     def close(self) -> None:
         """Closes the pipeline."""
-        if self.pipeline is not None:
-            self.pipeline.close()
-            self.pipeline = None
+        if self._pipeline is not None:
+            self._pipeline.close()
+            self._pipeline = None
 
     def _again(self, work: Callable[[], T]) -> T:
         while True:
@@ -115,23 +132,19 @@ class Guarded:
             except _FAULTS as fault:
                 self._recover(fault)
 
-    def _there(self) -> Pipeline:
-        assert self.pipeline is not None
-        return self.pipeline
-
     def _open(self) -> None:
-        self.pipeline = self._engine.open(self._plan)
-        if self.snapshot is None:
-            self.snapshot = self.pipeline.state()
+        self._pipeline = self._engine.open(self.plan)
+        if self._snapshot is None:
+            self._snapshot = self._pipeline.state()
         else:
-            self.pipeline.load(self.snapshot)
+            self._pipeline.load(self._snapshot)
 
     def _recover(self, fault: PipepitaError) -> None:
         """Everything back to the last snapshot; a fault on the way is one more restart."""
         began, causes = time.perf_counter(), list[str]()
         while True:
             if self.restarts < self._allowed:
-                self.on_fault(fault)
+                self._listener.lost(fault)
             with contextlib.suppress(*_FAULTS):
                 self.close()
             causes.append(str(fault))
@@ -140,13 +153,13 @@ class Guarded:
                 raise type(fault)(f"{fault}{used}") from None
             self.restarts += 1
             try:
-                replaced = self._engine.repair(self._stop)
+                replaced = self._engine.repair(self.stop)
                 self._open()
             except _FAULTS as another:
                 fault = another
                 continue
             seconds = time.perf_counter() - began
-            self.on_restart(
+            self._listener.restarted(
                 Restart(self.restarts, self._allowed, "; then ".join(causes), tuple(replaced), round(seconds, 3))
             )
             return
@@ -162,7 +175,7 @@ def follow(guarded: Guarded, coordinator: Coordinator, source: Source, lr: float
         first, before = coordinator.step, tally
 
         def some(pipeline: Pipeline, first: int = first, before: Tally = before) -> Tally:
-            coordinator.pipeline, coordinator.step = pipeline, first
+            coordinator.go_on(pipeline, first)
             kept.again()
             return coordinator.train(kept, lr, before.copy())
 

@@ -5,23 +5,25 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipepita.errors import PipepitaError, StageDied, UserError
-from pipepita.pipeline.coordinator import Tally
-from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.pulse import Pulse
 from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.tally import Tally
 from pipepita.runs.checkpoint import read_json
+from pipepita.runs.listeners import Listener
+from pipepita.runs.progress import Progress
+from pipepita.runs.recovery import Restart
 
 SECONDS = 1.0  # from one status to the next
 
-State = Literal["starting", "training", "evaluating", "restarting", "done", "interrupted", "failed"]
-ENDED: tuple[State, ...] = ("done", "interrupted", "failed")
+Phase = Literal["starting", "training", "evaluating", "restarting", "done", "interrupted", "failed"]
+ENDED: tuple[Phase, ...] = ("done", "interrupted", "failed")
 
 
 class StageStatus(BaseModel):
@@ -54,7 +56,7 @@ class RunStatus(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
 
-    state: State
+    state: Phase
     time: float
     pid: int
     epoch: int
@@ -80,24 +82,23 @@ class RunStatus(BaseModel):
 
 
 class Sink(Protocol):
-    """Where it goes."""
+    """Where a run's status goes."""
 
-    def status(self, status: RunStatus) -> None:
-        """How the run is: about once a second, and whenever its state changes."""
-
-    def metrics(self, line: dict[str, Any]) -> None:
-        """How an epoch was: what metrics.jsonl gets."""
+    def show(self, status: RunStatus) -> None:
+        """How the run is: about once a second, and whenever its phase changes."""
 
 
-class Status:
-    """Tells sinks how a run is. epochs, samples: of the whole run, and of an epoch. epoch, sample: where it begins."""
+class StatusListener(Listener):
+    """Tells sinks how a run is. epochs, samples: of the whole run, and of an epoch. progress: where it begins."""
 
-    def __init__(self, epochs: int, samples: int, epoch: int = 1, sample: int = 0) -> None:
+    def __init__(self, epochs: int, samples: int, progress: Progress) -> None:
+        epoch, sample = progress.epoch, progress.sample
         if epoch > epochs:  # nothing is left of it
             epoch, sample = epochs, samples
         self._sinks: list[Sink] = []
+        self._pulses: Callable[[], Sequence[Pulse | None]] = list
         self._looked = 0.0
-        self._before: State = "starting"  # the last fault
+        self._before: Phase = "starting"  # the last fault
         self._now = RunStatus(
             state="starting", time=time.time(), pid=os.getpid(), epoch=epoch, epochs=epochs, sample=sample,
             samples=samples,
@@ -106,10 +107,11 @@ class Status:
     def add(self, sink: Sink) -> None:
         """One more to tell, beginning with how things are now."""
         self._sinks.append(sink)
-        sink.status(self._now)
+        sink.show(self._now)
 
-    def stages(self, stages: Sequence[StageSpec]) -> None:
-        """These make up the pipeline."""
+    def watch(self, stages: Sequence[StageSpec], pulses: Callable[[], Sequence[Pulse | None]]) -> None:
+        """These stages make up the pipeline, and `pulses` says how each of them is."""
+        self._pulses = pulses
         rows = [
             StageStatus(stage=stage.index, layers=[layer.number for layer in stage.layers], device=stage.device)
             for stage in stages
@@ -117,53 +119,42 @@ class Status:
         self._tell(stages=rows)
 
     def epoch_begins(self, epoch: int, tally: Tally) -> None:
-        """`epoch` begins, or goes on after the samples of `tally`."""
         self._tell(state="training", epoch=epoch, **_sums(tally))
 
-    def sample(self, pipeline: Pipeline, tally: Tally) -> None:
-        """One more sample of the epoch is done."""
+    def sample(self, tally: Tally) -> None:
         now = time.monotonic()
         if self._sinks and now - self._looked >= SECONDS:
             self._looked = now
-            self._tell(state="training", stages=self._rows(pipeline), **_sums(tally))
+            self._tell(state="training", stages=self._rows(), **_sums(tally))
 
-    def evaluates(self, pipeline: Pipeline, tally: Tally) -> None:
-        """The epoch's samples are done, and the test items come."""
-        self._tell(state="evaluating", stages=self._rows(pipeline), **_sums(tally))
-
-    def metrics(self, line: dict[str, Any]) -> None:
-        """The epoch is over; `line` is what metrics.jsonl gets."""
-        for sink in self._sinks:
-            sink.metrics(line)
+    def evaluates(self, tally: Tally) -> None:
+        self._tell(state="evaluating", stages=self._rows(), **_sums(tally))
 
     def lost(self, fault: PipepitaError) -> None:
-        """A stage is lost, or a link, and about to be rebuilt."""
         stage = fault.stage if isinstance(fault, StageDied) else None
         rows = [row.model_copy(update={"alive": False}) if row.stage == stage else row for row in self._now.stages]
         if self._now.state != "restarting":
             self._before = self._now.state
         self._tell(state="restarting", stages=rows)
 
-    def restarted(self, restarts: int) -> None:
-        """Everything is back at the last snapshot, for the `restarts`th time."""
+    def restarted(self, restart: Restart) -> None:
         # the stages are new, or built anew: which of them live is known with their first pulses
         self._tell(
             state=self._before,
-            restarts=restarts,
+            restarts=restart.number,
             stages=[row.model_copy(update={"alive": None}) for row in self._now.stages],
         )
 
-    def ends(self, state: State, error: str | None = None) -> None:
-        """The run is "done", "interrupted", or has "failed" with `error`."""
-        self._tell(state=state, error=error)
+    def finished(self, outcome: str, error: str | None = None) -> None:
+        self._tell(state=outcome, error=error)
 
     def _tell(self, **changes: Any) -> None:
         self._now = self._now.model_copy(update={"time": round(time.time(), 3), **changes})
         for sink in self._sinks:
-            sink.status(self._now)
+            sink.show(self._now)
 
-    def _rows(self, pipeline: Pipeline) -> list[StageStatus]:
-        return [_row(*each) for each in zip(self._now.stages, pipeline.pulses(), strict=True)]
+    def _rows(self) -> list[StageStatus]:
+        return [_row(*each) for each in zip(self._now.stages, self._pulses(), strict=True)]
 
 
 def read_status(run_dir: Path) -> RunStatus | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipepita.errors import RunError, UserError
+from pipepita.runs.listeners import Listener
 
 if TYPE_CHECKING:
     from pipepita.runs.status import RunStatus
@@ -34,8 +35,8 @@ def check() -> None:
         raise _missing("is not installed")
 
 
-class TensorBoard:
-    """A sink that writes scalars to event files in `folder`.
+class TensorBoard(Listener):
+    """Writes scalars to event files in `folder`: at each epoch's end, and whenever it is shown the run's status.
 
     step: how many samples a run that goes on has learnt from; what was drawn after them goes, and is drawn again.
     Raises `UserError` where TensorBoard cannot be imported or `folder` cannot be made, `RunError` if a write fails.
@@ -54,7 +55,7 @@ class TensorBoard:
             raise UserError(f"cannot write {folder}: {error.strerror}") from None
         self._folder, self._drawn = folder, step or 0
 
-    def status(self, status: RunStatus) -> None:
+    def show(self, status: RunStatus) -> None:
         """The running mean of the loss, the speed, and the stages."""
         # not where an epoch begins or ends, which may be often; samples that go through again were drawn already
         if status.state != "training" or not status.sample or status.step <= self._drawn:
@@ -67,12 +68,10 @@ class TensorBoard:
             scalars[f"{name}/memory_mb"] = None if row.memory is None else row.memory / 1e6
         self._draw(scalars, status.step)
 
-    def metrics(self, line: dict[str, Any]) -> None:
-        """An epoch's figures."""
+    def epoch_ends(self, line: dict[str, Any]) -> None:
         self._draw({tag: line[entry] for tag, entry in _EPOCH.items()}, line["step"])
 
-    def close(self) -> None:
-        """Writes what is left."""
+    def end(self) -> None:
         with self._failing():
             self._writer.close()
 

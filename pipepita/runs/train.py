@@ -18,7 +18,9 @@ from pipepita.rules import Pepita, Rule
 from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder
 from pipepita.runs.job import Options, checked
-from pipepita.runs.launch import Launch
+from pipepita.runs.launch import Launch, Watch
+from pipepita.runs.listeners import Listener
+from pipepita.runs.place import Deploy, Where
 from pipepita.runs.result import Result
 
 
@@ -31,7 +33,8 @@ def train(
     normalize: bool = False,
     init: str = "he",
     costs: Sequence[float] | None = None,
-    observer: Observer | None = None,
+    deploy: Deploy | None = None,
+    observer: Listener | None = None,
     stop: Callable[[], bool] = lambda: False,
     probe: Callable[[dict[str, Tensor]], dict[str, Any]] | None = None,
     about: dict[str, Any] | None = None,
@@ -43,7 +46,8 @@ def train(
     rule: `Pepita()` by default. engine: "ray", "local", or an open engine, which is then kept open.
     normalize: put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model` too.
     init: "he" draws He-uniform weights from the seed, as the paper does; "keep" goes on from the model's own weights.
-    costs: seconds (or any unit) a layer, for balancing stages; by default multiplications are counted.
+    costs: seconds (or any unit) per layer, for balancing stages; by default multiplications are counted.
+    deploy: how `devices` are emulated; `pipepita.deployed` is what does it.
     observer: told of progress. stop: asked before each sample; true ends the run there, with a checkpoint.
     probe: called with the weights after each epoch; what it returns is the epoch's "probe" in `Result.history`.
     about: more entries for the summary. options: the fields of `Options`: schedule, window, stages, optimizer, lr,
@@ -72,8 +76,8 @@ def train(
         spec.normalized(work, data.item_shape)
     if init == "he":
         spec.initialise(work, settings.seed)
-    launch = Launch(work, data, rule, settings, engine, costs=costs, observer=observer, stop=stop, probe=probe)
-    result = launch.run(began, folder, about or {}, init=init)
+    launch = Launch(work, data, rule, settings, Where(engine, costs, deploy), Watch(observer, stop, probe))
+    result = launch.run(folder, about or {}, init, began=began)
     _give_back(model, work, normalize)
     result.model = model
     return result

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 
 from pipepita.schedule import Schedule
 from pipepita.schedule.clock import settled_period
-from pipepita.schedule.recurrence import Cost, Route
+from pipepita.schedule.topology import Route, Travels
+from pipepita.schedule.world import Cost
 
 
 def period(
@@ -22,7 +23,7 @@ def period(
     costs: Sequence[Cost],
     *,
     cores: int,
-    route: Route = Route(),
+    route: Travels = Route(),
     parts: Sequence[range] | None = None,
     hop: float = 0,
 ) -> float:

@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 from pipepita.errors import UserError
 from pipepita.schedule import Action, Schedule
-from pipepita.schedule.recurrence import Cost, Route, World, run
+from pipepita.schedule.recurrence import run
+from pipepita.schedule.topology import Route, Travels
+from pipepita.schedule.world import Cost, World
 
 
 class Event(NamedTuple):
@@ -31,7 +33,7 @@ def events(
     costs: Sequence[Cost],
     samples: int,
     *,
-    route: Route = Route(),
+    route: Travels = Route(),
     parts: Sequence[range] | None = None,
     hop: float = 0,
 ) -> list[Event]:
@@ -50,7 +52,7 @@ def settled_period(
     schedule: Schedule,
     costs: Sequence[Cost],
     *,
-    route: Route = Route(),
+    route: Travels = Route(),
     parts: Sequence[range] | None = None,
     hop: float = 0,
 ) -> float:
@@ -91,7 +93,7 @@ class Clock:
         return _period(self.admitted)
 
 
-def clock(schedule: Schedule, layers: int, samples: int, *, route: Route = Route()) -> Clock:
+def clock(schedule: Schedule, layers: int, samples: int, *, route: Travels = Route()) -> Clock:
     """The diagram of `samples` samples through `layers` layers, when every pass of every layer takes one slot.
 
     `UserError` for fewer than one layer or sample.

@@ -15,87 +15,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipepita.errors import RunError
-from pipepita.schedule import MODULATED, STANDARD, Action, Flow, Schedule
+from pipepita.schedule import Action, Schedule
+from pipepita.schedule.topology import COORDINATOR, Route, Topology, Travels, Visit
+from pipepita.schedule.world import Carry, World
 
-COORDINATOR = -1
 UPDATED = "updated"  # word of a stage's update to a coordinator that waits for it
 _COLLECT = "collect"
-Carry = Callable[[float], float]
 Seen = Callable[[int, Action, float, float, float], None]
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What one layer takes for a sample, in any unit of time. update: once its last pass is sent on.
-
-    modulated: of whatever second pass the rule makes.
-    """
-
-    standard: float = 1
-    modulated: float = 1
-    update: float = 0
-
-    @property
-    def total(self) -> float:
-        """All of it."""
-        return self.standard + self.modulated + self.update
-
-    def __add__(self, other: Cost) -> Cost:
-        return Cost(self.standard + other.standard, self.modulated + other.modulated, self.update + other.update)
-
-    def __mul__(self, factor: float) -> Cost:
-        return Cost(self.standard * factor, self.modulated * factor, self.update * factor)
-
-
-@dataclass(frozen=True)
-class Route:
-    """The passes that a sample makes, as a rule says them, and how the second travels."""
-
-    passes: tuple[str, ...] = (STANDARD, MODULATED)
-    flow: Flow = Flow.UP
-
-
-class World:
-    """How long everything takes: here the same for ever. Those who know more override it.
-
-    eventful: whether `finish` and `stood` are to be asked at all, for every pass and every update.
-    costs: of each layer. parts: the layers of each stage. hop: what a message takes between two stages, or between a
-    stage and the coordinator. signals: by pass, the stages that hear from the coordinator (the target, or the error);
-    by default those where the second pass begins.
-    """
-
-    def __init__(
-        self,
-        costs: Sequence[Cost],
-        parts: Sequence[range] | None = None,
-        hop: float = 0,
-        signals: Mapping[str, Sequence[int]] | None = None,
-    ) -> None:
-        self.costs, self.hop, self.signals = costs, hop, signals
-        self.parts = parts or [range(layer, layer + 1) for layer in range(len(costs))]
-
-    eventful = True
-
-    def finish(self, stage: int, begin: float, work: float) -> float:
-        """When `stage`, beginning at `begin`, has done `work`."""
-        return begin + work
-
-    def stood(self, stage: int, begin: float, end: float) -> float:
-        """How much of the time from `begin` to `end`, which `finish` gave, `stage` did not work."""
-        return 0
-
-    def carry(self, source: int, target: int, name: str) -> Carry:
-        """From when a message of pass `name` is sent to when it arrives; asked for each message, in their order."""
-        hop = self.hop
-        return lambda sent: sent + hop
-
-    def take(self, now: float) -> float | None:
-        """When the next sample can enter, given that the coordinator wants it at `now`; None: there is none."""
-        return now
-
-    def answer(self, step: int, there: float, now: float) -> float:
-        """When the error of sample `step` is known, its output being `there` and the coordinator at it at `now`."""
-        return now
 
 
 class Arrival(NamedTuple):
@@ -149,12 +75,13 @@ def run(
     schedule: Schedule,
     world: World,
     samples: int,
-    route: Route = Route(),
+    route: Travels = Route(),
     seen: Seen | None = None,
 ) -> Course:
-    """Up to `samples` samples, fewer where the world has no more.
+    """Up to `samples` samples, fewer if the world has no more.
 
-    seen: told of every pass: (stage, action, begin, end, when its update is done too), each stage's in order.
+    route: a rule, or what it says of its passes. seen: told of every pass: (stage, action, begin, end, when its update
+    is done too), each stage's in order.
     """
     return _Run(schedule, world, samples, route, seen).run()
 
@@ -165,24 +92,19 @@ class _Run:
         schedule: Schedule,
         world: World,
         samples: int,
-        route: Route,
+        route: Travels,
         seen: Seen | None,
     ) -> None:
         self.schedule, self.world, self.route, self.seen = schedule, world, route, seen
+        self.topology = Topology(route, world.parts)
         self.samples = self.end = samples
         self.stages = range(len(world.parts))
         self.course = Course(busy=[0.0 for _ in self.stages])
-        self.signals = self._entrances() if world.signals is None else world.signals
         # by where it is read: from below, from above, from the coordinator, and word of updates at the coordinator
         self.below, self.above, self.signal, self.done = ([_Port() for _ in self.stages] for _ in range(4))
         self.outputs = _Port()
         self._ready: list[_Loop] = []
         self._orders: dict[tuple[tuple[str, ...], tuple[int, ...]], list[tuple[bool, int, int]]] = {}
-
-    def _entrances(self) -> dict[str, Sequence[int]]:
-        flow, stages = self.route.flow, self.stages
-        first = {Flow.UP: stages[:1], Flow.DOWN: stages[-1:], Flow.ALL: stages, Flow.NONE: []}[flow]
-        return dict.fromkeys(self.route.passes[1:], first)
 
     def run(self) -> Course:
         self._ready = [self.coordinator(), *(self.stage(index) for index in self.stages)]
@@ -228,7 +150,7 @@ class _Run:
         ahead = self.schedule.in_flight(len(self.stages), self.route.passes)
         enter = world.carry(COORDINATOR, 0, admit)
         told = {
-            name: [(self.signal[stage], world.carry(COORDINATOR, stage, name)) for stage in self.signals.get(name, ())]
+            name: [(self.signal[stage], world.carry(COORDINATOR, stage, name)) for stage in self.topology.told(name)]
             for name in self.route.passes
         }
         now = 0.0
@@ -270,15 +192,16 @@ class _Run:
                 port.waiter = None
 
     def stage(self, index: int) -> _Loop:
-        groups = self.schedule.groups(self.world.parts[index], len(self.world.costs), self.route.flow)
-        works = self._works(index, [range(group.start, group.stop) for group in groups])
+        visits = self.topology.visits(index, self.schedule)
+        works = self._works(index, visits)
+        windows = [visit.group.window for (name, _), visit in visits.items() if name == self.route.passes[0]]
         course, seen, send = self.course, self.seen, self.send
         finish = self.world.finish if self.world.eventful else None
         name, other = self.route.passes[0], self.route.passes[-1]
         waits = self.schedule.waits
         report = self.world.carry(index, COORDINATOR, UPDATED) if waits else None
         free = busy = 0.0
-        for second, step, part in self.order(self.route.passes, [group.window for group in groups]):
+        for second, step, part in self.order(self.route.passes, windows):
             inlet, signal, seconds, update, outlet, carry, last = works[second][part]
             while not inlet.messages and step < self.end:
                 yield inlet
@@ -291,18 +214,18 @@ class _Run:
                 message = max(message, signal.messages.popleft())
             begin = max(free, message[0])
             end = begin + seconds if finish is None else finish(index, begin, seconds)
-            stood = 0.0 if finish is None else self.world.stood(index, begin, end)
-            computed, travelled = message[1] + end - begin - stood, message[2]
+            paused = 0.0 if finish is None else self.world.standstill(index, begin, end)
+            computed, travelled = message[1] + end - begin - paused, message[2]
             if outlet is not None:
                 there = end if carry is None else carry(end)
                 send(outlet, (there, computed, travelled + there - end))
             free = end + update if finish is None or not update else finish(index, end, update)
             if seen is not None:
                 seen(index, Action(other if second else name, step), begin, end, free)
-            busy += free - begin - stood
+            busy += free - begin - paused
             worked = free - end
             if update and finish is not None:
-                worked -= self.world.stood(index, end, free)
+                worked -= self.world.standstill(index, end, free)
                 busy -= free - end - worked
             if last:
                 if free > course.updates[step][0]:
@@ -311,49 +234,46 @@ class _Run:
                     send(self.done[index], (report(free), 0.0, 0.0))
         course.busy[index] = busy
 
-    def _works(self, index: int, groups: Sequence[range]) -> list[list[_Work]]:
+    def _works(self, index: int, visits: Mapping[tuple[str, int], Visit]) -> list[list[_Work]]:
         """[standard pass, second pass], by part."""
-        world, flow = self.world, self.route.flow
         admit, *answers = self.route.passes
-        top, roof = len(groups) - 1, len(self.stages) - 1
         found = []
         for name in self.route.passes:
+            here = [visit for (of, _), visit in visits.items() if of == name]
+            between = [_Port() for _ in here]  # what one group leaves for the next
             second = name != admit
-            down = second and flow is Flow.DOWN
-            told = index in self.signals.get(name, ())
-            between = [_Port() for _ in groups]  # what one group leaves for the next
+            updates = second or not answers
             row = []
-            for part, layers in enumerate(groups):
-                entrance = part == (top if down else 0)
-                alone = second and (flow is Flow.ALL or index == (roof if down else 0))
-                inlet = between[part] if not entrance else self.above[index] if down else self.below[index]
-                signal = self.signal[index] if told and entrance else None
-                if alone and entrance:  # from the signal alone
-                    inlet, signal = self.signal[index], None
-                following = part - 1 if down else part + 1
-                outlet, carry = None, None
-                if 0 <= following <= top:
-                    outlet = between[following]
-                elif not (second and flow is Flow.ALL):
-                    outlet, carry = self._onward(index, name, down)
-                costs = [world.costs[layer] for layer in layers]
+            for part, visit in enumerate(here):
+                outlet, carry = self._onward(visit, index, name)
+                if visit.after is not None:
+                    outlet = between[visit.after]
+                inlet = between[part] if visit.before is not None else self._inlet(visit, index)
+                signal = self.signal[index] if visit.hears else None
+                costs = [self.world.costs[layer] for layer in range(visit.group.start, visit.group.stop)]
                 row.append(
                     _Work(
-                        inlet, signal,
+                        inlet or self.signal[index],
+                        signal if inlet is not None else None,  # else from the signal alone
                         sum(cost.modulated if second else cost.standard for cost in costs),
-                        sum(cost.update for cost in costs) if second or not answers else 0.0,
+                        sum(cost.update for cost in costs) if updates else 0.0,
                         outlet, carry,
-                        last=(second or not answers) and not 0 <= following <= top,
+                        last=updates and visit.ends,
                     )
                 )  # fmt: skip
             found.append(row)
         return found
 
-    def _onward(self, index: int, name: str, down: bool) -> tuple[_Port | None, Carry | None]:
+    def _inlet(self, visit: Visit, index: int) -> _Port | None:
+        """Where what comes from outside the stage arrives; None if nothing does but the signal."""
+        if visit.source is None:
+            return None
+        return (self.above if visit.down else self.below)[index]
+
+    def _onward(self, visit: Visit, index: int, name: str) -> tuple[_Port | None, Carry | None]:
         """Where a stage sends what it has computed."""
-        target = index - 1 if down else index + 1
-        if target in self.stages:
-            return (self.above if down else self.below)[target], self.world.carry(index, target, name)
-        if name == self.route.passes[0]:
-            return self.outputs, self.world.carry(index, COORDINATOR, name)
-        return None, None
+        target = visit.target
+        if target is None:
+            return None, None
+        carry = self.world.carry(index, target, name)
+        return (self.outputs if target == COORDINATOR else (self.above if visit.down else self.below)[target]), carry

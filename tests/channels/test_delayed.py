@@ -6,7 +6,7 @@ import torch
 
 from pipepita.channels import header
 from pipepita.channels.channel import END, EVALUATE, STANDARD
-from pipepita.channels.delayed import DelayedInlet
+from pipepita.channels.delayed import DelayedInlet, Origin
 from pipepita.channels.memory import MemoryChannel
 
 LATE = 0.05
@@ -23,7 +23,7 @@ class Constant:
 
 def test_a_message_arrives_when_the_link_says_and_not_before():
     channel, delay = MemoryChannel(), Constant()
-    inlet = DelayedInlet(channel, delay)
+    inlet = DelayedInlet(channel, delay, Origin())
     began = time.perf_counter()
     for step in range(3):
         channel.send(STANDARD, step, torch.ones(2, 5))
@@ -47,8 +47,7 @@ def test_the_link_counts_from_when_the_run_began():
             return sent
 
     channel, clock = MemoryChannel(), Clock()
-    inlet = DelayedInlet(channel, clock)
-    inlet.began = time.perf_counter() - 100
+    inlet = DelayedInlet(channel, clock, Origin(time.perf_counter() - 100))
     channel.send(STANDARD, 0)
     inlet.receive()
     assert 100 < clock.sizes[0] < 101
@@ -56,7 +55,7 @@ def test_the_link_counts_from_when_the_run_began():
 
 def test_what_is_no_part_of_training_is_not_delayed():
     channel, delay = MemoryChannel(), Constant()
-    inlet = DelayedInlet(channel, delay)
+    inlet = DelayedInlet(channel, delay, Origin())
     for kind in (EVALUATE, END):
         channel.send(kind, 0)
         assert inlet.receive().kind == kind

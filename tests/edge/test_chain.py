@@ -6,7 +6,7 @@ from pipepita.edge.chain import Chain, assign, parse_chain
 from pipepita.edge.profiles import DeviceProfile, catalogue
 from pipepita.edge.work import LayerWork, Work, memory
 from pipepita.errors import UserError
-from pipepita.schedule.recurrence import COORDINATOR
+from pipepita.schedule.topology import COORDINATOR
 
 PROFILES = catalogue()
 

@@ -242,7 +242,7 @@ def test_where_little_arrives_work_is_still_seen():
 def test_one_device_and_other_rules(values, tmp_path):
     simulation = simulated(**values)
     figure = picture.gantt(simulation)
-    passes = [f"{name} pass" for name in simulation.network.route.passes]
+    passes = [f"{name} pass" for name in simulation.network.passes]
     assert texts(figure)[: len(passes)] == passes
     assert all(axes.collections for axes in figure.axes)
     picture.draw(simulation, report.scores(simulation), tmp_path / "a.png")

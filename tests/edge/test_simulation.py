@@ -9,7 +9,7 @@ from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
 from pipepita.runs.job import checked
 from pipepita.schedule import SCHEDULES, streaming
-from pipepita.schedule.recurrence import Cost
+from pipepita.schedule.world import Cost
 
 EQUAL = {"devices": "cortex-m4*4", "link": "delay 1ms", "network": "fc:64x3", "normalize": True, "modulate": "all",
          "assign": "1,1,1,1", "samples": 120}  # fmt: skip
@@ -69,13 +69,14 @@ def test_what_is_learnt_is_what_the_engines_learn():
     """All samples enter, in order: the digest of a training job over the same items."""
     from pipepita.edge.learning import Reader, Replay, train
     from pipepita.engines.local import LocalEngine
+    from pipepita.pipeline.stage import stages
     from pipepita.pipeline.wiring import Plan
 
     found = simulated(window=2)
     net = found.network
     reader = Reader(found.stream, 1)
-    pipeline = LocalEngine("cpu").open(Plan([net.layers], streaming(2), 1))
-    learnt = train(pipeline, streaming(2), net.layers, net.model, Replay(reader, range(120)), reader, 1)
+    pipeline = LocalEngine("cpu").open(Plan(stages(net.task, net.task.whole), streaming(2), 1))
+    learnt = train(pipeline, streaming(2), net.task, Replay(reader, range(120)), reader, 1)
     assert learnt.weights_sha256 == by_name(found)["streaming"].learnt.weights_sha256
 
 

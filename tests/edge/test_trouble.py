@@ -73,10 +73,10 @@ def test_the_order_of_questions_does_not_matter():
 
 def test_how_long_it_stood_still():
     both = fate("slow=2@0-100,pause@10-20,die@18-30")
-    assert both.stood(0, 9) == 0
-    assert both.stood(5, 15) == 5
-    assert both.stood(15, 50) == 15
-    assert fate("").stood(0, 100) == 0
+    assert both.standstill(0, 9) == 0
+    assert both.standstill(5, 15) == 5
+    assert both.standstill(15, 50) == 15
+    assert fate("").standstill(0, 100) == 0
 
 
 def test_who_dies_too_often_never_finishes():

@@ -10,7 +10,7 @@ from pipepita.edge.profiles import DeviceProfile
 from pipepita.edge.work import LayerWork, Work, counted, memory
 from pipepita.network.cut import cut
 from pipepita.network.spec import build
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.task import Task
 
 IN, HIDDEN, CLASSES = 64, 48, 10
 FLOAT = 4
@@ -19,7 +19,7 @@ FLOAT = 4
 def works(network=f"fc:{HIDDEN}", rule="pepita", batch=1, shape=(IN,), optimizer="sgd", **options) -> list[LayerWork]:
     model = build(network, shape, CLASSES)
     layers = cut(model, shape, CLASSES)
-    return counted(StageSpec(0, layers, len(layers), CLASSES, rules.make(rule, options), optimizer, 0.1, 0), batch)
+    return counted(Task(layers, CLASSES, rules.make(rule, options), optimizer), batch)
 
 
 def test_products_are_counted_by_their_shapes():
@@ -92,7 +92,7 @@ def test_the_layers_stay_as_they_are():
     model = build(f"fc:{HIDDEN}", (IN,), CLASSES)
     before = [parameter.clone() for parameter in model.parameters()]
     layers = cut(model, (IN,), CLASSES)
-    counted(StageSpec(0, layers, 2, CLASSES, rules.make("pepita", {}), "sgd", 0.1, 0), 4)
+    counted(Task(layers, CLASSES, rules.make("pepita", {})), 4)
     assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
 
 

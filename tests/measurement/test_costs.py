@@ -5,7 +5,7 @@ import pipepita as pp
 from pipepita.measurement.costs import measured_costs
 from pipepita.network import spec
 from pipepita.network.cut import cut
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.task import Task
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw:weight_decay=0.5"])
@@ -14,7 +14,7 @@ def test_every_layer_has_a_cost_and_stays_as_it_was(optimizer):
     spec.initialise(model, 0)
     layers = cut(model, (1, 12, 12), 10)
     before = [[p.clone() for p in layer.parameters] for layer in layers]
-    costs = measured_costs(StageSpec(0, layers, len(layers), 10, pp.Pepita(), optimizer, 0.1, 0), 16, samples=4)
+    costs = measured_costs(Task(layers, 10, pp.Pepita(), optimizer), 16, samples=4)
     assert len(costs) == 4
     assert all(cost.standard > 0 and cost.modulated > 0 and cost.update > 0 for cost in costs)
     for layer, parameters in zip(layers, before, strict=True):

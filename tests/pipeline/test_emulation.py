@@ -6,11 +6,12 @@ import torch
 import pipepita as pp
 from pipepita.errors import UserError
 from pipepita.network import spec
-from pipepita.pipeline.emulation import Device, Pace, paces
+from pipepita.pipeline.emulation import Device
+from pipepita.pipeline.pace import Pace, paces
 
 
 def test_one_number_or_one_a_layer():
-    assert paces(None, None, 3) == [None] * 3
+    assert paces(None, None, 3) == []
     assert paces("10", None, 2) == [Pace(0.01, 0.0)] * 2
     assert paces("10", "20,40", 2) == [Pace(0.01, 0.02), Pace(0.01, 0.04)]
 

@@ -2,15 +2,16 @@ import pytest
 
 import pipepita as pp
 from pipepita.network.cut import cut
-from pipepita.pipeline.stage import StageSpec
-from pipepita.pipeline.wiring import COORDINATOR, Plan, port, signals, wires
+from pipepita.pipeline.stage import stages
+from pipepita.pipeline.task import Task
+from pipepita.pipeline.wiring import Plan, port, wires
 from pipepita.schedule import locked, relaxed, streaming
+from pipepita.schedule.topology import COORDINATOR
 
 
-def plan(rule, schedule, split=((0,), (1, 2), (3,))):
+def plan(rule, schedule, split=(range(1), range(1, 3), range(3, 4))):
     layers = cut(pp.build("conv:4,3/pool:2/fc:20x2", (1, 8, 8), 10), (1, 8, 8), 10)
-    stages = [StageSpec(i, [layers[j] for j in part], 4, 10, rule, "sgd", 0.1, 0) for i, part in enumerate(split)]
-    return Plan(stages, schedule, 32)
+    return Plan(stages(Task(layers, 10, rule), split), schedule, 32)
 
 
 def test_chain():
@@ -47,7 +48,7 @@ def test_a_wire_says_what_travels_on_it():
 
 def test_samples_travel_in_the_shape_that_they_have_before_the_first_layer_flattens_them():
     layers = cut(pp.build("fc:20", (1, 8, 8), 10), (1, 8, 8), 10)
-    samples = wires(Plan([StageSpec(0, layers, 2, 10, pp.Pepita(), "sgd", 0.1, 0)], relaxed(), 32))[0]
+    samples = wires(Plan(stages(Task(layers, 10, pp.Pepita()), [range(2)]), relaxed(), 32))[0]
     assert samples.item == (1, 8, 8)
 
 
@@ -75,11 +76,12 @@ def test_a_backward_pass_has_a_channel_down_and_begins_at_the_top():
 
 
 def test_targets_go_out_with_the_sample_and_errors_after_it():
-    assert signals(plan(pp.TargetProjection(), relaxed())) == {"standard": ["signal-0", "signal-1", "signal-2"]}
-    assert signals(plan(pp.DirectFeedbackAlignment(), relaxed())) == {
-        "standard": [], "broadcast": ["signal-0", "signal-1", "signal-2"],
-    }  # fmt: skip
-    assert signals(plan(pp.Pepita(), relaxed())) == {"standard": [], "modulated": ["signal-0", "signal-2"]}
+    def told(rule):
+        return {name: plan(rule, relaxed()).topology.told(name) for name in rule.passes}
+
+    assert told(pp.TargetProjection()) == {"standard": [0, 1, 2]}
+    assert told(pp.DirectFeedbackAlignment()) == {"standard": [], "broadcast": [0, 1, 2]}
+    assert told(pp.Pepita()) == {"standard": [], "modulated": [0, 2]}
 
 
 def test_the_coordinator_never_waits_for_room():

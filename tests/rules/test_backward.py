@@ -13,7 +13,8 @@ import pipepita as pp
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.pipeline.coordinator import Coordinator
-from pipepita.pipeline.stage import Stage, StageSpec, compute_mode
+from pipepita.pipeline.stage import compute_mode, stages
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.randomness import generator, uniform
 from pipepita.schedule import relaxed, streaming
@@ -78,8 +79,8 @@ RULES = {
 def updated(model: nn.Sequential, rule, x: torch.Tensor, y: torch.Tensor, steps: int = 1) -> dict[str, torch.Tensor]:
     """The weights after `steps` samples of SGD without momentum."""
     layers = cut(model, tuple(x.shape[1:]), 10, SEED)
-    stage = StageSpec(0, layers, len(layers), 10, rule, "sgd:momentum=0", LR, SEED)
-    pipeline = pp.LocalEngine("cpu").open(Plan([stage], relaxed(), len(x)))
+    task = Task(layers, 10, rule, "sgd:momentum=0", LR, SEED)
+    pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, task.whole), relaxed(), len(x)))
     for epoch in range(steps):
         Coordinator(pipeline, relaxed(), rule.passes, batch_size=len(x)).train_epoch(x, y, epoch, LR)
     return pipeline.state()[0]
@@ -135,7 +136,8 @@ def test_in_flight_stash_goes_back_through_the_weights_of_the_standard_pass(samp
         model = NETWORKS["fully connected"]()
         spec.initialise(model, SEED)
         layers = cut(model, (1, 8, 8), 10, SEED)
-        stage = Stage(StageSpec(0, layers[1:2], 4, 10, pp.Backprop(form=form), "sgd", LR, SEED))
+        task = Task(layers, 10, pp.Backprop(form=form), "sgd", LR, SEED)
+        stage = stages(task, [range(1), range(1, 2), range(2, 4)])[1].build()
         old = layers[1].parameters[0].clone()
         inputs, signal = x.flatten(1)[:, :24].contiguous(), torch.ones(BATCH, 24)
         with compute_mode(1):
@@ -153,9 +155,9 @@ def test_in_flight_stash_goes_back_through_the_weights_of_the_standard_pass(samp
 def test_nothing_is_stashed_without_samples_in_flight(sample):
     x, y = sample
     layers = cut(NETWORKS["fully connected"](), (1, 8, 8), 10, SEED)
-    stage = StageSpec(0, layers, 4, 10, pp.Backprop(), "sgd", LR, SEED)
+    task = Task(layers, 10, pp.Backprop(), "sgd", LR, SEED)
     for schedule, kept in ((relaxed(), 0), (streaming(4), 3)):
-        pipeline = pp.LocalEngine("cpu").open(Plan([stage], schedule, 4))
+        pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, task.whole), schedule, 4))
         counts = []
         learner = pipeline._stages[0].learners[1]
         before = learner.updated

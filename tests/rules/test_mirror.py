@@ -8,7 +8,8 @@ import torch
 import pipepita as pp
 from pipepita.network import spec
 from pipepita.network.cut import cut
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.stage import stages
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import relaxed
 
@@ -18,7 +19,7 @@ def feedbacks(rule: pp.Pepita, batches: int, few_digits):
     model = spec.build("fc:40x2", few_digits.item_shape, 10)
     spec.initialise(model, 1)
     layers = cut(model, few_digits.item_shape, 10, 1)
-    pipeline = pp.LocalEngine("cpu").open(Plan([StageSpec(0, layers, 3, 10, rule, "sgd", 0.1, 1)], relaxed(), 8))
+    pipeline = pp.LocalEngine("cpu").open(Plan(stages(Task(layers, 10, rule, seed=1), [range(3)]), relaxed(), 8))
     learners = pipeline._stages[0].learners
     before = [value.clone() for learner in learners for value in learner.fixed().values()]
     pipeline.align(1)

@@ -12,7 +12,8 @@ from reference import Reference
 import pipepita as pp
 from pipepita.network.cut import cut
 from pipepita.pipeline.coordinator import Coordinator
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.stage import stages
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.randomness import generator
 from pipepita.rules.projection import PERTURBATIONS
@@ -41,9 +42,9 @@ def run(spec: str, rule: pp.Pepita, data: pp.Data, window: int, normalize: bool)
         described, feedback, lr=LR, momentum=MOMENTUM, form=rule.form, modulate=rule.modulate,
         presynaptic=rule.presynaptic, sign=rule.perturbation == "sign", normalize=normalize,
     )  # fmt: skip
-    stage = StageSpec(0, layers, len(layers), 10, rule, "sgd", LR, SEED)
+    task = Task(layers, 10, rule, "sgd", LR, SEED)
     schedule = Schedule("test", window)
-    pipeline = pp.LocalEngine("cpu").open(Plan([stage], schedule, BATCH))
+    pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, task.whole), schedule, BATCH))
     Coordinator(pipeline, schedule, rule.passes, batch_size=BATCH, seed=SEED).train_epoch(
         data.x_train, data.y_train, 1, LR
     )

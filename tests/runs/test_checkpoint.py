@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import pipepita as pp
-from pipepita.pipeline.stage import State
+from pipepita.pipeline.state import State
 from pipepita.runs import checkpoint
 from pipepita.runs.checkpoint import RESUMABLE
 

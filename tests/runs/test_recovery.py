@@ -20,9 +20,11 @@ from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.source import Kept, Stored
-from pipepita.pipeline.stage import StageSpec
+from pipepita.pipeline.stage import stages
+from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.runs.display import Observer
+from pipepita.runs.listeners import Listener
 from pipepita.runs.recovery import Guarded, follow
 from pipepita.schedule import streaming
 
@@ -240,14 +242,21 @@ def test_a_live_stream_is_learnt_from_exactly_once(engine, few_digits):
         net = model(few_digits)
         spec.initialise(net, 0)
         layers = cut(net, few_digits.item_shape, 10, 0)
-        specs = [StageSpec(i, [layer], 3, 10, pp.Pepita(), "sgd", 0.05, 0) for i, layer in enumerate(layers)]
+        plan = Plan(
+            stages(Task(layers, 10, pp.Pepita(), lr=0.05), [range(i, i + 1) for i in range(3)]), streaming(3), 4
+        )
         restarts = []
-        guarded = Guarded(where, Plan(specs, streaming(3), 4), max_restarts=5, on_restart=restarts.append)
+
+        class Heard(Listener):
+            def restarted(self, restart):
+                restarts.append(restart)
+
+        guarded = Guarded(where, plan, max_restarts=5, listener=Heard())
         guarded.open()
-        coordinator = Coordinator(guarded.pipeline, streaming(3), pp.Pepita().passes, batch_size=4)
+        coordinator = Coordinator(guarded.there, streaming(3), pp.Pepita().passes, batch_size=4)
         source = Ticks(few_digits, 50, at)
         tally = follow(guarded, coordinator, source, 0.05, 8)
-        state = guarded.snapshot
+        state = guarded.learnt
         guarded.close()
         return tally, state, source.answers, restarts
 

@@ -10,40 +10,29 @@ import pytest
 import pipepita as pp
 from pipepita.errors import ChannelClosed
 from pipepita.network import spec
-from pipepita.pipeline.coordinator import Tally
 from pipepita.pipeline.pulse import Pulse
-from pipepita.runs.status import RunStatus, Status, read_status
+from pipepita.pipeline.tally import Tally
+from pipepita.runs.progress import Progress
+from pipepita.runs.recovery import Restart
+from pipepita.runs.status import RunStatus, StatusListener, read_status
 
 
-class Listener:
-    """A sink that keeps what it is told."""
+class Sink:
+    """Keeps what it is shown."""
 
     def __init__(self):
-        self.statuses, self.lines = [], []
+        self.statuses = []
 
-    def status(self, status):
+    def show(self, status):
         self.statuses.append(status)
-
-    def metrics(self, line):
-        self.lines.append(line)
-
-
-class Stages:
-    """A pipeline of two stages, as far as a status asks: they say `pulses`."""
-
-    def __init__(self, *pulses):
-        self._pulses = pulses
-
-    def pulses(self):
-        return list(self._pulses)
 
 
 def pulse(step):
     return Pulse(pid=7, step=step, queue=1, busy=0.25, memory=1_000_000)
 
 
-def status_of(few_digits, listener):
-    """A status of a run of two stages, three epochs of five samples."""
+def status_of(few_digits, sink, *said):
+    """A status of a run of two stages, three epochs of five samples. said: the pulses of both, each time."""
     stages = []
 
     class Engine(pp.LocalEngine):
@@ -52,61 +41,60 @@ def status_of(few_digits, listener):
             return super().open(plan)
 
     pp.train(spec.build("fc:8", few_digits.item_shape, 10), few_digits, engine=Engine(), stages=2, epochs=1)
-    status = Status(3, 5)
-    status.add(listener)
-    status.stages(stages)
+    status = StatusListener(3, 5, Progress())
+    status.add(sink)
+    pulses = iter(said)
+    status.watch(stages, lambda: next(pulses))
     return status
 
 
 def test_from_the_first_to_the_last(few_digits):
-    listener = Listener()
-    status = status_of(few_digits, listener)
+    listener = Sink()
+    status = status_of(few_digits, listener, [pulse(4), None])
     first, staged = listener.statuses
     assert (first.state, first.stages, first.step, first.eta) == ("starting", [], 0, None)
     assert [(row.layers, row.alive) for row in staged.stages] == [([1], None), ([2], None)]
     status.epoch_begins(1, Tally())
-    status.evaluates(Stages(pulse(4), None), Tally(items=10, steps=5, completed=[1.0, 1.5, 2.0]))
+    status.evaluates(Tally(items=10, steps=5, completed=[1.0, 1.5, 2.0]))
     begun, evaluating = listener.statuses[2:]
     assert (begun.state, begun.loss, begun.accuracy) == ("training", None, None)
     assert (evaluating.state, evaluating.step, evaluating.samples_per_second, evaluating.eta) == ("evaluating", 5, 2, 5)
     assert [(row.alive, row.step) for row in evaluating.stages] == [(True, 4), (None, None)]
-    status.metrics({"epoch": 1})
-    assert listener.lines == [{"epoch": 1}]
-    status.ends("failed", "it broke")
+    status.finished("failed", "it broke")
     assert (listener.statuses[-1].state, listener.statuses[-1].error) == ("failed", "it broke")
 
 
 def test_a_lost_stage(few_digits):
-    listener = Listener()
-    status = status_of(few_digits, listener)
+    listener = Sink()
+    status = status_of(few_digits, listener, [pulse(4), pulse(4)])
     status.epoch_begins(1, Tally())
-    status.sample(Stages(pulse(4), pulse(4)), Tally(items=10, steps=5))
+    status.sample(Tally(items=10, steps=5))
     assert [row.alive for row in listener.statuses[-1].stages] == [True, True]
     status.lost(pp.StageDied("stage 1 died", 1))
     status.lost(ChannelClosed("another fault on the way"))
     assert listener.statuses[-1].state == "restarting"
     assert [row.alive for row in listener.statuses[-1].stages] == [True, False]
-    status.restarted(2)
+    status.restarted(Restart(2, 3, "stage 1 died", (1,), 0.5))
     last = listener.statuses[-1]
     assert (last.state, last.restarts, [row.alive for row in last.stages]) == ("training", 2, [None, None])
 
 
 def test_a_stage_that_no_longer_answers(few_digits, monkeypatch):
     monkeypatch.setattr("pipepita.runs.status.SECONDS", 0)
-    listener = Listener()
-    status = status_of(few_digits, listener)
-    for pulses in ((None, pulse(1)), (None, None)):
-        status.sample(Stages(*pulses), Tally(items=10, steps=5))
+    listener = Sink()
+    status = status_of(few_digits, listener, [None, pulse(1)], [None, None])
+    for _ in range(2):
+        status.sample(Tally(items=10, steps=5))
     assert [row.alive for row in listener.statuses[-1].stages] == [None, False]
     assert listener.statuses[-1].stages[1].memory == 1_000_000
 
 
 def test_at_most_one_sample_a_second(few_digits):
-    listener = Listener()
-    status = status_of(few_digits, listener)
+    listener = Sink()
+    status = status_of(few_digits, listener, [pulse(1), pulse(1)])
     before = len(listener.statuses)
     for _ in range(100):
-        status.sample(Stages(pulse(1), pulse(1)), Tally(items=10, steps=5))
+        status.sample(Tally(items=10, steps=5))
     assert len(listener.statuses) == before + 1
 
 

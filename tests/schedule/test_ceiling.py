@@ -2,7 +2,7 @@ import pytest
 
 from pipepita.schedule import locked, relaxed, streaming
 from pipepita.schedule.ceiling import period
-from pipepita.schedule.recurrence import Cost
+from pipepita.schedule.world import Cost
 
 
 @pytest.mark.parametrize("layers", [2, 4, 8, 16])

@@ -3,7 +3,8 @@ import pytest
 from pipepita.errors import UserError
 from pipepita.schedule import BACKWARD, MODULATED, STANDARD, Flow, locked, make, relaxed, streaming
 from pipepita.schedule.clock import clock, events, settled_period
-from pipepita.schedule.recurrence import Cost, Route
+from pipepita.schedule.topology import Route
+from pipepita.schedule.world import Cost
 
 EVERYWHERE = Route((STANDARD, MODULATED), Flow.ALL)
 DOWN = Route((STANDARD, BACKWARD), Flow.DOWN)

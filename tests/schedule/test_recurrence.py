@@ -4,9 +4,12 @@ import itertools
 
 import pytest
 
+import pipepita as pp
 from pipepita.errors import RunError
 from pipepita.schedule import BACKWARD, MODULATED, STANDARD, Flow, locked, relaxed, streaming
-from pipepita.schedule.recurrence import COORDINATOR, Cost, Route, World, run
+from pipepita.schedule.recurrence import run
+from pipepita.schedule.topology import COORDINATOR, Reads, Route
+from pipepita.schedule.world import Cost, World
 
 
 class Uneven(World):
@@ -42,8 +45,8 @@ def test_each_message_takes_its_own_time():
 def test_a_stage_waits_for_the_later_of_two_messages():
     """The output layer's modulated pass needs the layer below, and the error from the coordinator."""
     for late, due in ((0, 4), (50, 2 + 50 + 1)):
-        world = Uneven([Cost(1, 1, 0)] * 2, {(COORDINATOR, 1, MODULATED): late}, signals={MODULATED: [0, 1]})
-        assert run(relaxed(), world, 1).updates[0].time == due
+        world = Uneven([Cost(1, 1, 0)] * 2, {(COORDINATOR, 1, MODULATED): late})
+        assert run(relaxed(), world, 1, pp.Pepita()).updates[0].time == due
 
 
 def test_samples_wait_for_their_time_and_the_pipeline_for_labels():
@@ -101,7 +104,7 @@ def test_time_at_a_standstill_is_not_work():
         def finish(self, stage, begin, work):
             return begin + work + (10 if stage == 0 and begin <= 5 < begin + work else 0)
 
-        def stood(self, stage, begin, end):
+        def standstill(self, stage, begin, end):
             return max(0, min(end, 15) - max(begin, 5)) if stage == 0 else 0
 
     course = run(relaxed(), Off([Cost(6, 4, 1)] * 2), 1)  # the first standard pass is held up
@@ -111,9 +114,13 @@ def test_time_at_a_standstill_is_not_work():
 
 
 def test_a_signal_that_nobody_sends_is_an_error_not_a_hang():
-    world = World([Cost()] * 2, signals={MODULATED: [1]})
+    class Deaf(Route):
+        def reads(self, name, number, layers):
+            """The first layer waits for a layer above it, which sends nothing down."""
+            return Reads(upstream=name == STANDARD, downstream=name != STANDARD)
+
     with pytest.raises(RunError, match="wait for messages that nobody sends"):
-        run(relaxed(), world, 2)
+        run(relaxed(), World([Cost()] * 2), 2, Deaf((STANDARD, BACKWARD), Flow.DOWN))
 
 
 def test_the_order_of_each_stage_is_the_schedules():

@@ -16,7 +16,8 @@ from pipepita.channels.transports import Address, Listener, connect, host
 from pipepita.machine import cores
 from pipepita.pipeline import loop
 from pipepita.pipeline.pulse import Place, Pulse, Vitals
-from pipepita.pipeline.stage import Stage, StageSpec, State, compute_mode
+from pipepita.pipeline.stage import Stage, StageSpec, compute_mode
+from pipepita.pipeline.state import State
 from pipepita.schedule import Schedule
 from pipepita.timeline.recorder import Spans, stage_recorder
 
@@ -28,7 +29,7 @@ class StageActor:
         self._stage: Stage | None = None
         self._schedule: Schedule | None = None
         self._ports: loop.Ports | None = None
-        self._listeners: dict[str, Listener] = {}
+        self._listeners: dict[str, tuple[int, Listener]] = {}  # with who sends
         self._outlets: dict[str, Outlet] = {}
         self._vitals = Vitals()
 
@@ -47,14 +48,14 @@ class StageActor:
     def build(self, spec: StageSpec, schedule: Schedule, record: int) -> None:
         """A new stage, which keeps a timeline of `record` samples; whatever the actor held before is gone."""
         self.disconnect()
-        self._stage, self._schedule = Stage(spec, stage_recorder(record, len(spec.layers))), schedule
+        self._stage, self._schedule = spec.build(stage_recorder(record, len(spec.layers))), schedule
 
     def listen(self, inlets: dict[str, tuple[Wire, str]], secret: bytes) -> dict[str, Address]:
         """Begins to listen for the wire and transport of each port; where to connect to."""
         address = ray.util.get_node_ip_address()
         for port, (wire, transport) in inlets.items():
-            self._listeners[port] = Listener(transport, wire, secret, address)
-        return {port: listener.address for port, listener in self._listeners.items()}
+            self._listeners[port] = wire.source, Listener(transport, wire, secret, address)
+        return {port: listener.address for port, (_, listener) in self._listeners.items()}
 
     def connect(self, outlets: dict[str, tuple[Wire, Address]], secret: bytes) -> None:
         """Connects the outgoing wire of each port."""
@@ -62,21 +63,23 @@ class StageActor:
 
     def ready(self) -> list[str]:
         """Waits for the peers of all incoming wires; a line for each stranger who was turned away meanwhile."""
-        inlets: dict[str, Inlet] = {port: listener.inlet() for port, listener in self._listeners.items()}
-        turned_away = [line for listener in self._listeners.values() for line in listener.refused]
+        assert self._stage is not None
+        inlets = {
+            port: self._stage.inlet(source, listener.inlet()) for port, (source, listener) in self._listeners.items()
+        }
+        turned_away = [line for _, listener in self._listeners.values() for line in listener.refused]
         self._listeners = {}
         ports: dict[str, Any] = {**inlets, **self._outlets}
         self._ports, self._outlets = loop.Ports(**ports), {}
         return turned_away
 
-    def train(self, first: int, lr: float, began: float) -> str | None:
-        """Runs the training loop until the coordinator ends it. began: when the run did, for what is emulated.
+    def train(self, first: int, lr: float) -> str | None:
+        """Runs the training loop until the coordinator ends it.
 
         Returns the first layer here with a weight that is not finite, or None.
         """
         assert self._stage is not None and self._ports is not None and self._schedule is not None
-        self._stage.begin(lr, began)
-        self._ports.begin(began)
+        self._stage.begin(lr)
         self._drive(loop.train(self._stage, self._ports, self._schedule, first))
         return self._stage.non_finite()
 
@@ -85,15 +88,15 @@ class StageActor:
         assert self._stage is not None and self._ports is not None
         self._drive(loop.evaluate(self._stage, self._ports))
 
-    def align(self, epoch: int, above: Tensor | None) -> Tensor:
+    def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
         """Aligns the feedback of every layer; see `Stage.align`."""
         assert self._stage is not None
-        with compute_mode(self._stage.spec.threads):
+        with compute_mode(self._stage.spec.task.threads):
             return self._stage.align(epoch, above)
 
     def _drive(self, running: Generator[Inlet, Message, None]) -> None:
         assert self._stage is not None
-        with compute_mode(self._stage.spec.threads):
+        with compute_mode(self._stage.spec.task.threads):
             try:
                 inlet = next(running)
                 while True:
@@ -130,7 +133,7 @@ class StageActor:
 
     def disconnect(self) -> None:
         """Closes every channel end."""
-        for listener in self._listeners.values():
+        for _, listener in self._listeners.values():
             listener.close()
         for outlet in self._outlets.values():
             outlet.close()

@@ -13,7 +13,6 @@ from typing import Any
 
 from pipepita.channels import handshake
 from pipepita.channels.channel import Inlet, Outlet, Wire
-from pipepita.channels.delayed import DelayedInlet
 from pipepita.channels.tcp import TcpOutlet
 from pipepita.channels.transports import Listener, choose, connect, host
 from pipepita.engines.ray.cluster import load_ray
@@ -23,8 +22,9 @@ from pipepita.engines.ray.watched import WatchedInlet, WatchedOutlet
 from pipepita.errors import ChannelClosed, Malformed, PipepitaError, RunError, StageDied
 from pipepita.machine import cores
 from pipepita.pipeline.pulse import Place, Pulse
-from pipepita.pipeline.stage import State
-from pipepita.pipeline.wiring import COORDINATOR, DONE, SIGNAL, Plan, mirrors, port, signals, wires
+from pipepita.pipeline.state import State
+from pipepita.pipeline.wiring import DONES, OUTPUTS, SAMPLES, SIGNAL, Plan, kind, port, wires
+from pipepita.schedule.topology import COORDINATOR
 from pipepita.timeline.recorder import Spans
 
 log = logging.getLogger(__name__)
@@ -51,15 +51,14 @@ class RayPipeline:
         on_pulse: OnPulse | None = None,
     ) -> None:
         self._ray, self._head = load_ray(), head
-        self._actors, self._plan, self.classes, self.depth = actors, plan, plan.stages[0].classes, len(plan.stages)
-        self.mirrors = mirrors(plan)
+        self._actors, self._plan, self.classes, self.depth = actors, plan, plan.task.classes, len(plan.stages)
+        self.aligns = plan.task.rule.aligns
         self._running: list[Any] = []
         self._bad_layer: str | None = None  # as the stages said when they had trained
         self._ends: list[Inlet | Outlet] = []
         self._listeners: list[Listener] = []
         self.signals: dict[str, list[Outlet]] = {}
         self.done: list[Inlet] = []
-        self._began, self._delayed = 0.0, list[DelayedInlet]()
         self._links: dict[TcpOutlet, int] = {}  # from here, to stages on other hosts
         self._places: dict[int, Place] = {}
         self._silent: StageDied | None = None
@@ -77,7 +76,7 @@ class RayPipeline:
         if self._monitor is not None:
             self._monitor.all_there()
         places[COORDINATOR] = Place(host(), self._ray.util.get_node_ip_address(), cores(), os.getpid())
-        self._each("build", [(s, self._plan.schedule, self._plan.record) for s in self._plan.stages])
+        self._each("build", [(s.alone(), self._plan.schedule, self._plan.record) for s in self._plan.stages])
 
         def transport_of(wire: Wire) -> str:
             return transport or choose(places[wire.source].host, places[wire.target].host)
@@ -98,7 +97,7 @@ class RayPipeline:
         where = {w: own[w].address if w in own else addresses[w.target][port(w, w.target)] for w in everything}
         outlets = [{port(w, i): (w, where[w]) for w in everything if w.source == i} for i in stages]
         connecting = [a.connect.remote(found, secret) for a, found in zip(self._actors, outlets, strict=True)]
-        sent: dict[str, Outlet] = {}
+        told: dict[int, Outlet] = {}
         for wire in everything:
             if wire.source == COORDINATOR:
                 own_end = connect(where[wire], wire, secret)
@@ -106,20 +105,19 @@ class RayPipeline:
                     self._links[own_end] = wire.target
                 outlet = WatchedOutlet(own_end, self)
                 self._ends.append(outlet)
-                if wire.name == "samples":
+                if kind(wire) == SAMPLES:
                     self.samples = outlet
-                elif wire.name.startswith(SIGNAL):
-                    sent[wire.name] = outlet
-        self.signals = {name: [sent[wire] for wire in found] for name, found in signals(self._plan).items()}
+                elif kind(wire) == SIGNAL:
+                    told[wire.target] = outlet
+        topology = self._plan.topology
+        self.signals = {name: [told[stage] for stage in topology.told(name)] for name in topology.route.passes}
         self._get(connecting)
         for wire, listener in own.items():
-            bare = listener.inlet()
-            self._delayed += [bare] if isinstance(bare, DelayedInlet) else []
-            inlet = WatchedInlet(bare, self)
+            inlet = WatchedInlet(self._plan.inlet(wire.source, listener.inlet()), self)
             self._ends.append(inlet)
-            if wire.name.startswith(DONE):
+            if kind(wire) == DONES:
                 self.done.append(inlet)
-            else:
+            elif kind(wire) == OUTPUTS:
                 self.outputs = inlet
         turned_away = [line for lines in self._ask("ready") for line in lines]
         for line in turned_away:  # theirs are logged on their own hosts; ours have been here
@@ -132,15 +130,8 @@ class RayPipeline:
         return [_SPIN_SECONDS if hosts[place.host] <= place.cores else 0.0 for place in places]
 
     def train(self, first: int, lr: float) -> None:
-        self._began = self._began or time.perf_counter()
-        for inlet in self._delayed:
-            inlet.began = self._began
-        self._running = [actor.train.remote(first, lr, self._began) for actor in self._actors]
-
-    @property
-    def began(self) -> float:
-        """When training did, seconds of this host's clock; 0 before."""
-        return self._began
+        self._plan.begins()
+        self._running = [actor.train.remote(first, lr) for actor in self._actors]
 
     def align(self, epoch: int) -> None:
         refs: list[Any] = [None]

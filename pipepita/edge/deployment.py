@@ -1,0 +1,21 @@
+"""A network on a chain of devices: who carries what, how long it takes there, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipepita.edge.chain import Chain
+from pipepita.edge.trouble import Trouble
+from pipepita.schedule.world import Cost
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """parts: the layers of each device. costs: seconds of each layer on its device. seed: of random troubles."""
+
+    chain: Chain
+    parts: Sequence[range]
+    costs: Sequence[Cost]
+    troubles: Sequence[Trouble] = ()
+    seed: int = 0

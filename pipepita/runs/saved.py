@@ -1,0 +1,121 @@
+"""A run as its folder holds it: what it was built from, written when it begins and read by whoever needs it again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from pipepita import rules
+from pipepita.data import Data, load
+from pipepita.errors import UserError
+from pipepita.network import spec
+from pipepita.network.modules import describe, rebuild
+from pipepita.rules import Rule
+from pipepita.runs.checkpoint import Checkpoint
+from pipepita.runs.folder import RunFolder, last_checkpoint, read_run
+from pipepita.runs.job import Options, checked
+from pipepita.runs.progress import Progress, Resumption
+from pipepita.version import __version__
+
+
+def description(model: nn.Sequential, data: Data, rule: Rule, settings: Options, init: str) -> dict[str, Any]:
+    """All that a run can be built from again: the entries of its run.json. init: how its weights were drawn."""
+    # not relative to a folder, so that a run can be resumed from any other
+    absolute = {} if settings.profiles is None else {"profiles": settings.profiles.absolute()}
+    return {
+        "version": __version__,
+        "torch": torch.__version__,
+        "model": describe(model),
+        "item_shape": list(data.item_shape),
+        "classes": data.classes,
+        "data_sha256": data.fingerprint(),
+        "init": init,
+        "options": settings.model_copy(update=absolute).model_dump(mode="json", exclude={"trace", "timeline"}),
+        "rule_options": vars(rule),
+    }
+
+
+class SavedRun:
+    """The run of a folder, with its last whole checkpoint.
+
+    path: of the folder. about: its run.json. checkpoint: None if there is none yet. damaged: a line for each later
+    checkpoint that is not whole.
+    """
+
+    def __init__(self, path: Path, about: dict[str, Any], checkpoint: Checkpoint | None, damaged: list[str]) -> None:
+        self.path, self.about, self.checkpoint, self.damaged = path, about, checkpoint, damaged
+
+    @classmethod
+    def open(cls, path: str | Path, *, resumable: bool = False) -> Self:
+        """The run of a run folder; `UserError` if there is none, or if all of its checkpoints are damaged.
+
+        resumable: the last checkpoint from which a run goes on to the bits that it would have had.
+        """
+        path = Path(path)
+        about = read_run(path)
+        return cls(path, about, *last_checkpoint(path, resumable=resumable))
+
+    @property
+    def place(self) -> Path | None:
+        """Where the checkpoint is."""
+        return None if self.checkpoint is None else self.checkpoint.path
+
+    @cached_property
+    def model(self) -> nn.Sequential:
+        """The network with the weights of the checkpoint, or those that the run began with."""
+        with self._fits():
+            model = rebuild(self.about["model"])
+            if self.checkpoint is not None:
+                model.load_state_dict(self.checkpoint.state().weights)
+            elif self.about["init"] == "he":
+                spec.initialise(model, int(self.about["options"]["seed"]))
+            else:
+                raise UserError(
+                    f"{self.path} holds no checkpoint, and its weights were not drawn from the seed: train anew"
+                )
+            return model
+
+    @cached_property
+    def rule(self) -> Rule:
+        """The learning rule, with the options that it had."""
+        with self._fits():
+            return rules.make(self.about["rule"], self.about["rule_options"])
+
+    def settings(self, **changes: Any) -> Options:
+        """The run's options. changes: instead of its own."""
+        with self._fits():
+            options: Options = checked(Options, {**self.about["options"], "run_dir": str(self.path), **changes})
+            return options
+
+    def resumption(self, folder: RunFolder) -> Resumption:
+        """Where the run goes on, by its checkpoint and the lines in its folder."""
+        if self.checkpoint is None:
+            return Resumption(Progress())
+        with self._fits():
+            progress = Progress.of(self.checkpoint.about, folder.lines())
+            return Resumption(progress, self.checkpoint.state(), self.checkpoint.path)
+
+    def entry(self, name: str) -> Any:
+        """What run.json says of `name`; `UserError` if it says nothing."""
+        with self._fits():
+            return self.about[name]
+
+    def data(self, given: Data | None, data_dir: str | Path | None) -> Data:
+        """The data that the run is about: `given`, or by name, from `data_dir` or where the run found it."""
+        if given is not None:
+            return given
+        return load(self.entry("dataset"), data_dir=data_dir or self.about.get("data_dir"))
+
+    @contextlib.contextmanager
+    def _fits(self) -> Iterator[None]:
+        """`UserError` if run.json and the checkpoint do not go together, or hold something else than a run's."""
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RecursionError) as error:
+            raise UserError(f"{self.path} does not fit together: {str(error).splitlines()[0]}") from None
