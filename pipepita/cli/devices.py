@@ -53,7 +53,11 @@ def _plain(known: Catalogue) -> dict[str, dict[str, object]]:
     links = {name: asdict(link) for name, link in known.links.items()}
     for link in links.values():
         link["rate"] = None if link["rate"] == math.inf else link["rate"]
-    return {"devices": {name: asdict(device) for name, device in known.devices.items()}, "links": dict(links)}
+    devices = {
+        name: {key: getattr(device, key) for key in ("name", "title", *_DEVICE, "trains", "reason", "sources")}
+        for name, device in known.devices.items()
+    }
+    return {"devices": dict(devices), "links": dict(links)}
 
 
 def _devices(known: Catalogue) -> Table:

@@ -5,7 +5,7 @@
     idle_watts, active_watts,
     trains, reason
 
-A figure is a value, or `{value = ..., source = ...}`. Links are in the words and units of tc-netem(8) and tc(8).
+A figure is a value, or `{value = ..., source = ...}`; `quantities` says how values are written.
 """
 
 from __future__ import annotations
@@ -17,9 +17,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from pipepita.edge.quantities import DEVICE, LINK, Quantity, figure, is_number
 from pipepita.errors import UserError, unknown
+
+
+class Watts(NamedTuple):
+    """What a device draws while it waits, and while it computes."""
+
+    idle: float
+    active: float
 
 
 @dataclass(frozen=True)
@@ -27,7 +35,8 @@ class DeviceProfile:
     """What a device can do.
 
     flops: FP32 operations a second that products of matrices reach. bandwidth: bytes a second, to and from memory. ram:
-    bytes that a program can use. reason: why it cannot train. sources: where each figure is from, by its field.
+    bytes that a program can use. watts: what it draws. reason: why it cannot train, if it cannot. sources: where each
+    figure is from, by its field.
     """
 
     name: str
@@ -35,11 +44,24 @@ class DeviceProfile:
     flops: float
     bandwidth: float
     ram: int
-    idle_watts: float
-    active_watts: float
-    trains: bool = True
+    watts: Watts
     reason: str = ""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def idle_watts(self) -> float:
+        """While it waits."""
+        return self.watts.idle
+
+    @property
+    def active_watts(self) -> float:
+        """While it computes."""
+        return self.watts.active
+
+    @property
+    def trains(self) -> bool:
+        """Whether it can train."""
+        return not self.reason
 
 
 @dataclass(frozen=True)
@@ -77,74 +99,6 @@ class Catalogue:
         raise unknown("link", text, self.links)
 
 
-@dataclass(frozen=True)
-class _Quantity:
-    """A figure that can be written. units: factor by unit. like: how to write it. below: what it has to stay under."""
-
-    units: Mapping[str, float]
-    like: str
-    zero: bool = False
-    below: float = math.inf
-    fold: bool = False
-
-    def read(self, value: object) -> float:
-        """In base units. Raises `ValueError`, which says what would be right."""
-        number, unit = _parts(value)
-        factor = self.units.get(unit.lower() if self.fold else unit)
-        if factor is None and number == 0 and not unit:
-            factor = 1.0  # nothing is nothing in any unit
-        if math.isnan(number) or factor is None:
-            raise ValueError(f"write it like {self.like}")
-        result = number * factor
-        if result < 0 or (result == 0 and not self.zero) or not result < self.below:
-            least = "at least 0" if self.zero else "above 0"
-            most = "finite" if self.below == math.inf else f"below {self.below / factor:g}{unit}"
-            raise ValueError(f"has to be {least} and {most}, like {self.like}")
-        return result
-
-
-def _parts(value: object) -> tuple[float, str]:
-    """Number and unit; the number is NaN where there is none."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            return float(value), ""
-        except OverflowError:
-            return math.inf, ""
-    match = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
-    return (float(match[1]), match[2]) if match else (math.nan, "")
-
-
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([^\W\d_]*(?:/s)?|%)", re.ASCII)
-_DECIMAL = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-_BINARY = {"Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40}
-_SMALL = {"m": 1e-3, "u": 1e-6}
-
-
-def _amounts(prefixes: Mapping[str, float], unit: str) -> dict[str, float]:
-    """With and without the unit's own name: 4G and 4GB."""
-    return {prefix + name: factor for prefix, factor in prefixes.items() for name in ("", unit)}
-
-
-_TIMES = {"s": 1.0, "sec": 1.0, "secs": 1.0, "ms": 1e-3, "msec": 1e-3, "msecs": 1e-3, "us": 1e-6, "usec": 1e-6,
-          "usecs": 1e-6}  # fmt: skip
-_RATES = {  # tc's bps is bytes a second
-    prefix.lower() + unit: factor * bits
-    for prefix, factor in (_DECIMAL | _BINARY).items()
-    for unit, bits in (("bit", 1.0), ("bps", 8.0))
-}
-_DEVICE = {
-    "flops": _Quantity(_amounts(_DECIMAL | _BINARY, "FLOP/s"), "20G (FLOP/s)"),
-    "bandwidth": _Quantity(_amounts(_DECIMAL | _BINARY, "B/s"), "5G (bytes/s)"),
-    "ram": _Quantity(_amounts(_DECIMAL | _BINARY, "B"), "3.5Gi (bytes)"),
-    "idle_watts": _Quantity(_amounts(_DECIMAL | _SMALL, "W"), "2.5 (watts)", zero=True),
-    "active_watts": _Quantity(_amounts(_DECIMAL | _SMALL, "W"), "7.2 (watts)"),
-}
-_LINK = {
-    "delay": _Quantity(_TIMES, "10ms (s, ms, us)", zero=True, fold=True),
-    "jitter": _Quantity(_TIMES, "2ms (s, ms, us)", zero=True, fold=True),
-    "rate": _Quantity(_RATES, "20mbit (bit, kbit, mbit, gbit)", fold=True),
-    "loss": _Quantity({"%": 0.01}, "1%", zero=True, below=0.9),
-}
 _NAME = re.compile(r"[\w.+-]+")  # no comma, star or blank: names stand in lists
 
 
@@ -181,7 +135,7 @@ def parse_link(text: str) -> LinkProfile:
     def take(name: str, value: str) -> None:
         if name in figures:
             raise UserError(f"link {text!r}: {name} is given twice")
-        figures[name] = _figure(f"link {text!r}: {name}", _LINK[name], value)
+        figures[name] = figure(f"link {text!r}: {name}", LINK[name], value)
 
     while words:
         word = words.pop(0)
@@ -190,11 +144,11 @@ def parse_link(text: str) -> LinkProfile:
         if word == "loss" and words and words[0] == "random":
             words.pop(0)
         if not words:
-            raise UserError(f"link {text!r}: {word} needs a value, like {word} {_LINK[word].like}")
+            raise UserError(f"link {text!r}: {word} needs a value, like {word} {LINK[word].like}")
         take(word, words.pop(0))
-        if word == "delay" and words and _is_number(words[0]):
+        if word == "delay" and words and is_number(words[0]):
             take("jitter", words.pop(0))
-        if words and _is_number(words[0]):
+        if words and is_number(words[0]):
             raise UserError(
                 f"link {text!r}: {words[0]} is one value too many after {word}: correlation and overhead "
                 "are not modelled"
@@ -227,32 +181,33 @@ def _named(where: str, kind: str, tables: Mapping[str, Any]) -> Iterable[tuple[s
 
 
 def _device(where: str, name: str, table: Mapping[str, Any], base: DeviceProfile | None) -> DeviceProfile:
-    given, sources = _fields(where, table, _DEVICE, ("trains", "reason"))
-    known = {} if base is None else {key: getattr(base, key) for key in (*_DEVICE, "title", "trains", "reason")}
+    given, sources = _fields(where, table, DEVICE, ("trains", "reason"))
+    known = {} if base is None else {key: getattr(base, key) for key in (*DEVICE, "title", "trains", "reason")}
     merged: dict[str, Any] = {"title": name, "trains": True, "reason": ""} | known | given
-    if missing := [key for key in _DEVICE if key not in merged]:
-        raise UserError(f"{where}: {missing[0]} is missing: give it like {_DEVICE[missing[0]].like}")
+    if missing := [key for key in DEVICE if key not in merged]:
+        raise UserError(f"{where}: {missing[0]} is missing: give it like {DEVICE[missing[0]].like}")
     merged["ram"] = int(merged["ram"])
     if merged["ram"] < 1:
-        raise UserError(f"{where}.ram {merged['ram']}: has to be at least one byte, like {_DEVICE['ram'].like}")
+        raise UserError(f"{where}.ram {merged['ram']}: has to be at least one byte, like {DEVICE['ram'].like}")
     if not isinstance(merged["trains"], bool):
         raise UserError(f"{where}.trains {merged['trains']!r}: write true or false")
     if merged["trains"]:
         merged["reason"] = ""
     elif not merged["reason"]:
         raise UserError(f"{where}: trains = false needs a reason: say why it cannot train")
-    idle, active = merged["idle_watts"], merged["active_watts"]
+    idle, active = merged.pop("idle_watts"), merged.pop("active_watts")
     if active < idle:
         raise UserError(f"{where}.active_watts {active:g}: has to be at least idle_watts, which is {idle:g}")
-    return DeviceProfile(name, sources=_kept(base, given) | sources, **merged)
+    del merged["trains"]
+    return DeviceProfile(name, watts=Watts(idle, active), sources=_kept(base, given) | sources, **merged)
 
 
 def _link(where: str, name: str, table: Mapping[str, Any], base: LinkProfile | None) -> LinkProfile:
-    given, sources = _fields(where, table, _LINK)
-    known = {} if base is None else {key: getattr(base, key) for key in (*_LINK, "title")}
+    given, sources = _fields(where, table, LINK)
+    known = {} if base is None else {key: getattr(base, key) for key in (*LINK, "title")}
     merged: dict[str, Any] = {"title": name} | known | given
-    if not any(key in merged for key in _LINK):
-        raise UserError(f"{where} says nothing: give at least one of {', '.join(_LINK)}")
+    if not any(key in merged for key in LINK):
+        raise UserError(f"{where} says nothing: give at least one of {', '.join(LINK)}")
     return LinkProfile(name, sources=_kept(base, given) | sources, **merged)
 
 
@@ -262,7 +217,7 @@ def _kept(base: DeviceProfile | LinkProfile | None, given: Mapping[str, Any]) ->
 
 
 def _fields(
-    where: str, table: Mapping[str, Any], quantities: Mapping[str, _Quantity], others: Iterable[str] = ()
+    where: str, table: Mapping[str, Any], quantities: Mapping[str, Quantity], others: Iterable[str] = ()
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The values of a table, in base units, and where they are from."""
     values: dict[str, Any] = {}
@@ -280,25 +235,13 @@ def _fields(
                 sources[key] = _text(f"{where}.{key}.source", value["source"])
             value = value["value"]
         if key in quantities:
-            values[key] = _figure(f"{where}.{key}", quantities[key], value)
+            values[key] = figure(f"{where}.{key}", quantities[key], value)
         else:
             values[key] = value if key == "trains" else _text(f"{where}.{key}", value)
     return values, sources
-
-
-def _figure(where: str, quantity: _Quantity, value: object) -> float:
-    try:
-        return quantity.read(value)
-    except ValueError as error:
-        raise UserError(f"{where} {value!r}: {error}") from None
 
 
 def _text(where: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UserError(f"{where} {value!r}: write a text in quotes")
     return value
-
-
-def _is_number(word: str) -> bool:
-    """Whether it was meant as a figure, not as the next word."""
-    return word[0] in "+-.0123456789"

@@ -32,25 +32,20 @@ _FORM = re.compile(
 
 @dataclass(frozen=True)
 class Trouble:
-    """One kind of trouble. place: which device or link, from 1; None: each. Seconds.
+    """One kind of trouble. place: which device or link, from 1; None: each. factor: how many times as slow.
 
-    number: its place in the list. drawn_at: the place that its random times are drawn for, where that is another one.
+    between: from when to when, seconds; or if that is None, at_random: the mean seconds until the next one, and of how
+    long it lasts. number: its place in the list. drawn_at: the place that its random times are drawn for, if that is
+    another one.
     """
 
     kind: str
     factor: float = 0.0
-    begin: float = 0.0
-    end: float = 0.0
-    every: float = 0.0
-    lasting: float = 0.0
+    between: tuple[float, float] | None = None
+    at_random: tuple[float, float] = (0.0, 0.0)
     place: int | None = None
     number: int = 0
     drawn_at: int | None = None
-
-    @property
-    def random(self) -> bool:
-        """Whether it comes at random."""
-        return self.every > 0
 
 
 def parse(text: str, devices: int) -> list[Trouble]:
@@ -85,7 +80,7 @@ def _parse(text: str, number: int, devices: int) -> Trouble:
         raise UserError(f"trouble {text!r}: {_nowhere(kind, place, devices)}")
     if kind == "cut" and devices == 1:
         raise UserError(f"trouble {text!r}: one device has no link that could be cut")
-    return Trouble(kind, value, begin, end, every, lasting, place, number)
+    return Trouble(kind, value, (begin, end) if found["begin"] else None, (every, lasting), place, number)
 
 
 def _nowhere(kind: str, place: int, devices: int) -> str:
@@ -211,12 +206,12 @@ class _Series:
 
 def _spells(trouble: Trouble, draw: random.Random) -> Iterator[Spell]:
     speed = 1 / trouble.factor if trouble.kind == "slow" else 0.0
-    if not trouble.random:
-        yield Spell(trouble.begin, trouble.end, speed)
+    if trouble.between is not None:
+        yield Spell(*trouble.between, speed)
         return
-    now = 0.0
+    now, (every, lasting) = 0.0, trouble.at_random
     while True:
-        now += draw.expovariate(1 / trouble.every)
-        end = now + draw.expovariate(1 / trouble.lasting)
+        now += draw.expovariate(1 / every)
+        end = now + draw.expovariate(1 / lasting)
         yield Spell(now, end, speed)
         now = end

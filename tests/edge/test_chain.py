@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from pipepita.edge.chain import Chain, assign, parse_chain
-from pipepita.edge.profiles import DeviceProfile, catalogue
+from pipepita.edge.profiles import DeviceProfile, Watts, catalogue
 from pipepita.edge.work import LayerWork, Work, memory
 from pipepita.errors import UserError
 from pipepita.schedule.topology import COORDINATOR
@@ -12,7 +12,7 @@ PROFILES = catalogue()
 
 
 def device(rate: float, ram: int = 10**9) -> DeviceProfile:
-    return DeviceProfile(f"{rate:g} {ram}", "", flops=rate, bandwidth=1e12, ram=ram, idle_watts=1, active_watts=2)
+    return DeviceProfile(f"{rate:g} {ram}", "", flops=rate, bandwidth=1e12, ram=ram, watts=Watts(1, 2))
 
 
 def layer(flops: float, size: int = 100) -> LayerWork:

@@ -1,12 +1,12 @@
 import pytest
 
 from pipepita.edge.arrivals import Taken
-from pipepita.edge.profiles import DeviceProfile
+from pipepita.edge.profiles import DeviceProfile, Watts
 from pipepita.edge.timing import energy, settled_rate, timing
 from pipepita.schedule.recurrence import Arrival
 
-DEVICES = [DeviceProfile("a", "", 1, 1, 1, idle_watts=2, active_watts=5),
-           DeviceProfile("b", "", 1, 1, 1, idle_watts=0.5, active_watts=1)]  # fmt: skip
+DEVICES = [DeviceProfile("a", "", 1, 1, 1, Watts(2, 5)),
+           DeviceProfile("b", "", 1, 1, 1, Watts(0.5, 1))]  # fmt: skip
 
 
 def test_energy_by_hand():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pipepita import rules
-from pipepita.edge.profiles import DeviceProfile
+from pipepita.edge.profiles import DeviceProfile, Watts
 from pipepita.edge.work import LayerWork, Work, counted, memory
 from pipepita.network.cut import cut
 from pipepita.network.spec import build
@@ -97,7 +97,7 @@ def test_the_layers_stay_as_they_are():
 
 
 def test_the_slower_of_computing_and_memory_decides():
-    device = DeviceProfile("d", "d", flops=1e6, bandwidth=1e3, ram=1, idle_watts=0, active_watts=1)
+    device = DeviceProfile("d", "d", flops=1e6, bandwidth=1e3, ram=1, watts=Watts(0, 1))
     assert Work(2e6, 1e3).seconds(device) == 2
     assert Work(1e6, 3e3).seconds(device) == 3
     assert math.isclose(works()[0].cost(device).standard, works()[0].standard.bytes / 1e3)
