@@ -8,9 +8,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from covering import cross, pairwise
 
 import pipepita as pp
 from pipepita.data.sets import DATA_DIR_VARIABLE
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--all", action="store_true", help="full crosses, not only every pair of values")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """`@pytest.mark.crossed(factors, allowed=...)`: the cases of `covering.pairwise`, or with --all of `cross`."""
+    for mark in metafunc.definition.iter_markers("crossed"):
+        chosen = cross if metafunc.config.getoption("--all") else pairwise
+        metafunc.parametrize(list(mark.args[0]), chosen(*mark.args, **mark.kwargs))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,9 @@ pipeline drains and fills again.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -24,6 +27,7 @@ from pipepita.rules import Rule
 from pipepita.schedule import Schedule, locked, relaxed, streaming
 
 BATCH, SEED, EPOCHS = 32, 5, 2
+LOCAL = pp.LocalEngine("cpu")
 State = dict[str, Tensor]
 
 
@@ -41,12 +45,6 @@ def _biases_and_padding() -> nn.Sequential:
         nn.GELU(),
         nn.Linear(20, 10),
     )
-
-
-def pairs(networks, rules) -> list[tuple[str, str]]:
-    """(network, rule) of all that go together: only linear layers mirror."""
-    linear = ("deep", "wide")
-    return [(network, rule) for network in networks for rule in rules if rule != "mirror" or network in linear]
 
 
 NETWORKS = {
@@ -79,10 +77,13 @@ RULES = {
     "dfa": pp.DirectFeedbackAlignment(),
     "drtp": pp.TargetProjection(),
 }
-# one of each way that messages take
-OVER_TCP = ("difference", "textbook, all", "recompute", "two-step", "bp", "dfa", "drtp")
 NEVER_STALE = ("drtp",)
-SCHEDULES = [locked(), relaxed(), streaming(2), streaming(5)]
+SCHEDULES = {"locked": locked(), "relaxed": relaxed(), "streaming-2": streaming(2), "streaming-5": streaming(5)}
+
+
+def together(network: str, rule: str, **others: object) -> bool:
+    """Only linear layers mirror."""
+    return rule != "mirror" or network in ("deep", "wide")
 
 
 def trained(
@@ -119,49 +120,52 @@ def assert_equal(one: tuple[State, State], other: tuple[State, State]) -> None:
 
 
 @pytest.fixture(scope="module")
-def local() -> pp.LocalEngine:
-    return pp.LocalEngine("cpu")
+def expected(few_digits) -> Callable[[str, str, str], tuple[State, State]]:
+    """(weights, optimizer state) of a whole network in one stage of this process, by network, rule and schedule."""
+    return cache(
+        lambda network, rule, schedule: trained(LOCAL, network, RULES[rule], SCHEDULES[schedule], few_digits, 1)
+    )
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.name}-{s.window}")
-@pytest.mark.parametrize(("network", "rule"), pairs(NETWORKS, RULES))
-def test_local_splits_agree(local, few_digits, network, rule, schedule):
-    whole = trained(local, network, RULES[rule], schedule, few_digits, 1)
+@pytest.mark.crossed({"network": NETWORKS, "rule": RULES, "schedule": SCHEDULES, "stages": (2, 4)}, allowed=together)
+def test_local_splits_agree(expected, few_digits, network, rule, schedule, stages):
+    whole = expected(network, rule, schedule)
     assert all(bool(torch.isfinite(value).all()) for value in whole[0].values())
-    for stages in (2, 4):
-        assert_equal(whole, trained(local, network, RULES[rule], schedule, few_digits, stages))
+    assert_equal(whole, trained(LOCAL, network, RULES[rule], SCHEDULES[schedule], few_digits, stages))
 
 
-@pytest.mark.parametrize(("network", "rule"), pairs(NETWORKS, RULES))
-def test_relaxed_equals_locked_and_windows_differ(local, few_digits, network, rule):
+@pytest.mark.crossed({"network": NETWORKS, "rule": RULES}, allowed=together)
+def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
     """Relaxing the lock changes nothing; streaming does, so the comparison can tell runs apart."""
-    base = trained(local, network, RULES[rule], locked(), few_digits, 1)
-    assert_equal(base, trained(local, network, RULES[rule], relaxed(), few_digits, 1))
-    stale = trained(local, network, RULES[rule], streaming(2), few_digits, 1)
+    base, loose, stale = (expected(network, rule, schedule) for schedule in ("locked", "relaxed", "streaming-2"))
+    assert_equal(base, loose)
     if rule in NEVER_STALE:
         assert_equal(base, stale)
     else:
         assert not any(torch.equal(base[0][key], stale[0][key]) for key in base[0])
 
 
-@pytest.mark.parametrize(
-    ("transport", "network", "rule"),
-    [("shared_memory", *pair) for pair in pairs(NETWORKS, RULES)]
-    + [("tcp", *pair) for pair in pairs(NETWORKS, OVER_TCP)],
+@pytest.mark.crossed(
+    {
+        "network": NETWORKS,
+        "rule": RULES,
+        "schedule": SCHEDULES,
+        "stages": (1, 2, 3),
+        "transport": ("shared_memory", "tcp"),
+    },
+    allowed=together,
 )
-@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: f"{s.name}-{s.window}")
-def test_ray_agrees_with_local(local, ray_engine, few_digits, network, rule, schedule, transport):
-    expected = trained(local, network, RULES[rule], schedule, few_digits, 1)
+def test_ray_agrees_with_local(ray_engine, expected, few_digits, network, rule, schedule, stages, transport):
     ray_engine.transport = transport
-    for stages in (1, 2, 3):
-        assert_equal(expected, trained(ray_engine, network, RULES[rule], schedule, few_digits, stages))
+    found = trained(ray_engine, network, RULES[rule], SCHEDULES[schedule], few_digits, stages)
+    assert_equal(expected(network, rule, schedule), found)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd:momentum=0", "adam", "sgd:momentum=0.9,nesterov=true", "rmsprop"])
-def test_optimizer_state_agrees(local, ray_engine, few_digits, optimizer):
+def test_optimizer_state_agrees(ray_engine, few_digits, optimizer):
     ray_engine.transport = None
-    expected = trained(local, "conv", pp.Pepita(), streaming(3), few_digits, 1, optimizer)
-    assert_equal(expected, trained(ray_engine, "conv", pp.Pepita(), streaming(3), few_digits, 3, optimizer))
+    whole = trained(LOCAL, "conv", pp.Pepita(), streaming(3), few_digits, 1, optimizer)
+    assert_equal(whole, trained(ray_engine, "conv", pp.Pepita(), streaming(3), few_digits, 3, optimizer))
 
 
 def test_digest_is_the_same_from_every_engine(few_digits, ray_engine):
