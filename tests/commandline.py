@@ -1,40 +1,67 @@
-"""Commands as people run them: real processes."""
+"""Commands as people run them: in this process where the start is not the point, and as processes of their own."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
+from unittest import mock
+
+from pipepita.cli import main
 
 
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "pipepita", *map(str, arguments)]
 
 
-def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=cwd, capture_output=True, text=True, timeout=120, env={**os.environ, **environment}
-    )
+def run(*arguments: object, cwd: Path, **environment: str) -> CompletedProcess[str]:
+    """What `process` does, in this process: all but the seconds that Python and torch take to start."""
+    words, out, err = list(map(str, arguments)), io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.dict(os.environ, environment),
+        mock.patch.object(sys, "argv", ["pipepita", *words]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code
+    assert isinstance(code, int)
+    return CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
-def error_of(done: subprocess.CompletedProcess[str], code: int = 2) -> str:
+def start(*arguments: object, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    """A command in the background, in a process of its own."""
+    return subprocess.Popen(
+        command(*arguments), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+def process(*arguments: object, cwd: Path, **environment: str) -> CompletedProcess[str]:
+    """A command in a process of its own, to its end."""
+    return ended(start(*arguments, cwd=cwd, **environment))
+
+
+def ended(child: subprocess.Popen[str], seconds: float = 120) -> CompletedProcess[str]:
+    """What a command of `start` printed, once it has ended."""
+    try:
+        out, err = child.communicate(timeout=seconds)
+    finally:
+        child.kill()
+    return CompletedProcess(child.args, child.returncode, out, err)
+
+
+def error_of(done: CompletedProcess[str], code: int = 2) -> str:
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.stderr.rstrip().endswith(line)
     return line
-
-
-def processes_of(folder: str) -> list[str]:
-    """Command lines that mention `folder`."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if folder in text:
-            found.append(text)
-    return found

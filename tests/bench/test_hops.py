@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing as mp
-from pathlib import Path
 
 import pytest
 import ray
+from leftovers import forgotten, shared_memory
 
 from bench.hops import measure
 from bench.hops.bare import bare, pipe
@@ -30,14 +30,14 @@ def test_every_size_has_a_row_a_kind(monkeypatch):
     """All kinds, shortly; nothing runs afterwards."""
     monkeypatch.setattr(measure, "SIZES", {"1 KB": 1 << 10, "64 KB": 1 << 16})
     monkeypatch.setattr(measure, "COUNTS", {True: (1, 80)})
-    before = set(Path("/dev/shm").iterdir())
+    before = shared_memory()
     rows = measure.measure(True)
     kinds = ["bare", "pipe", "gloo", "shared_memory", "tcp", "actor call", "compiled graph"]
     assert [(row["size"], row["hop"]) for row in rows] == [(size, k) for size in ("1 KB", "64 KB") for k in kinds]
     for row in rows:
         assert row["p50 / bare"] > 0 or row["hop"] == "compiled graph"
     assert not ray.is_initialized()
-    assert set(Path("/dev/shm").iterdir()) <= before
+    assert not forgotten(before)
 
 
 def test_a_kind_that_fails_says_so_in_one_word():

@@ -1,15 +1,15 @@
-"""`pipepita devices` as people meet it."""
+"""`pipepita devices`: its tables, its JSON, its mistakes."""
 
 from __future__ import annotations
 
 import json
 
 import pytest
-from commandline import error_of, run
+from commandline import error_of, process, run
 
 
 def test_tables(tmp_path):
-    done = run("devices", cwd=tmp_path)
+    done = process("devices", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for words in ("rpi4", "23.8 G", "3.5 GiB", "4.5 µW", "gigabit", "941 Mbit/s", "3.75 ms", "0.2 %"):
         assert words in done.stdout

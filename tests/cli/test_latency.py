@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from commandline import command, error_of, processes_of, run
+from commandline import ended, error_of, process, run, start
+from leftovers import actors_of, forgotten, processes_of, shared_memory
 
 
 @pytest.mark.slow
 def test_one_object_pictures_and_nothing_left(tmp_path, places):
-    shared = sorted(Path("/dev/shm").iterdir())
+    shared = shared_memory()
     files = {"--plot": "plot.png", "--trace": "trace.json", "--timeline": "gantt.png"}
-    done = run(
+    done = process(
         "latency", "--layers", "2,3", "--width", 16, "--dataset", "random:20", "--batch-size", 2, "--rounds", 1,
         "--seconds", 0.05, *(part for pair in files.items() for part in pair), "--json",
         cwd=tmp_path, **places,
@@ -31,13 +29,13 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files.values())
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert {"X", "M", "s", "f"} <= {event["ph"] for event in events}
-    assert sorted(Path("/dev/shm").iterdir()) == shared
+    assert not forgotten(shared)
     assert not processes_of(places["TMPDIR"])
 
 
 @pytest.mark.slow
 def test_rules_side_by_side(tmp_path, places):
-    done = run(
+    done = process(
         "latency", "--network", "fc:16x2", "--rules", "pepita, bp,drtp,pepita:modulate=all+form=stash", "--dataset",
         "random:20", "--batch-size", 2, "--rounds", 1, "--seconds", 0.05, "--plot", "rules.png", "--json",
         cwd=tmp_path, **places,
@@ -55,7 +53,7 @@ def test_rules_side_by_side(tmp_path, places):
     assert bp["streaming"]["window"] == 3
     assert bp["relaxed"]["ceiling"] == 1
     assert drtp["relaxed"]["ceiling"] == drtp["streaming"]["ceiling"] > 1
-    table = run(
+    table = process(
         "latency", "--network", "fc:16", "--rules", "bp,dfa", "--dataset", "random:20", "--rounds", 1, "--seconds",
         0.05, cwd=tmp_path, **places,
     )  # fmt: skip
@@ -67,24 +65,17 @@ def test_rules_side_by_side(tmp_path, places):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_leaves_nothing(tmp_path, places, number):
-    process = subprocess.Popen(
-        command("latency", "--network", "fc:16", "--rounds", 1000, "--json"),
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **places},
-    )  # fmt: skip
+    child = start("latency", "--network", "fc:16", "--rounds", 1000, "--json", cwd=tmp_path, **places)
     deadline = time.monotonic() + 60
-    while not any("StageActor" in line for line in _rays()) and time.monotonic() < deadline:
+    while not actors_of(places["TMPDIR"]):
+        assert time.monotonic() < deadline and child.poll() is None, ended(child)
         time.sleep(0.2)
     time.sleep(3)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert out == ""
-    assert "Traceback" not in err
+    child.send_signal(number)
+    done = ended(child)
+    assert (done.returncode, done.stdout) == (130, ""), done.stderr
+    assert "Traceback" not in done.stderr
     assert not processes_of(places["TMPDIR"])
-
-
-def _rays() -> list[str]:
-    return processes_of("ray::")
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import time
 
 import pytest
-from commandline import command, error_of, processes_of, run
+from commandline import ended, error_of, process, run, start
+from leftovers import processes_of
 from mnist_like import write
 
 
@@ -23,7 +22,7 @@ def elsewhere(places, tmp_path):
 def test_a_look_and_again_from_what_is_kept(tmp_path, digits, elsewhere):
     data_dir = write(tmp_path / "data", digits)
     arguments = ("reproduce", "alignment", "--quick", "--epochs", 1, "--data-dir", data_dir, "--out", "out", "--json")
-    done = run(*arguments, cwd=tmp_path, **elsewhere)
+    done = process(*arguments, cwd=tmp_path, **elsewhere)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert [row["data"] for row in found["rows"]] == ["mnist", "cifar10", "cifar100"]
@@ -65,19 +64,16 @@ def test_tsne_embeds_real_activities(tmp_path, digits, elsewhere):
 @pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewhere):
     data_dir = write(tmp_path / "data", digits)
-    process = subprocess.Popen(
-        command("reproduce", "ablation", "--epochs", 2000, "--data-dir", data_dir, "--jobs", 2, "--json"),
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **elsewhere},
-    )  # fmt: skip
+    arguments = ("reproduce", "ablation", "--epochs", 2000, "--data-dir", data_dir, "--jobs", 2, "--json")
+    child = start(*arguments, cwd=tmp_path, **elsewhere)
     deadline = time.monotonic() + 60
     while not (tmp_path / "reproduced" / "cells").is_dir() and time.monotonic() < deadline:
         time.sleep(0.2)
     time.sleep(5)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert process.returncode == 130, err
-    assert out == ""
-    assert "Traceback" not in err
+    child.send_signal(signal.SIGINT)
+    done = ended(child, 30)
+    assert (done.returncode, done.stdout) == (130, ""), done.stderr
+    assert "Traceback" not in done.stderr
     assert not processes_of(str(tmp_path))
 
 

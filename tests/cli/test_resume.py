@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import command, error_of, processes_of, run
+from commandline import ended, error_of, process, run, start
+from leftovers import forgotten, processes_of, shared_memory
 
 OPTIONS = (
     "--network", "fc:32x2", "--epochs", 40, "--schedule", "streaming", "--window", 3, "--snapshot-every", 5,
@@ -20,21 +21,18 @@ OPTIONS = (
 
 def killed(folder: Path, places: dict[str, str], *arguments: object, after: int) -> None:
     """A run that gets SIGKILL once it has written a checkpoint of at least `after` samples."""
-    process = subprocess.Popen(
-        command("train", *arguments), cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, **places},
-    )  # fmt: skip
+    child = start("train", *arguments, cwd=folder, **places)
     deadline = time.monotonic() + 100
     while not any(int(path.name[5:]) >= after for path in (folder / "out" / "checkpoints").glob("step-*")):
-        assert time.monotonic() < deadline and process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline and child.poll() is None, ended(child)
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    child.send_signal(signal.SIGKILL)
+    ended(child)
 
 
 @pytest.mark.slow
 def test_killed_twice_and_resumed(tmp_path, places):
-    shared = sorted(Path("/dev/shm").iterdir())
+    shared = shared_memory()
     whole = json.loads(run("train", *OPTIONS, "--engine", "local", "--run-dir", "whole", cwd=tmp_path).stdout)
     killed(tmp_path, places, *OPTIONS, "--run-dir", "out", after=40)
     killed(tmp_path, places, "--resume", "out", "--json", after=200)
@@ -42,7 +40,7 @@ def test_killed_twice_and_resumed(tmp_path, places):
     while processes_of(places["TMPDIR"]) or list(Path(places["TMPDIR"]).iterdir()):
         assert time.monotonic() < deadline, processes_of(places["TMPDIR"])
         time.sleep(0.1)
-    done = run("train", "--resume", "out", "--json", cwd=tmp_path, **places)
+    done = process("train", "--resume", "out", "--json", cwd=tmp_path, **places)
     result = json.loads(done.stdout)
     assert result["weights_sha256"] == whole["weights_sha256"]
     assert (result["steps"], result["epochs"], result["items"]) == (whole["steps"], 40, whole["items"])
@@ -50,7 +48,7 @@ def test_killed_twice_and_resumed(tmp_path, places):
     assert sorted(path.name for path in (tmp_path / "out" / "checkpoints").iterdir()) == [
         "step-00000912", "step-00000917", "step-00000920",
     ]  # fmt: skip
-    assert sorted(Path("/dev/shm").iterdir()) == shared
+    assert not forgotten(shared)
 
 
 def test_resuming_what_ended_well_says_the_same_again(tmp_path):

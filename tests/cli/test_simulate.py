@@ -1,9 +1,8 @@
 import json
-import time
 from pathlib import Path
 
 import pytest
-from commandline import error_of, run
+from commandline import error_of, process, run
 
 SMALL = ("simulate", "--devices", "cortex-m4*2", "--network", "fc:32", "--samples", "60")
 
@@ -11,7 +10,7 @@ SMALL = ("simulate", "--devices", "cortex-m4*2", "--network", "fc:32", "--sample
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("simulate")
-    done = run(*SMALL, "--drift", "remap@30", "--detector", "adwin", "--rate", "400", "--policy", "drop-newest",
+    done = process(*SMALL, "--drift", "remap@30", "--detector", "adwin", "--rate", "400", "--policy", "drop-newest",
                "--plot", "all.png", "--page", "all.html", "--json", cwd=folder)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (folder / "all.png").read_bytes().startswith(b"\x89PNG")
@@ -85,21 +84,19 @@ def test_mistakes_are_one_line_and_exit_with_2(options, words, tmp_path):
 
 
 def test_real_time_too(tmp_path, places):
-    began = time.monotonic()
-    done = run("simulate", "--devices", "cortex-m4*2", "--network", "fc:32", "--samples", "20", "--validate", "--json",
-               cwd=tmp_path, **places)  # fmt: skip
+    small = ("--devices", "cortex-m4*2", "--network", "fc:32", "--samples", "20")
+    done = process("simulate", *small, "--validate", "--json", cwd=tmp_path, **places)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["validation"]
     assert list(found) == ["locked", "relaxed", "streaming"]
     assert all(one["same_weights"] for one in found.values())
-    assert time.monotonic() - began < 100
     assert not Path(tmp_path, "runs").exists()
 
 
 def test_train_on_a_chain_in_real_time_ends_with_the_same_bits(tmp_path, places):
     job = ("train", "--network", "fc:32", "--epochs", "1", "--batch-size", "64", "--json", "--seed", "3")
-    plain = run(*job, "--engine", "local", "--run-dir", "a", cwd=tmp_path, **places)
-    chain = run(*job, "--devices", "cortex-m7*2", "--link", "delay 5ms", "--run-dir", "b", cwd=tmp_path, **places)
+    plain = run(*job, "--engine", "local", "--run-dir", "a", cwd=tmp_path)
+    chain = process(*job, "--devices", "cortex-m7*2", "--link", "delay 5ms", "--run-dir", "b", cwd=tmp_path, **places)
     assert plain.returncode == chain.returncode == 0, plain.stderr + chain.stderr
     plain, chain = json.loads(plain.stdout), json.loads(chain.stdout)
     assert chain["weights_sha256"] == plain["weights_sha256"]

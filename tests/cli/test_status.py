@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import command, error_of, run
+from commandline import command, error_of, process, run
 
 from pipepita.cli.status import look, status
 from pipepita.errors import UserError
@@ -51,7 +51,7 @@ def test_a_run_watched_from_outside(tmp_path, places):
         assert [row["layers"] for row in found["stages"]] == [[1], [2], [3]]
         with watched.open("w") as file:
             watching = subprocess.Popen(command("status", "--watch"), cwd=tmp_path, stdout=file)
-        done = run("status", "--json", cwd=tmp_path)
+        done = process("status", "--json", cwd=tmp_path)
         assert done.stdout.count("\n") == 1
         said = json.loads(done.stdout)
         assert set(said) == set(found)

@@ -1,9 +1,8 @@
-"""The command line as people meet it: real processes, exit codes, one line of error, one object of JSON."""
+"""`train`, `evaluate` and `schedule`: exit codes, one line of error, one object of JSON, nothing left behind."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import command, error_of, processes_of, run
+from commandline import ended, error_of, process, run, start
+from leftovers import forgotten, processes_of, shared_memory
 
 SUMMARY = {
     *("rule", "form", "modulate", "normalize", "network", "dataset", "engine", "schedule", "window", "stages", "seed"),
@@ -22,12 +22,12 @@ SUMMARY = {
 
 
 def test_train_then_evaluate(tmp_path):
-    done = run("train", "--engine", "local", "--epochs", 4, "--network", "fc:64", "--json", cwd=tmp_path)
+    done = process("train", "--engine", "local", "--epochs", 4, "--network", "fc:64", "--json", cwd=tmp_path)
     summary = json.loads(done.stdout)
     assert set(summary) == SUMMARY
     assert done.stdout.count("\n") == 1
     assert "epoch 4/4" in done.stderr
-    again = json.loads(run("evaluate", summary["run_dir"], "--json", cwd=tmp_path).stdout)
+    again = json.loads(process("evaluate", summary["run_dir"], "--json", cwd=tmp_path).stdout)
     assert again["test_accuracy"] == summary["test_accuracy"]
     assert again["weights_sha256"] == summary["weights_sha256"]
     table = run("evaluate", summary["run_dir"], cwd=tmp_path)
@@ -37,13 +37,13 @@ def test_train_then_evaluate(tmp_path):
 
 def test_ray_leaves_nothing_behind_and_agrees_with_local(tmp_path, places):
     common = ("--epochs", 2, "--network", "fc:32x2", "--schedule", "streaming", "--window", 3, "--json")
-    shared = sorted(Path("/dev/shm").iterdir())
-    ray = run("train", *common, "--run-dir", "ray", cwd=tmp_path, **places)
+    shared = shared_memory()
+    ray = process("train", *common, "--run-dir", "ray", cwd=tmp_path, **places)
     local = run("train", *common, "--engine", "local", "--run-dir", "local", cwd=tmp_path)
     one, other = json.loads(ray.stdout), json.loads(local.stdout)
     assert (one["engine"], one["stages"], other["engine"], other["stages"]) == ("ray", 3, "local", 1)
     assert one["weights_sha256"] == other["weights_sha256"]
-    assert sorted(Path("/dev/shm").iterdir()) == shared
+    assert not forgotten(shared)
     assert not processes_of(places["TMPDIR"])
 
 
@@ -105,34 +105,31 @@ def test_divergence_is_a_failure_with_code_1(tmp_path):
     assert "layer" in line
 
 
-def interrupted(folder: Path, number: int, places: dict[str, str]) -> tuple[subprocess.Popen[str], str, str]:
+def interrupted(folder: Path, number: int, places: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """A long run through Ray that gets signal `number` once it trains."""
-    process = subprocess.Popen(
-        command("train", "--epochs", 100_000, "--network", "fc:32", "--run-dir", "out", "--json"),
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **places},
-    )  # fmt: skip
+    arguments = ("--epochs", 100_000, "--network", "fc:32", "--run-dir", "out", "--json")
+    child = start("train", *arguments, cwd=folder, **places)
     deadline = time.monotonic() + 60
     while not (folder / "out" / "metrics.jsonl").exists():
-        assert time.monotonic() < deadline and process.poll() is None
+        assert time.monotonic() < deadline and child.poll() is None, ended(child)
         time.sleep(0.1)
-    process.send_signal(number)
-    out, err = process.communicate(timeout=60)
-    return process, out, err
+    child.send_signal(number)
+    return ended(child)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
-    shared = sorted(Path("/dev/shm").iterdir())
-    process, out, err = interrupted(tmp_path, number, places)
-    assert process.returncode == 130, err
-    summary = json.loads(out)
+    shared = shared_memory()
+    done = interrupted(tmp_path, number, places)
+    assert done.returncode == 130, done.stderr
+    summary = json.loads(done.stdout)
     assert 0 < summary["steps"] < 2_300_000
-    assert "Traceback" not in err
+    assert "Traceback" not in done.stderr
     last = sorted((tmp_path / "out" / "checkpoints").iterdir())[-1]
     assert last.name == f"step-{summary['steps']:08d}"
     again = json.loads(run("evaluate", "out", "--json", cwd=tmp_path).stdout)
     assert again["weights_sha256"] == summary["weights_sha256"]
-    assert sorted(Path("/dev/shm").iterdir()) == shared
+    assert not forgotten(shared)
     assert not processes_of(places["TMPDIR"])
 
 
@@ -177,7 +174,7 @@ def test_schedule_of_a_rule(tmp_path):
 
 
 def test_schedule_shows_the_clock_diagram(tmp_path):
-    done = run("schedule", "--layers", 3, "--schedule", "relaxed", "--samples", 2, cwd=tmp_path)
+    done = process("schedule", "--layers", 3, "--schedule", "relaxed", "--samples", 2, cwd=tmp_path)
     assert done.stdout.splitlines()[1:4] == [
         "layer 1   S0 .  .  M0 S1 .  .  M1 .  .",
         "layer 2   .  S0 .  .  M0 S1 .  .  M1 .",

@@ -21,7 +21,7 @@ from pipepita.errors import RunError
 
 _SILENCE = 3
 _IMPATIENT = f"""
-import pipepita.engines.head
+import pipepita.engines.ray.head
 pipepita.engines.ray.head.SILENCE_SECONDS = {_SILENCE}
 from pipepita.cli import main
 main()

@@ -26,8 +26,8 @@ _TRAIN = (
 _STAGE = "ray::StageActor"
 _PATIENCE = 8  # seconds, instead of two minutes
 _IMPATIENT = f"""
-import pipepita.engines.ray
-pipepita.engines.ray._REPLACE_SECONDS = {_PATIENCE}
+import pipepita.engines.ray.engine
+pipepita.engines.ray.engine._REPLACE_SECONDS = {_PATIENCE}
 from pipepita.cli import main
 main()
 """

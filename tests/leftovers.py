@@ -1,0 +1,61 @@
+"""What a run may leave behind: processes and shared memory. Tests run side by side: each looks at its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+SHARED = Path("/dev/shm")
+
+
+def processes_of(folder: str) -> list[str]:
+    """Command lines that mention `folder`."""
+    found = [_text(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
+    return [text for text in found if folder in text]
+
+
+def actors_of(folder: str) -> list[int]:
+    """The processes of stages whose run has `folder` as its TMPDIR."""
+    ours = [path.parent for path in Path("/proc").glob("[0-9]*/environ") if f"TMPDIR={folder} " in _text(path)]
+    return [int(path.name) for path in ours if _text(path / "cmdline").startswith("ray::StageActor")]
+
+
+def shared_memory() -> set[Path]:
+    """The named shared memory of this machine."""
+    return set(SHARED.iterdir())
+
+
+def forgotten(before: set[Path], seconds: float = 5) -> list[Path]:
+    """Shared memory of ours that was not there `before` and that no other process holds, after `seconds` at most."""
+    deadline = time.monotonic() + seconds
+    left: list[Path] = []
+    while (left := _unheld(shared_memory() - before)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return left
+
+
+def _unheld(files: set[Path]) -> list[Path]:
+    held: set[str] = set()
+    for process in Path("/proc").glob("[0-9]*") if files else ():
+        if process.name == str(os.getpid()):
+            continue
+        with contextlib.suppress(OSError):
+            held.update(line.split()[-1] for line in (process / "maps").read_text().splitlines() if "/dev/shm/" in line)
+            held.update(str(file.readlink()) for file in (process / "fd").iterdir())
+    return [path for path in files if str(path) not in held and _ours(path)]
+
+
+def _ours(path: Path) -> bool:
+    try:
+        return path.stat().st_uid == os.geteuid()
+    except FileNotFoundError:
+        return False
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
