@@ -1,8 +1,9 @@
-"""What the tests share: real data, small networks, one Ray cluster a module."""
+"""What the tests share: real data, Ray clusters, and which tests go together."""
 
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,20 @@ from covering import cross, pairwise
 
 import pipepita as pp
 from pipepita.data.sets import DATA_DIR_VARIABLE
+from pipepita.engines.ray.cluster import Cluster
+
+_CLUSTERED = ("ray_engine", "cluster")  # fixtures that start Ray
+_engine: list[pp.RayEngine] = []  # of the tests that use `ray_engine` one after the other
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="full crosses, not only every pair of values")
+
+
+def pytest_configure() -> None:
+    """What is started with SIGINT ignored, as by nohup, hands that on to its children: ours answer it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -23,6 +34,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark in metafunc.definition.iter_markers("crossed"):
         chosen = cross if metafunc.config.getoption("--all") else pairwise
         metafunc.parametrize(list(mark.args[0]), chosen(*mark.args, **mark.kwargs))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What starts Ray is slow. Under xdist a file stays together, and so do all users of the one engine.
+
+    What takes long begins first, so that nobody waits for it in the end.
+    """
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if any(name in fixtures for name in _CLUSTERED):
+            item.add_marker("slow")
+        item.add_marker(pytest.mark.xdist_group("ray_engine" if "ray_engine" in fixtures else str(item.path)))
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Closes the engine of `ray_engine` where the next file does not use it: most others want Ray for themselves."""
+    others = nextitem is None or nextitem.path != item.path
+    if _engine and others and "ray_engine" not in getattr(nextitem, "fixturenames", ()):
+        _engine.pop().close()
 
 
 @pytest.fixture(scope="session")
@@ -50,11 +82,20 @@ def mnist(data_dir: Path) -> pp.Data:
 
 
 @pytest.fixture(scope="module")
-def ray_engine() -> Iterator[pp.RayEngine]:
-    """Actors for up to three stages, on an embedded cluster."""
-    engine = pp.RayEngine(3, device="cpu")
-    yield engine
-    engine.close()
+def ray_engine() -> pp.RayEngine:
+    """Actors for up to three stages, on an embedded cluster; the same ones for the next file that asks for them."""
+    if not _engine:
+        _engine.append(pp.RayEngine(3, device="cpu"))
+    _engine[0].transport = None
+    return _engine[0]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """An embedded cluster with room for three stages, without any."""
+    cluster = Cluster(None, 3, 0)
+    yield cluster
+    cluster.close()
 
 
 @pytest.fixture(autouse=True)

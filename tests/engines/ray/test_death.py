@@ -6,23 +6,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 import ray
 
 import pipepita as pp
-from pipepita.engines.ray.cluster import Cluster
 from pipepita.engines.ray.engine import RayPipeline
 from pipepita.network import spec
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """A cluster for three stages at a time; each test has actors of its own to kill."""
-    cluster = Cluster(None, 3, 0)
-    yield cluster
-    cluster.close()
 
 
 @pytest.mark.parametrize("modulate", ["input", "all"])
