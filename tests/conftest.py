@@ -58,6 +58,12 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.fixture(scope="session")
+def every_case(pytestconfig) -> bool:
+    """Whether nothing is to be left out, by --all."""
+    return pytestconfig.getoption("--all")
+
+
+@pytest.fixture(scope="session")
 def digits() -> pp.Data:
     return pp.load("digits")
 

@@ -1,7 +1,7 @@
 import pytest
 
 from pipepita.errors import UserError
-from pipepita.files import check_picture, check_writable
+from pipepita.files import check_picture, check_writable, write_whole
 
 
 def test_a_file_in_a_folder_that_is_there(tmp_path):
@@ -19,3 +19,26 @@ def test_refused_before_anything_begins(tmp_path):
         check_writable(tmp_path / "no" / "x", "trace")
     with pytest.raises(UserError, match="plot .*ends in .png"):
         check_picture(tmp_path / "x.bmp", "plot")
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    write_whole(path, b"before")
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    write_whole(link, b"through")
+    assert path.read_bytes() == b"through"
+    assert link.is_symlink()
+
+    def full(self, content):
+        with self.open("wb") as file:
+            file.write(content[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(type(path), "write_bytes", full)
+    with pytest.raises(UserError, match="cannot be written: No space left on device"):
+        write_whole(path, b"after")
+    assert path.read_bytes() == b"through"
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["a", "link"]
+    with pytest.raises(UserError, match="cannot be written"):
+        write_whole(tmp_path / "no" / "a", b"")

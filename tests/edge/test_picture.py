@@ -15,7 +15,6 @@ from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Outcome, Simulation, simulate
 from pipepita.edge.words import number
 from pipepita.errors import UserError
-from pipepita.files import write_whole
 from pipepita.runs.job import checked
 from pipepita.schedule import Action
 
@@ -276,26 +275,3 @@ def test_draw_puts_all_on_one_picture(dropping, tmp_path):
     assert [found.name for found in tmp_path.iterdir()] == ["a.PNG"]
     with pytest.raises(UserError, match="picture"):
         picture.draw(dropping, report.scores(dropping), tmp_path / "a.txt")
-
-
-def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
-    path = tmp_path / "a"
-    write_whole(path, b"before")
-    link = tmp_path / "link"
-    link.symlink_to(path)
-    write_whole(link, b"through")
-    assert path.read_bytes() == b"through"
-    assert link.is_symlink()
-
-    def full(self, content):
-        with self.open("wb") as file:
-            file.write(content[:2])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(type(path), "write_bytes", full)
-    with pytest.raises(UserError, match="cannot be written: No space left on device"):
-        write_whole(path, b"after")
-    assert path.read_bytes() == b"through"
-    assert sorted(found.name for found in tmp_path.iterdir()) == ["a", "link"]
-    with pytest.raises(UserError, match="cannot be written"):
-        write_whole(tmp_path / "no" / "a", b"")
