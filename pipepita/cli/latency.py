@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from pipepita.cli.options import JSON_HELP, with_job_options
+from pipepita.cli.options import JSON_HELP, with_options
 from pipepita.errors import UserError
 from pipepita.files import check_picture, check_writable
 from pipepita.rules import RULE_OPTIONS, RULES
-from pipepita.runs.job import Job, read_job
+from pipepita.runs.job import Job
+from pipepita.runs.reading import read_job
 
 _FIELDS = (
     "network", "dataset", "data_dir", "batch_size", "stages", "window", "rule", *RULE_OPTIONS, "normalize",
@@ -22,28 +23,47 @@ _DEFAULTS = {"network": "fc:512x8", "dataset": "random:784", "dropout": 0.0}
 _EMULATE = "--standard-ms and --modulated-ms in one"
 
 
-@with_job_options(_FIELDS, _DEFAULTS)
+@with_options(Job, _FIELDS, _DEFAULTS)
 def latency(
     *,
     layers: Annotated[
-        str | None, typer.Option(help="depths instead of a network, output layer included: 2,4,8,16")
+        str | None,
+        typer.Option(
+            help="depths instead of a network, output layer included: 2,4,8,16", rich_help_panel="Network and data"
+        ),
     ] = None,
-    width: Annotated[int, typer.Option(help="of the hidden layers of --layers")] = 256,
+    width: Annotated[
+        int, typer.Option(help="of the hidden layers of --layers", rich_help_panel="Network and data")
+    ] = 256,
     rules: Annotated[
         str | None,
-        typer.Option(help="rules to compare: all, or some like pepita,pepita:modulate=all,bp,drtp", show_default=False),
+        typer.Option(
+            help="rules to compare: all, or some like pepita,pepita:modulate=all,bp,drtp",
+            show_default=False,
+            rich_help_panel="Rule",
+        ),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="of all schedules in turn")] = 5,
-    seconds: Annotated[float, typer.Option(help="of one schedule in one round, about")] = 1.0,
-    emulate_ms: Annotated[str | None, typer.Option(help=_EMULATE, show_default=False)] = None,
-    plot: Annotated[Path | None, typer.Option(help="speed-up against depth, as PNG", show_default=False)] = None,
+    rounds: Annotated[int, typer.Option(help="of all schedules in turn", rich_help_panel="Measurement")] = 5,
+    seconds: Annotated[
+        float, typer.Option(help="of one schedule in one round, about", rich_help_panel="Measurement")
+    ] = 1.0,
+    emulate_ms: Annotated[
+        str | None, typer.Option(help=_EMULATE, show_default=False, rich_help_panel="Emulation")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="speed-up against depth, as PNG", show_default=False, rich_help_panel="Output")
+    ] = None,
     trace: Annotated[
-        Path | None, typer.Option(help="a run of each schedule for ui.perfetto.dev, as JSON", show_default=False)
+        Path | None,
+        typer.Option(
+            help="a run of each schedule for ui.perfetto.dev, as JSON", show_default=False, rich_help_panel="Output"
+        ),
     ] = None,
     timeline: Annotated[
-        Path | None, typer.Option(help="a few samples of each schedule, as PNG", show_default=False)
+        Path | None,
+        typer.Option(help="a few samples of each schedule, as PNG", show_default=False, rich_help_panel="Output"),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel="Output")] = False,
     **given: Any,
 ) -> None:
     """Measure locked, relaxed and streaming side by side, next to the limits that no schedule can pass."""

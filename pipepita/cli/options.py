@@ -1,4 +1,4 @@
-"""What commands share: options made from the fields of `Job`, and results as JSON or as a table."""
+"""What commands share: options made from groups of fields, and results as JSON or as a table."""
 
 from __future__ import annotations
 
@@ -9,54 +9,79 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipepita.runs.job import Job, Options
+from pipepita.runs.options import Group
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 JSON_HELP = "print exactly one JSON object on stdout"
 
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key=value, over the file and the options", rich_help_panel="Other", show_default=False),
+]
 
-def with_job_options(
-    fields: Iterable[str] = tuple(Job.model_fields),
-    defaults: Mapping[str, Any] | None = None,
-    kind: type[Options] = Job,
+# In the order of the help
+_PANELS = (
+    "Network and data", "Stream", "Arrivals", "Rule", "Training", "Schedule", "Engine", "Emulation", "Simulation",
+    "Measurement", "Output", "Other",
+)  # fmt: skip
+# First in their panels
+_COMMON = ("dataset", "network", "rule", "epochs", "lr", "schedule", "engine", "stages", "devices")
+
+
+def with_options(
+    kind: type[Group], fields: Iterable[str] | None = None, defaults: Mapping[str, Any] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option for each of these fields of `kind`; it gets those that were given as `**given`.
+    """Gives a command an option for each field of `kind`; the command gets those that were given as `**given`.
 
-    defaults: the command's own where they differ from the field's, for the help.
+    fields: only these. defaults: the command's own where they differ from the field's, for the help.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        return _decorated(command, {name: kind.model_fields[name] for name in fields}, defaults or {})
+        signature = inspect.signature(command, eval_str=True)
+        parameters = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+        parameters += [_parameter(kind, name, (defaults or {}).get(name)) for name in fields or kind.model_fields]
+        parameters.sort(key=_place)
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return command
 
     return decorate
 
 
-def _decorated(
-    command: Callable[..., None], fields: Mapping[str, Any], defaults: Mapping[str, Any]
-) -> Callable[..., None]:
-    parameters = [
-        p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD
+def _parameter(kind: type[Group], name: str, default: Any) -> inspect.Parameter:
+    """The option for a field of `kind`. default: instead of the field's, for the help."""
+    field = kind.model_fields[name]
+    option = f"--{name.replace('_', '-')}"
+    # numbers stay text here: pydantic reads them, and its errors name the value
+    type_ = bool if field.annotation in (bool, bool | None) else str
+    default = field.default if default is None else default
+    annotation: Any = Annotated[
+        type_ | None,
+        typer.Option(
+            *([f"{option}/--no-{option[2:]}"] if type_ is bool else [option]),
+            # not in brackets, which the help would take for markup
+            help=f"{field.description}{'' if default is None else f' (default: {_said(default)})'}",
+            show_default=False,
+            metavar=_metavar(field.annotation),
+            rich_help_panel=kind.panel_of(name),
+        ),
     ]
-    for name, field in fields.items():
-        option = f"--{name.replace('_', '-')}"
-        # numbers stay text here: pydantic reads them, and its errors name the value
-        kind = bool if field.annotation in (bool, bool | None) else str
-        names = [f"{option}/--no-{option[2:]}"] if kind is bool else [option]
-        value = defaults.get(name, field.default)
-        # not in brackets, which the help would take for markup
-        default = "" if value is None or kind is bool else f" (default: {value})"
-        annotation: Any = Annotated[
-            kind | None,
-            typer.Option(
-                *names, help=f"{field.description}{default}", show_default=False, metavar=_metavar(field.annotation)
-            ),
-        ]
-        parameters.append(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
-    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return command
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _place(parameter: inspect.Parameter) -> tuple[int, int]:
+    """Where the help shows an option: arguments first, then panel by panel, in each the common ones first."""
+    if parameter.kind is not parameter.KEYWORD_ONLY:
+        return -1, 0
+    (option,) = parameter.annotation.__metadata__
+    common = _COMMON.index(parameter.name) if parameter.name in _COMMON else len(_COMMON)
+    return _PANELS.index(option.rich_help_panel), common
+
+
+def _said(default: Any) -> str:
+    return {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
 
 
 def _metavar(annotation: Any) -> str | None:

@@ -24,7 +24,7 @@ def schedule(
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Show who does what in each slot, when every pass of every layer takes one slot."""
-    from pipepita.runs.job import read_job
+    from pipepita.runs.reading import read_job
     from pipepita.schedule import locked, make
     from pipepita.schedule.clock import clock
     from pipepita.schedule.topology import Route

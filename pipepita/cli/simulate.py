@@ -9,28 +9,33 @@ from typing import Annotated, Any
 
 import typer
 
-from pipepita.cli.options import JSON_HELP, with_job_options
-from pipepita.edge.scenario import JOB_FIELDS, Scenario
+from pipepita.cli.options import JSON_HELP, Assignments, with_options
+from pipepita.edge.scenario import Scenario
 from pipepita.errors import RunError, UserError
 from pipepita.files import check_picture, check_writable
-from pipepita.runs.job import Job, read_job
-
-_FIELDS = ("devices", "stream", *(name for name in Scenario.model_fields if name not in Job.model_fields), *JOB_FIELDS)
+from pipepita.runs.reading import read_job
 
 
-@with_job_options(tuple(dict.fromkeys(_FIELDS)), kind=Scenario)
+@with_options(Scenario)
 def simulate(
     scenario: Annotated[Path | None, typer.Argument(help="a TOML file of options", show_default=False)] = None,
     *,
     validate: Annotated[
-        bool, typer.Option("--validate", help="run the chain in real time on Ray, too, and show the difference")
+        bool,
+        typer.Option(
+            "--validate",
+            help="run the chain in real time on Ray, too, and show the difference",
+            rich_help_panel="Simulation",
+        ),
     ] = False,
-    plot: Annotated[Path | None, typer.Option(help="curves and a few samples, as PNG", show_default=False)] = None,
-    page: Annotated[Path | None, typer.Option(help="all of it as one HTML file", show_default=False)] = None,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, over the file and the options")
+    plot: Annotated[
+        Path | None, typer.Option(help="curves and a few samples, as PNG", show_default=False, rich_help_panel="Output")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    page: Annotated[
+        Path | None, typer.Option(help="all of it as one HTML file", show_default=False, rich_help_panel="Output")
+    ] = None,
+    assignments: Assignments = None,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel="Output")] = False,
     **given: Any,
 ) -> None:
     """Simulate online learning on a chain of edge devices: what it serves, how late, at what cost, how well it learns.

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipepita.cli.options import JSON_HELP, show, with_job_options
+from pipepita.cli.options import JSON_HELP, Assignments, show, with_options
 from pipepita.errors import UserError
-from pipepita.runs.job import Job, read_changes, read_job
+from pipepita.runs.job import Job
+from pipepita.runs.reading import read_changes, read_job
 
 if TYPE_CHECKING:
     from pipepita.runs.result import Result
@@ -19,17 +20,20 @@ if TYPE_CHECKING:
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 
-@with_job_options()
+@with_options(Job)
 def train(
     job: Annotated[Path | None, typer.Argument(help="a TOML file of options", show_default=False)] = None,
     *,
-    assignments: Annotated[
-        list[str] | None, typer.Option("--set", help="key=value, over the file and the options")
-    ] = None,
+    assignments: Assignments = None,
     resume: Annotated[
-        Path | None, typer.Option(help="go on with this run folder's run, from its last checkpoint", show_default=False)
+        Path | None,
+        typer.Option(
+            help="go on with this run folder's run, from its last checkpoint",
+            show_default=False,
+            rich_help_panel="Other",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel="Output")] = False,
     **given: Any,
 ) -> None:
     """Train a network. Without options: digits, one hidden layer of 1024, one Ray actor a layer."""

@@ -19,7 +19,7 @@ from pipepita.experiments.whiten import whitened
 from pipepita.machine import machine
 from pipepita.network import spec
 from pipepita.runs.display import Observer
-from pipepita.runs.job import read_job
+from pipepita.runs.reading import read_job
 
 _VERSION = 1  # of what an outcome holds
 

@@ -15,7 +15,7 @@ from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Report, Value, grouped, what_ran
 from pipepita.experiments.settings import kept_cells
 from pipepita.network.cut import cut
-from pipepita.runs.job import read_job
+from pipepita.runs.reading import read_job
 
 _RULES = ("bp", "fa", "drtp", "pepita")
 _ITEMS, _NEIGHBOURS = 1500, 10

@@ -31,7 +31,8 @@ from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.rules import Pepita, Rule
-from pipepita.runs.job import Options, checked
+from pipepita.runs.job import Options
+from pipepita.runs.reading import checked
 from pipepita.schedule import Schedule, ceiling
 from pipepita.schedule.world import Cost
 

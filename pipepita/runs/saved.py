@@ -19,8 +19,9 @@ from pipepita.network.modules import describe, rebuild
 from pipepita.rules import Rule
 from pipepita.runs.checkpoint import Checkpoint
 from pipepita.runs.folder import RunFolder, last_checkpoint, read_run
-from pipepita.runs.job import Options, checked
+from pipepita.runs.job import Options
 from pipepita.runs.progress import Progress, Resumption
+from pipepita.runs.reading import checked
 from pipepita.version import __version__
 
 

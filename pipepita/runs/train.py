@@ -17,10 +17,11 @@ from pipepita.pipeline.engine import Engine
 from pipepita.rules import Pepita, Rule
 from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder
-from pipepita.runs.job import Options, checked
+from pipepita.runs.job import Options
 from pipepita.runs.launch import Launch, Watch
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Deploy, Where
+from pipepita.runs.reading import checked
 from pipepita.runs.result import Result
 
 

@@ -15,7 +15,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
-from pipepita.runs.job import checked
+from pipepita.runs.reading import checked
 
 NASTY = """<script>alert("x")</script> & 'y' $z$ \x07"""
 VOID = {"meta", "br", "link", "img", "hr", "input"}

@@ -15,7 +15,7 @@ from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Outcome, Simulation, simulate
 from pipepita.edge.words import number
 from pipepita.errors import UserError
-from pipepita.runs.job import checked
+from pipepita.runs.reading import checked
 from pipepita.schedule import Action
 
 NAMES = ["locked", "relaxed", "streaming", ALONE]

@@ -6,7 +6,7 @@ import pytest
 from pipepita.edge import report
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import Simulation, simulate
-from pipepita.runs.job import checked
+from pipepita.runs.reading import checked
 
 
 @pytest.fixture(scope="module")

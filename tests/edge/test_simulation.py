@@ -7,7 +7,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
-from pipepita.runs.job import checked
+from pipepita.runs.reading import checked
 from pipepita.schedule import SCHEDULES, streaming
 from pipepita.schedule.world import Cost
 

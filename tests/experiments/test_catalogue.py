@@ -20,7 +20,7 @@ from pipepita.experiments.tsne import purity
 from pipepita.experiments.weights import fits
 from pipepita.experiments.whiten import whitened
 from pipepita.network import spec
-from pipepita.runs.job import read_job
+from pipepita.runs.reading import read_job
 
 NEEDS_WEIGHTS = ("tsne",)  # its report embeds real activities: `test_reproduce` runs it
 

@@ -1,7 +1,8 @@
 import pytest
 
 import pipepita as pp
-from pipepita.runs.job import Job, checked, read_job
+from pipepita.runs.job import Job
+from pipepita.runs.reading import checked, read_job
 
 
 def test_file_then_options_then_assignments(tmp_path):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 import pipepita as pp
 from pipepita.pipeline.optimizers import _known
-from pipepita.runs.job import Job, read_job
+from pipepita.runs.job import Job
+from pipepita.runs.reading import read_job
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.*")
 fuzz = settings(max_examples=300, deadline=None, derandomize=True)

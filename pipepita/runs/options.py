@@ -1,0 +1,245 @@
+"""The options of a training job in small groups: each with its defaults, bounds, meanings and checks.
+
+`runs.job` and `edge.scenario` are composed of these groups, and the command line's help has one panel per kind of
+group. A new option is one field here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from pipepita import rules
+from pipepita.engines.ray import placement
+from pipepita.engines.registry import ENGINES
+from pipepita.errors import UserError, unknown
+from pipepita.files import check_picture, check_writable
+from pipepita.network.modules import ACTIVATIONS
+from pipepita.pipeline import optimizers
+from pipepita.rules import RULE_OPTIONS, RULES, Rule
+from pipepita.rules.forms import FORMS, PRESYNAPTICS
+from pipepita.rules.projection import PERTURBATIONS
+from pipepita.runs import tensorboard
+from pipepita.schedule import SCHEDULES
+
+
+class Group(BaseModel):
+    """Options that belong together. panel: where the help shows them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
+
+    panel: ClassVar[str]
+
+    @classmethod
+    def panel_of(cls, name: str) -> str:
+        """The panel of an option: its own group's, also if `cls` is composed of groups and changes its default."""
+        groups = [base for base in reversed(cls.__mro__) if issubclass(base, Group) and "panel" in vars(base)]
+        return next(group.panel for group in groups if name in group.model_fields)
+
+    @classmethod
+    def unknown(cls, name: str) -> UserError:
+        """The error for an option that is not one of these."""
+        return unknown("option", name, cls.model_fields)
+
+
+class DataFolder(Group):
+    """Where data sets are."""
+
+    panel: ClassVar[str] = "Network and data"
+
+    data_dir: Path | None = Field(None, description="where the data sets are (default: $PIPEPITA_DATA, else ./data)")
+    download: bool = Field(False, description="fetch a data set that is not there")
+
+
+class DataChoice(DataFolder):
+    """What a job learns from."""
+
+    panel: ClassVar[str] = "Network and data"
+
+    dataset: str = Field("digits", description="digits, mnist, fashion-mnist, cifar10, cifar100 or npz:FILE")
+
+
+class NetworkChoice(Group):
+    """What is trained."""
+
+    panel: ClassVar[str] = "Network and data"
+
+    network: str = Field("fc:1024", description="hidden layers, like fc:256x8 or conv:32,5/pool:2/fc:256")
+    activation: str = Field("relu", description="of every hidden layer")
+    normalize: bool = Field(False, description="divide each item's hidden activity by its root mean square")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden activity dropped")
+
+    @model_validator(mode="after")
+    def _activation(self) -> Self:
+        if self.activation not in ACTIVATIONS:
+            raise unknown("activation", self.activation, ACTIVATIONS)
+        return self
+
+
+class RuleChoice(Group):
+    """The learning rule and its own options."""
+
+    panel: ClassVar[str] = "Rule"
+
+    rule: str = Field("pepita", description=f"learning rule: {', '.join(RULES)}")
+    form: str | None = Field(None, description=f"with samples in flight: pepita {', '.join(FORMS)}; bp stash, textbook")
+    modulate: str | None = Field(None, description="pepita: where the error enters: input, or all layers")
+    presynaptic: str | None = Field(None, description=f"pepita: what an update is made of: {', '.join(PRESYNAPTICS)}")
+    perturbation: str | None = Field(None, description=f"pepita: what enters: {', '.join(PERTURBATIONS)}")
+    f_scale: float | None = Field(None, ge=0, description="pepita: scale of the feedback matrices, the paper's 0.05")
+    mirror: int | None = Field(None, ge=0, description="pepita: mini-batches of noise an epoch that align F with W")
+    strict: bool | None = Field(None, description="usf, brsf, frsf: feedback of W's norm, and signs of W stay")
+
+    @model_validator(mode="after")
+    def _rule(self) -> Self:
+        self.make_rule()
+        return self
+
+    def make_rule(self) -> Rule:
+        """The rule with its options; `UserError` for an option that it does not have."""
+        given = {name: getattr(self, name) for name in RULE_OPTIONS}
+        return rules.make(self.rule, {name: value for name, value in given.items() if value is not None})
+
+
+class Updates(Group):
+    """How weights are updated."""
+
+    panel: ClassVar[str] = "Training"
+
+    lr: float = Field(0.1, ge=0, le=1e38, description="learning rate")
+    optimizer: str = Field("sgd", description="sgd (momentum 0.9), or any of torch.optim, as name:option=value,...")
+    batch_size: int = Field(64, ge=1, description="items a sample")
+    seed: int = Field(0, ge=0, description="of weights, feedback, dropout and order")
+
+    @model_validator(mode="after")
+    def _optimizer(self) -> Self:
+        optimizers.check(self.optimizer)
+        return self
+
+
+class Epochs(Updates):
+    """How long to train, and with which learning rate in which epoch."""
+
+    panel: ClassVar[str] = "Training"
+
+    epochs: int = Field(30, ge=1, description="passes over the training items")
+    lr_decay: str | None = Field(None, description="FACTOR@EPOCH[,EPOCH...]: 0.1@60,90 multiplies by 0.1 at both")
+
+    @model_validator(mode="after")
+    def _decay(self) -> Self:
+        self.rate_in(1)
+        return self
+
+    def rate_in(self, epoch: int) -> float:
+        """The learning rate of `epoch` (from 1): decayed once for each named epoch that is over."""
+        if self.lr_decay is None:
+            return self.lr
+        factor, at, epochs = self.lr_decay.partition("@")
+        try:
+            steps, by = [int(e) for e in epochs.split(",")], float(factor)
+            if not at or not 0 < by <= 1 or min(steps) < 1:
+                raise ValueError
+        except ValueError:
+            raise UserError(f"lr_decay {self.lr_decay!r} cannot be read: write it like 0.1@60 or 0.5@20,40") from None
+        return self.lr * by ** sum(epoch > e for e in steps)
+
+
+class Window(Group):
+    """How many samples are in flight."""
+
+    panel: ClassVar[str] = "Schedule"
+
+    window: int | None = Field(None, ge=1, description="samples in flight (streaming; default: fills the pipeline)")
+
+
+class ScheduleChoice(Window):
+    """The order of passes."""
+
+    panel: ClassVar[str] = "Schedule"
+
+    schedule: str = Field("relaxed", description="locked, relaxed or streaming")
+
+    @model_validator(mode="after")
+    def _schedule(self) -> Self:
+        if self.schedule not in SCHEDULES:
+            raise unknown("schedule", self.schedule, SCHEDULES)
+        return self
+
+
+class Places(Group):
+    """Where stages run, and what becomes of lost ones."""
+
+    panel: ClassVar[str] = "Engine"
+
+    stages: int | None = Field(None, ge=1, description="contiguous groups of layers (ray: one a layer; local: one)")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU a stage where there are enough")
+    threads: int = Field(1, ge=1, le=256, description="intra-op threads of each stage; part of what decides the bits")
+    address: str | None = Field(None, description="an existing Ray cluster, host:port or auto (default: its own)")
+    placement: str = Field("pack", description="of stages on nodes: pack, spread, one-per-host, or a node each: A,B,B")
+    max_restarts: int = Field(3, ge=0, description="how often lost stages are rebuilt and go on from the last snapshot")
+
+    @model_validator(mode="after")
+    def _placement(self) -> Self:
+        placement.check(self.placement)
+        return self
+
+
+class EngineChoice(Group):
+    """Who runs the stages."""
+
+    panel: ClassVar[str] = "Engine"
+
+    engine: str = Field("ray", description="local: one process; ray: one Ray actor a stage")
+
+    @model_validator(mode="after")
+    def _engine(self) -> Self:
+        if self.engine not in ENGINES:
+            raise unknown("engine", self.engine, ENGINES)
+        return self
+
+
+class Chain(Group):
+    """A chain of small devices, and what goes wrong there."""
+
+    panel: ClassVar[str] = "Emulation"
+
+    devices: str | None = Field(None, description="emulate this chain, like rpi4*3,orin-nano: see `pipepita devices`")
+    link: str | None = Field(None, description='between the devices: wifi, "delay 10ms rate 20mbit", or one a hop')
+    assign: str | None = Field(None, description="layers of each device, like 2,1,1 (default: balanced)")
+    trouble: str | None = Field(None, description="of devices and links: slow=4@10-20:2, pause@30-35, die~600/30:1")
+    profiles: Path | None = Field(None, description="a TOML file of more devices and links")
+
+
+class PassTimes(Group):
+    """Devices of which only the time of a pass is known."""
+
+    panel: ClassVar[str] = "Emulation"
+
+    standard_ms: str | None = Field(None, description="emulate devices that take so long a standard pass and layer")
+    modulated_ms: str | None = Field(None, description="the same for a modulated pass; one number, or one a layer")
+
+
+class Output(Group):
+    """What is written, and how often."""
+
+    panel: ClassVar[str] = "Output"
+
+    run_dir: Path | None = Field(None, description="where metrics and checkpoints go; must not exist")
+    snapshot_every: int | None = Field(
+        None, ge=1, description="samples from one drained snapshot to the next (default: an epoch's)"
+    )
+    checkpoint_every: float = Field(60, ge=0, description="seconds from one snapshot on disk to the next, at least")
+    keep_checkpoints: int = Field(3, ge=1, description="how many checkpoints stay on disk, the last ones")
+    tensorboard: bool = Field(False, description="also write the run folder's curves for TensorBoard")
+    trace: Path | None = Field(None, description="the latest samples for ui.perfetto.dev, as JSON")
+    timeline: Path | None = Field(None, description="a few samples in steady state, as PNG")
+
+    @model_validator(mode="after")
+    def _writable(self) -> Self:
+        check_writable(self.trace, "trace")
+        check_picture(self.timeline, "timeline")
+        if self.tensorboard:
+            tensorboard.check()
+        return self

@@ -1,0 +1,84 @@
+"""Options from a TOML file, by name and as assignments; what is wrong with them, in one line."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipepita.errors import UserError
+from pipepita.runs.job import Job
+from pipepita.runs.options import Group
+
+_BITS = 63  # of a whole number, as TOML asks for
+
+
+def read_job(path: Path | None, given: dict[str, Any], assignments: list[str], kind: type[Group] = Job) -> Any:
+    """The job of a TOML file, overridden by options given by name, overridden by `key=value` assignments."""
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = _loaded(path.read_text())
+        except FileNotFoundError:
+            raise UserError(f"job file {path} does not exist") from None
+        except (OSError, ValueError) as error:  # not text, not TOML
+            raise UserError(f"job file {path} cannot be read: {error}") from None
+    values = {key.replace("-", "_"): value for key, value in values.items()}
+    return checked(kind, values | read_changes(given, assignments))
+
+
+def read_changes(given: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
+    """Options given by name, overridden by `key=value` assignments."""
+    values = dict(given)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set {assignment!r} is not key=value")
+        values[key.strip().replace("-", "_")] = _value(text.strip())
+    return values
+
+
+def checked(kind: type[Group], values: dict[str, Any]) -> Any:
+    """`kind` from `values`; `UserError` in one line, naming the first option that is wrong, its value and why."""
+    for name, value in values.items():
+        if name not in kind.model_fields:
+            raise kind.unknown(name)
+        if isinstance(value, int) and value.bit_length() > _BITS:
+            raise UserError(f"{name}: a number of {value.bit_length()} bits; {_BITS} are the most")
+        if isinstance(value, str) and "\0" in value:
+            raise UserError(f"{name} {value!r}: no name holds a null character")
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{where} {_shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+    except OSError as error:  # a path too long to look at
+        raise UserError(f"{error.filename!r}: {error.strerror}") from None
+    except UserError as error:  # whatever a value held, this is a line, and nothing in it moves a terminal's cursor
+        raise UserError("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))) from None
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except (ValueError, RecursionError):
+        return f"(a {type(value).__name__} too large to show)"
+
+
+def _value(text: str) -> Any:
+    """A TOML value, or the text itself: `lr=0.05` is a number, `network=fc:256` a string."""
+    try:
+        return _loaded(f"value = {text}")["value"]
+    except ValueError:
+        return text
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    """TOML; `ValueError` for text that is not, or too large a number or too deep a table for Python."""
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
