@@ -9,7 +9,6 @@ from pydantic import Field, model_validator
 from pipepita.edge.arrivals import POLICIES, PROCESSES
 from pipepita.errors import UserError, unknown
 from pipepita.runs.options import Chain, DataFolder, Group, NetworkChoice, RuleChoice, Updates, Window
-from pipepita.streams.prequential import DETECTORS
 
 
 class StreamChoice(Group):
@@ -19,12 +18,16 @@ class StreamChoice(Group):
 
     stream: str = Field("digits", description="a data set, or river:NAME like river:SEA or river:Elec2")
     samples: int = Field(2000, ge=8, le=10_000_000, description="samples that arrive")
-    drift: str | None = Field(None, description="like remap@5000, rotate:90@2000-4000 or noise:0.5@1000, with commas")
-    detector: str | None = Field(None, description="a drift detector of river's, like adwin")
+    drift: str | None = Field(
+        None, description="like remap@5000, rotate:90@2000-4000 or noise:0.5@1000; several with commas"
+    )
+    detector: str | None = Field(None, description="a drift detector of river, like adwin (default: none)")
     sliding: int = Field(500, ge=1, description="items of the sliding window of the prequential accuracy")
 
     @model_validator(mode="after")
     def _detector(self) -> Self:
+        from pipepita.streams.prequential import DETECTORS
+
         if self.detector is not None and self.detector not in DETECTORS:
             raise unknown("drift detector", self.detector, DETECTORS)
         return self
@@ -35,10 +38,12 @@ class Arrivals(Group):
 
     panel: ClassVar[str] = "Arrivals"
 
-    rate: float | None = Field(None, gt=0, le=1e9, description="samples a second (default: as fast as they are taken)")
-    arrivals: str = Field("poisson", description="how they arrive: poisson or fixed")
+    rate: float | None = Field(
+        None, gt=0, le=1e9, description="samples per second (default: as fast as they are taken)"
+    )
+    arrivals: str = Field("poisson", description="how samples arrive: poisson or fixed", examples=[*PROCESSES])
     queue: int = Field(16, ge=1, le=10_000_000, description="samples that can wait to enter")
-    policy: str = Field("block", description=f"when it is full: {', '.join(POLICIES)}")
+    policy: str = Field("block", description=f"when the queue is full: {', '.join(POLICIES)}", examples=[*POLICIES])
     label_delay: float = Field(0.0, ge=0, le=1e6, description="seconds from a sample's arrival to its label")
 
     @model_validator(mode="after")
@@ -57,14 +62,14 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
 
     panel: ClassVar[str] = "Simulation"
 
-    timing_only: bool = Field(False, description="no learning: only when what happens, for chains of any length")
-    calibrate: bool = Field(False, description="costs of passes measured on this machine, and scaled to each device")
+    timing_only: bool = Field(False, description="learn nothing, only time what happens; for chains of any length")
+    calibrate: bool = Field(False, description="measure what passes cost on this machine, and scale it to each device")
 
     # one chain is always there
     devices: str = Field("rpi4*2", description="from the first, like rpi4*3,orin-nano: see `pipepita devices`")
 
     # online learning takes one item at a time, each once
-    batch_size: int = Field(1, ge=1, description="items a sample")
+    batch_size: int = Field(1, ge=1, description="items per sample")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden activity dropped")
     lr: float = Field(0.002, ge=0, le=1e38, description="learning rate")
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from pipepita.errors import unknown
-from pipepita.pipeline.engine import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pipepita.pipeline.engine import Engine
 
 
 def _local(stages: int, device: str, address: str | None, placement: str) -> Engine:

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from pipepita.errors import RunError, UserError
-from pipepita.pipeline.state import State
-from pipepita.runs import checkpoint
-from pipepita.runs.checkpoint import Checkpoint, read_json, sync
+from pipepita.files import read_json, sync
 from pipepita.runs.listeners import Listener
 
 if TYPE_CHECKING:
+    from pipepita.pipeline.state import State
+    from pipepita.runs.checkpoint import Checkpoint
     from pipepita.runs.progress import Progress
     from pipepita.runs.recovery import Restart
     from pipepita.runs.status import RunStatus
@@ -129,6 +129,8 @@ class RunFolder:
 
     def checkpoint(self, state: State, about: dict[str, Any], keep: int) -> Path:
         """Writes a checkpoint; see `checkpoint.write`."""
+        from pipepita.runs import checkpoint
+
         return checkpoint.write(self.path / "checkpoints", state, about, keep)
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
@@ -200,4 +202,6 @@ def alive(path: Path) -> bool:
 
 def last_checkpoint(path: Path, *, resumable: bool = False) -> tuple[Checkpoint | None, list[str]]:
     """The last whole checkpoint of a run folder, and a line for each damaged one; see `checkpoint.newest`."""
+    from pipepita.runs import checkpoint
+
     return checkpoint.newest(path / "checkpoints", resumable=resumable)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+from typing import TYPE_CHECKING
 
-from pipepita.data import Data
-from pipepita.network import spec
 from pipepita.runs.options import (
     Chain,
     DataChoice,
@@ -18,6 +16,11 @@ from pipepita.runs.options import (
     RuleChoice,
     ScheduleChoice,
 )
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pipepita.data import Data
 
 
 class Options(Epochs, ScheduleChoice, Places, Chain, PassTimes, Output):
@@ -32,6 +35,8 @@ class Job(DataChoice, NetworkChoice, RuleChoice, EngineChoice, Options):
 
     def model(self, data: Data) -> nn.Sequential:
         """An untrained network for `data`."""
+        from pipepita.network import spec
+
         return spec.build(
             self.network, data.item_shape, data.classes,
             activation=self.activation, dropout=self.dropout, normal=self.normalize,

@@ -1,28 +1,25 @@
 """The options of a training job in small groups: each with its defaults, bounds, meanings and checks.
 
 `runs.job` and `edge.scenario` are composed of these groups, and the command line's help has one panel per kind of
-group. A new option is one field here.
+group. A new option is one field here. Nothing here imports torch or Ray until a value is checked.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipepita import rules
 from pipepita.engines.ray import placement
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import UserError, unknown
 from pipepita.files import check_picture, check_writable
-from pipepita.network.modules import ACTIVATIONS
-from pipepita.pipeline import optimizers
-from pipepita.rules import RULE_OPTIONS, RULES, Rule
-from pipepita.rules.forms import FORMS, PRESYNAPTICS
-from pipepita.rules.projection import PERTURBATIONS
 from pipepita.runs import tensorboard
 from pipepita.schedule import SCHEDULES
+
+if TYPE_CHECKING:
+    from pipepita.rules import Rule
 
 
 class Group(BaseModel):
@@ -58,7 +55,11 @@ class DataChoice(DataFolder):
 
     panel: ClassVar[str] = "Network and data"
 
-    dataset: str = Field("digits", description="digits, mnist, fashion-mnist, cifar10, cifar100 or npz:FILE")
+    dataset: str = Field(
+        "digits",
+        description="digits, mnist, fashion-mnist, cifar10, cifar100 or npz:FILE",
+        examples=["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "npz:"],
+    )
 
 
 class NetworkChoice(Group):
@@ -73,6 +74,8 @@ class NetworkChoice(Group):
 
     @model_validator(mode="after")
     def _activation(self) -> Self:
+        from pipepita.network.modules import ACTIVATIONS
+
         if self.activation not in ACTIVATIONS:
             raise unknown("activation", self.activation, ACTIVATIONS)
         return self
@@ -83,13 +86,21 @@ class RuleChoice(Group):
 
     panel: ClassVar[str] = "Rule"
 
-    rule: str = Field("pepita", description=f"learning rule: {', '.join(RULES)}")
-    form: str | None = Field(None, description=f"with samples in flight: pepita {', '.join(FORMS)}; bp stash, textbook")
+    rule: str = Field(
+        "pepita",
+        description="pepita, bp, fa, usf, brsf, frsf, dfa or drtp",
+        examples=["pepita", "bp", "fa", "usf", "brsf", "frsf", "dfa", "drtp"],
+    )
+    form: str | None = Field(
+        None, description="with samples in flight: pepita difference, textbook, stash, recompute; bp stash, textbook"
+    )
     modulate: str | None = Field(None, description="pepita: where the error enters: input, or all layers")
-    presynaptic: str | None = Field(None, description=f"pepita: what an update is made of: {', '.join(PRESYNAPTICS)}")
-    perturbation: str | None = Field(None, description=f"pepita: what enters: {', '.join(PERTURBATIONS)}")
+    presynaptic: str | None = Field(
+        None, description="pepita: what an update is made of: modulated, standard, own, two-step"
+    )
+    perturbation: str | None = Field(None, description="pepita: what enters: error, sign, random")
     f_scale: float | None = Field(None, ge=0, description="pepita: scale of the feedback matrices, the paper's 0.05")
-    mirror: int | None = Field(None, ge=0, description="pepita: mini-batches of noise an epoch that align F with W")
+    mirror: int | None = Field(None, ge=0, description="pepita: mini-batches of noise per epoch that align F with W")
     strict: bool | None = Field(None, description="usf, brsf, frsf: feedback of W's norm, and signs of W stay")
 
     @model_validator(mode="after")
@@ -99,7 +110,9 @@ class RuleChoice(Group):
 
     def make_rule(self) -> Rule:
         """The rule with its options; `UserError` for an option that it does not have."""
-        given = {name: getattr(self, name) for name in RULE_OPTIONS}
+        from pipepita import rules
+
+        given = {name: getattr(self, name) for name in rules.RULE_OPTIONS}
         return rules.make(self.rule, {name: value for name, value in given.items() if value is not None})
 
 
@@ -110,11 +123,13 @@ class Updates(Group):
 
     lr: float = Field(0.1, ge=0, le=1e38, description="learning rate")
     optimizer: str = Field("sgd", description="sgd (momentum 0.9), or any of torch.optim, as name:option=value,...")
-    batch_size: int = Field(64, ge=1, description="items a sample")
-    seed: int = Field(0, ge=0, description="of weights, feedback, dropout and order")
+    batch_size: int = Field(64, ge=1, description="items per sample")
+    seed: int = Field(0, ge=0, description="decides weights, feedback, dropout and order")
 
     @model_validator(mode="after")
     def _optimizer(self) -> Self:
+        from pipepita.pipeline import optimizers
+
         optimizers.check(self.optimizer)
         return self
 
@@ -125,7 +140,9 @@ class Epochs(Updates):
     panel: ClassVar[str] = "Training"
 
     epochs: int = Field(30, ge=1, description="passes over the training items")
-    lr_decay: str | None = Field(None, description="FACTOR@EPOCH[,EPOCH...]: 0.1@60,90 multiplies by 0.1 at both")
+    lr_decay: str | None = Field(
+        None, description="FACTOR@EPOCH[,EPOCH...]: 0.1@60,90 multiplies by 0.1 at both (default: no decay)"
+    )
 
     @model_validator(mode="after")
     def _decay(self) -> Self:
@@ -151,7 +168,7 @@ class Window(Group):
 
     panel: ClassVar[str] = "Schedule"
 
-    window: int | None = Field(None, ge=1, description="samples in flight (streaming; default: fills the pipeline)")
+    window: int | None = Field(None, ge=1, description="samples in flight, for streaming (default: fills the pipeline)")
 
 
 class ScheduleChoice(Window):
@@ -159,7 +176,7 @@ class ScheduleChoice(Window):
 
     panel: ClassVar[str] = "Schedule"
 
-    schedule: str = Field("relaxed", description="locked, relaxed or streaming")
+    schedule: str = Field("relaxed", description="locked, relaxed or streaming", examples=[*SCHEDULES])
 
     @model_validator(mode="after")
     def _schedule(self) -> Self:
@@ -173,11 +190,23 @@ class Places(Group):
 
     panel: ClassVar[str] = "Engine"
 
-    stages: int | None = Field(None, ge=1, description="contiguous groups of layers (ray: one a layer; local: one)")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU a stage where there are enough")
-    threads: int = Field(1, ge=1, le=256, description="intra-op threads of each stage; part of what decides the bits")
-    address: str | None = Field(None, description="an existing Ray cluster, host:port or auto (default: its own)")
-    placement: str = Field("pack", description="of stages on nodes: pack, spread, one-per-host, or a node each: A,B,B")
+    stages: int | None = Field(
+        None, ge=1, description="contiguous groups of layers (default: one per layer with ray, else one)"
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto, cpu or cuda; auto: one GPU per stage if there are enough"
+    )
+    threads: int = Field(
+        1, ge=1, le=256, description="intra-op threads of each stage; their number is part of what decides the bits"
+    )
+    address: str | None = Field(
+        None, description="an existing Ray cluster, host:port or auto (default: one of its own)"
+    )
+    placement: str = Field(
+        "pack",
+        description="of stages on nodes: pack, spread, one-per-host, or one node per stage: A,B,B",
+        examples=[*placement.STRATEGIES],
+    )
     max_restarts: int = Field(3, ge=0, description="how often lost stages are rebuilt and go on from the last snapshot")
 
     @model_validator(mode="after")
@@ -191,7 +220,7 @@ class EngineChoice(Group):
 
     panel: ClassVar[str] = "Engine"
 
-    engine: str = Field("ray", description="local: one process; ray: one Ray actor a stage")
+    engine: str = Field("ray", description="local: one process; ray: one Ray actor per stage", examples=[*ENGINES])
 
     @model_validator(mode="after")
     def _engine(self) -> Self:
@@ -206,7 +235,9 @@ class Chain(Group):
     panel: ClassVar[str] = "Emulation"
 
     devices: str | None = Field(None, description="emulate this chain, like rpi4*3,orin-nano: see `pipepita devices`")
-    link: str | None = Field(None, description='between the devices: wifi, "delay 10ms rate 20mbit", or one a hop')
+    link: str | None = Field(
+        None, description='between the devices: wifi, "delay 10ms rate 20mbit", or one per hop (default: wifi)'
+    )
     assign: str | None = Field(None, description="layers of each device, like 2,1,1 (default: balanced)")
     trouble: str | None = Field(None, description="of devices and links: slow=4@10-20:2, pause@30-35, die~600/30:1")
     profiles: Path | None = Field(None, description="a TOML file of more devices and links")
@@ -217,8 +248,10 @@ class PassTimes(Group):
 
     panel: ClassVar[str] = "Emulation"
 
-    standard_ms: str | None = Field(None, description="emulate devices that take so long a standard pass and layer")
-    modulated_ms: str | None = Field(None, description="the same for a modulated pass; one number, or one a layer")
+    standard_ms: str | None = Field(
+        None, description="emulate devices that take this long for the standard pass of a layer"
+    )
+    modulated_ms: str | None = Field(None, description="the same for the modulated pass; one number, or one per layer")
 
 
 class Output(Group):
@@ -226,7 +259,9 @@ class Output(Group):
 
     panel: ClassVar[str] = "Output"
 
-    run_dir: Path | None = Field(None, description="where metrics and checkpoints go; must not exist")
+    run_dir: Path | None = Field(
+        None, description="where metrics and checkpoints go; must not exist (default: a new folder in runs)"
+    )
     snapshot_every: int | None = Field(
         None, ge=1, description="samples from one drained snapshot to the next (default: an epoch's)"
     )

@@ -7,18 +7,20 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipepita.errors import PipepitaError, StageDied, UserError
-from pipepita.pipeline.pulse import Pulse
-from pipepita.pipeline.stage import StageSpec
-from pipepita.pipeline.tally import Tally
-from pipepita.runs.checkpoint import read_json
+from pipepita.files import read_json
 from pipepita.runs.listeners import Listener
-from pipepita.runs.progress import Progress
-from pipepita.runs.recovery import Restart
+
+if TYPE_CHECKING:
+    from pipepita.pipeline.pulse import Pulse
+    from pipepita.pipeline.stage import StageSpec
+    from pipepita.pipeline.tally import Tally
+    from pipepita.runs.progress import Progress
+    from pipepita.runs.recovery import Restart
 
 SECONDS = 1.0  # from one status to the next
 
