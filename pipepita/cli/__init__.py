@@ -1,6 +1,6 @@
 """The command line: parse, call the library, render. Results on stdout, everything else on stderr.
 
-A new command is one file here and one entry in `app`.
+Nothing heavy is imported until a command uses it. A new command is one file here and one entry in `commands.COMMANDS`.
 """
 
 from __future__ import annotations
@@ -10,22 +10,17 @@ from typing import NoReturn
 
 import typer
 
-from pipepita.cli import devices, latency, reproduce, schedule, simulate, status, train
+from pipepita.cli.commands import Commands
 from pipepita.errors import PipepitaError
 
-INTERRUPTED = train.INTERRUPTED
+INTERRUPTED = 130  # the shell's code for Ctrl-C
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="PEPITA as a pipeline: two forward passes, no backward pass, and layers that do not wait for each other.",
-)
-for command in (
-    train.train, train.evaluate, status.status, latency.latency, schedule.schedule, simulate.simulate, devices.devices,
-    reproduce.reproduce,
-):  # fmt: skip
-    app.command()(command)
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def pipepita() -> None:
+    """PEPITA as a pipeline: two forward passes, no backward pass, and layers that do not wait for each other."""
 
 
 def main() -> NoReturn:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipepita.cli.options import JSON_HELP
+from pipepita.cli.words import JSON_HELP
 
 if TYPE_CHECKING:
     from rich.table import Table

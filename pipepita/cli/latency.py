@@ -8,16 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from pipepita.cli.options import JSON_HELP, with_options
+from pipepita.cli.options import with_options
+from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
 from pipepita.files import check_picture, check_writable
-from pipepita.rules import RULE_OPTIONS, RULES
 from pipepita.runs.job import Job
+from pipepita.runs.options import RuleChoice
 from pipepita.runs.reading import read_job
 
 _FIELDS = (
-    "network", "dataset", "data_dir", "batch_size", "stages", "window", "rule", *RULE_OPTIONS, "normalize",
-    "activation", "dropout", "optimizer", "threads", "seed", "device", "address", "standard_ms", "modulated_ms",
+    "network", "dataset", "data_dir", "batch_size", "stages", "window", *RuleChoice.model_fields,
+    "normalize", "activation", "dropout", "optimizer", "threads", "seed", "device", "address", "standard_ms",
+    "modulated_ms",
 )  # fmt: skip
 _DEFAULTS = {"network": "fc:512x8", "dataset": "random:784", "dropout": 0.0}
 _EMULATE = "--standard-ms and --modulated-ms in one"
@@ -76,7 +78,7 @@ def latency(
         raise UserError(f"--layers {layers} and --network {given['network']}: give one of them")
     if layers is not None and rules is not None:
         raise UserError(f"--layers {layers} and --rules {rules}: give one of them")
-    if rules is not None and (inside := [key for key in ("rule", *RULE_OPTIONS) if key in given]):
+    if rules is not None and (inside := [key for key in RuleChoice.model_fields if key in given]):
         raise UserError(
             f"--rules {rules} and --{inside[0].replace('_', '-')}: write it into --rules, like usf:strict=true"
         )
@@ -85,7 +87,7 @@ def latency(
     if layers is not None:
         jobs = [(network, job.model_copy(update={"network": network})) for network in _networks(layers, width)]
     elif rules is not None:
-        jobs = [(text, _with_rule(job, text)) for text in (ALL_RULES if rules == "all" else rules.split(","))]
+        jobs = [(text, _with_rule(job, text)) for text in (_all_rules() if rules == "all" else rules.split(","))]
     check_picture(plot, "--plot")
     check_writable(trace, "--trace")
     check_picture(timeline, "--timeline")
@@ -126,8 +128,11 @@ def latency(
     (show if rules is None else compare)(summaries)
 
 
-# The second pass of bp's relatives travels as bp's does, but they have other products to make
-ALL_RULES = ("pepita", "pepita:modulate=all", *(name for name in RULES if name != "pepita"))
+def _all_rules() -> tuple[str, ...]:
+    """All: the second pass of bp's relatives travels as bp's does, but they have other products to make."""
+    from pipepita.rules import RULES
+
+    return "pepita", "pepita:modulate=all", *(name for name in RULES if name != "pepita")
 
 
 def _with_rule(job: Job, text: str) -> Job:
@@ -136,7 +141,7 @@ def _with_rule(job: Job, text: str) -> Job:
     options: dict[str, Any] = {"rule": name}
     for part in filter(None, rest.split("+")):
         key, equals, value = part.partition("=")
-        if not equals or key not in RULE_OPTIONS:
+        if not equals or key == "rule" or key not in RuleChoice.model_fields:
             raise UserError(f"--rules {text!r}: write options like pepita:modulate=all+form=stash")
         options[key] = value
     return read_job(None, job.model_dump(exclude_unset=True) | options, [])

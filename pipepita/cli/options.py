@@ -5,20 +5,23 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from pipepita.runs.options import Group
+from pipepita.cli.words import set_parameters, value_name, with_default
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from rich.table import Table
 
-JSON_HELP = "print exactly one JSON object on stdout"
+    from pipepita.runs.options import Group
 
 Assignments = Annotated[
     list[str] | None,
-    typer.Option("--set", help="key=value, over the file and the options", rich_help_panel="Other", show_default=False),
+    typer.Option(
+        "--set", help="any option, over the file and the other options", rich_help_panel="Other", show_default=False
+    ),
 ]
 
 # In the order of the help
@@ -43,8 +46,7 @@ def with_options(
         parameters = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
         parameters += [_parameter(kind, name, (defaults or {}).get(name)) for name in fields or kind.model_fields]
         parameters.sort(key=_place)
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        set_parameters(command, parameters)
         return command
 
     return decorate
@@ -56,16 +58,15 @@ def _parameter(kind: type[Group], name: str, default: Any) -> inspect.Parameter:
     option = f"--{name.replace('_', '-')}"
     # numbers stay text here: pydantic reads them, and its errors name the value
     type_ = bool if field.annotation in (bool, bool | None) else str
-    default = field.default if default is None else default
     annotation: Any = Annotated[
         type_ | None,
         typer.Option(
             *([f"{option}/--no-{option[2:]}"] if type_ is bool else [option]),
-            # not in brackets, which the help would take for markup
-            help=f"{field.description}{'' if default is None else f' (default: {_said(default)})'}",
+            help=with_default(field.description or "", field.default if default is None else default),
             show_default=False,
-            metavar=_metavar(field.annotation),
+            metavar=value_name(field.annotation),
             rich_help_panel=kind.panel_of(name),
+            autocompletion=_completion(field),
         ),
     ]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -80,13 +81,10 @@ def _place(parameter: inspect.Parameter) -> tuple[int, int]:
     return _PANELS.index(option.rich_help_panel), common
 
 
-def _said(default: Any) -> str:
-    return {True: "yes", False: "no"}[default] if isinstance(default, bool) else str(default)
-
-
-def _metavar(annotation: Any) -> str | None:
-    words = {bool: None, bool | None: None, int: "N", int | None: "N", float: "X", float | None: "X"}
-    return words.get(annotation, "TEXT")
+def _completion(field: FieldInfo) -> Callable[[str], list[str]] | None:
+    """What a shell offers: the words that the field allows, or gives as examples."""
+    words = get_args(field.annotation) if get_origin(field.annotation) is Literal else field.examples
+    return (lambda incomplete: [word for word in words if word.startswith(incomplete)]) if words else None
 
 
 def show(summary: dict[str, Any], as_json: bool, title: str) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipepita.cli.options import JSON_HELP
+from pipepita.cli.words import JSON_HELP
 from pipepita.errors import RunError, UserError, unknown
 
 _MOST_EPOCHS, _MOST_SEEDS = 10_000, 100

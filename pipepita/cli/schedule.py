@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipepita.cli.options import JSON_HELP
+from pipepita.cli.words import JSON_HELP
 
 
 def schedule(
@@ -24,12 +24,13 @@ def schedule(
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Show who does what in each slot, when every pass of every layer takes one slot."""
-    from pipepita.runs.reading import read_job
+    from pipepita.runs.options import RuleChoice
+    from pipepita.runs.reading import checked
     from pipepita.schedule import locked, make
     from pipepita.schedule.clock import clock
     from pipepita.schedule.topology import Route
 
-    made = read_job(None, {"rule": rule} | ({} if modulate is None else {"modulate": modulate}), []).make_rule()
+    made = checked(RuleChoice, {"rule": rule} | ({} if modulate is None else {"modulate": modulate})).make_rule()
     route = Route(made.passes, made.flow)
     chosen = make(schedule, layers, window, made.flow)
     shown = clock(chosen, layers, samples, route=route)

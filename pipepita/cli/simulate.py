@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipepita.cli.options import JSON_HELP, Assignments, with_options
+from pipepita.cli.options import Assignments, with_options
+from pipepita.cli.words import JSON_HELP
 from pipepita.edge.scenario import Scenario
 from pipepita.errors import RunError, UserError
 from pipepita.files import check_picture, check_writable

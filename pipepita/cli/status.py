@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipepita.cli.options import JSON_HELP
+from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipepita.cli.options import JSON_HELP, Assignments, show, with_options
+from pipepita.cli import INTERRUPTED
+from pipepita.cli.options import Assignments, show, with_options
+from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
 from pipepita.runs.job import Job
 from pipepita.runs.reading import read_changes, read_job
 
 if TYPE_CHECKING:
     from pipepita.runs.result import Result
-
-INTERRUPTED = 130  # the shell's code for Ctrl-C
 
 
 @with_options(Job)
@@ -36,7 +36,11 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel="Output")] = False,
     **given: Any,
 ) -> None:
-    """Train a network. Without options: digits, one hidden layer of 1024, one Ray actor a layer."""
+    """Train a network. Without options: digits, one hidden layer of 1024, one Ray actor per layer.
+
+    A job file holds the same options, like epochs = 3 or batch-size = 16. --no-download and its like switch off what
+    the file switches on.
+    """
     if resume is not None:
         _resume(resume, job, {k: v for k, v in given.items() if v is not None}, assignments or [], as_json)
         return
