@@ -13,7 +13,7 @@ from torch import nn
 
 from pipepita.errors import UserError
 from pipepita.network.layer import Layer, Named, Shape
-from pipepita.network.modules import ACTIVATION, DROPOUT, NORM, POOL, SHAPE, SOFTMAX, SYNAPSE, leaves, role
+from pipepita.network.modules import ACTIVATION, DROPOUT, NORM, POOL, SHAPE, SOFTMAX, SYNAPSE, frozen, leaves, role
 
 
 def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) -> list[Layer]:
@@ -25,12 +25,17 @@ def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) ->
     """
     if not isinstance(model, nn.Sequential):
         raise UserError(f"the model is {type(model).__name__}: pipepita trains an nn.Sequential")
+    still = {name for name, module in leaves(model) if frozen(module, name)}
     incoming, groups = _group(model)
+    if all(trainable in still for (trainable, _), *_ in groups):
+        raise UserError("the model has nothing to train: all of its layers are frozen (requires_grad_(False))")
     layers = []
     for number, (trainable, *followers) in enumerate(groups, 1):
         pooled = next((i for i, (name, module) in enumerate(followers) if role(module, name) in (POOL, SHAPE)), None)
         activity, outgoing = (followers, []) if pooled is None else (followers[:pooled], followers[pooled:])
-        layers.append(Layer(number, trainable, activity, outgoing, incoming if number == 1 else [], seed))
+        layer = Layer(number, trainable, activity, outgoing, incoming if number == 1 else [], seed)
+        layer.frozen = trainable[0] in still
+        layers.append(layer)
     shape = item_shape
     for layer in layers:
         shape = layer.fit(shape)

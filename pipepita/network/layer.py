@@ -42,6 +42,7 @@ class Layer:
         seed: int = 0,
     ) -> None:
         self.number, self.seed = number, seed
+        self.frozen = False  # whether its weights stay as they are
         self.name, module = trainable
         self.synapse: Synapse = SYNAPSES[type(module)](module)  # type: ignore[arg-type, assignment]
         self._incoming, self._activity, self._outgoing = list(incoming), list(activity), list(outgoing)

@@ -113,7 +113,20 @@ def _describe(module: nn.Module, name: str) -> dict[str, Any]:
     arguments = {key: getattr(module, key) for key in KINDS[type(module)].arguments}
     if "bias" in arguments:
         arguments["bias"] = arguments["bias"] is not None
+    if frozen(module, name):
+        arguments["frozen"] = True
     return {"type": type(module).__name__, **arguments}
+
+
+def frozen(module: nn.Module, name: str) -> bool:
+    """Whether the weights of `module` stay as they are (`requires_grad_(False)`); `UserError` if only some of them do.
+
+    A layer whose weights are frozen passes on what comes, and is never updated.
+    """
+    wants = {parameter.requires_grad for parameter in module.parameters()}
+    if len(wants) > 1:
+        raise UserError(f"module {name} has frozen and other weights: freeze all of them or none (requires_grad_)")
+    return wants == {False}
 
 
 def rebuild(description: list[dict[str, Any]]) -> nn.Sequential:
@@ -125,8 +138,8 @@ def rebuild(description: list[dict[str, Any]]) -> nn.Sequential:
         if "children" in arguments:
             model.add_module(name, rebuild(entry["children"]))
             continue
-        kind = arguments.pop("type")
+        kind, still = arguments.pop("type"), arguments.pop("frozen", False)
         if kind not in _NAMES:
             raise unknown("module type", kind, _NAMES)
-        model.add_module(name, _NAMES[kind](**arguments))
+        model.add_module(name, _NAMES[kind](**arguments).requires_grad_(not still))
     return model

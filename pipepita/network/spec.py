@@ -126,12 +126,15 @@ _BUILDERS: dict[str, Callable[[list[int], Shape], tuple[list[nn.Module], Shape]]
 def initialise(model: nn.Sequential, seed: int) -> None:
     """He-uniform weights, U(-b, b) with b = sqrt(6 / fan_in) (He et al. 2015; PEPITA's Appendix A), zero biases.
 
-    In place. Layer l draws from (seed, "weights", l), so its weights do not depend on the layers around it.
+    In place. Layer l draws from (seed, "weights", l), so its weights do not depend on the layers around it. Frozen
+    layers keep theirs.
     """
     number = 0
     for _, module in leaves(model):
         if isinstance(module, nn.Linear | nn.Conv2d):
             number += 1
+            if not module.weight.requires_grad:
+                continue
             fan_in = module.weight[0].numel()
             with torch.no_grad():
                 module.weight.copy_(

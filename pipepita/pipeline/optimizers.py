@@ -56,6 +56,22 @@ class MomentumSGD:
             velocity.copy_(state[key])
 
 
+class Still:
+    """Of a frozen layer: changes nothing."""
+
+    def __init__(self, lr: float) -> None:
+        self.lr = lr
+
+    def step(self, product: Product) -> None:
+        """The weights stay as they are."""
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """There is nothing to go on from."""
+
+
 class TorchOptimizer:
     """Any `torch.optim` optimizer, through `.grad`."""
 
@@ -167,6 +183,8 @@ def make(spec: str, layer: Layer, lr: float) -> Optimizer:
     """The optimizer `spec` for `layer`; `UserError` for options that the torch optimizer does not take."""
     check(spec)
     name, options = parse(spec)
+    if layer.frozen:
+        return Still(lr)
     if _ours(name, options):
         return MomentumSGD(layer, lr, options["momentum"])
     try:

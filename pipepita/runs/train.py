@@ -12,7 +12,7 @@ from pipepita.data import Data, load
 from pipepita.errors import UserError, unknown
 from pipepita.network import spec
 from pipepita.network.cut import cut
-from pipepita.network.modules import children, describe, rebuild
+from pipepita.network.modules import children, describe, frozen, leaves, rebuild
 from pipepita.pipeline.engine import Engine
 from pipepita.rules import Pepita, Rule
 from pipepita.runs.display import Observer
@@ -47,6 +47,7 @@ def train(
     rule: `Pepita()` by default. engine: "ray", "local", or an open engine, which is then kept open.
     normalize: put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model` too.
     init: "he" draws He-uniform weights from the seed, as the paper does; "keep" goes on from the model's own weights.
+    A layer whose weights are frozen (`requires_grad_(False)`) keeps them in either case, and is never updated.
     costs: seconds (or any unit) per layer, for balancing stages; by default multiplications are counted.
     deploy: how `devices` are emulated; `pipepita.deployed` is what does it.
     observer: told of progress. stop: asked before each sample; true ends the run there, with a checkpoint.
@@ -71,12 +72,16 @@ def train(
     cut(model, data.item_shape, data.classes)  # the caller's own, which shows more than a rebuilt one
     # From here on a rebuilt copy: bad input must not touch the model, and neither must a run that fails.
     work = rebuild(describe(model))
-    if init == "keep":
+    still = [name for name, module in leaves(model) if frozen(module, name)]
+    if init == "keep" or still:
+        # whatever is drawn anew below, frozen layers keep their weights
         work.load_state_dict(model.state_dict())
     if normalize:
         spec.normalized(work, data.item_shape)
     if init == "he":
         spec.initialise(work, settings.seed)
+    if still:
+        init = "keep"  # no seed draws such weights again
     launch = Launch(work, data, rule, settings, Where(engine, costs, deploy), Watch(observer, stop, probe))
     result = launch.run(folder, about or {}, init, began=began)
     _give_back(model, work, normalize)
