@@ -71,7 +71,7 @@ def channel(transport: str, actors: list[Any]) -> Run:
 
     def run(size: int, count: int) -> list[float]:
         secret = handshake.new_secret()
-        wires = [Wire(f"hop-{i}", i, 1 - i, 4, rows=size // 4, item=()) for i in range(2)]
+        wires = [Wire(f"hop-{i}", i, 1 - i, 4, rows=size // 4, item=(), kinds=(STANDARD,)) for i in range(2)]
         addresses = ray.get([actors[1 - i].listen.remote(transport, wires[i], secret) for i in range(2)])
         ray.get([actors[i].connect.remote(addresses[i], wires[i], secret) for i in range(2)])
         ray.get([actor.ready.remote() for actor in actors])

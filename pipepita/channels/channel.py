@@ -13,11 +13,10 @@ from typing import Protocol
 
 from torch import Tensor
 
-from pipepita.schedule import BACKWARD, BROADCAST, MODULATED, STANDARD
+from pipepita.errors import UserError
 
-EVALUATE, END, DONE = "evaluate", "end", "done"
-# on the wire a kind is its place here: only append
-KINDS = (STANDARD, MODULATED, EVALUATE, END, DONE, BACKWARD, BROADCAST)
+# the kinds that are not passes of a rule
+EVALUATE, END, DONE = CONTROL = ("evaluate", "end", "done")
 BARE = (END, DONE)  # all others bring a tensor
 FLOAT_BYTES = 4
 
@@ -67,7 +66,8 @@ class Inlet(Protocol):
 class Wire:
     """A channel to be: its name, its ends (stage numbers; -1 is the coordinator), and what it carries.
 
-    rows, item: tensors are (1 to `rows`, *item). kinds: of the messages that belong here; all others are refused.
+    rows, item: tensors are (1 to `rows`, *item). kinds: of the messages that belong here; all others are refused. In a
+    header a kind is its place among them, which both ends know: so a rule may give its passes any name.
     capacity: messages. 2 x window messages are enough for no ring of channels to deadlock: the outlet to the
     coordinator never fills up, so the last stage never blocks, so the one before it...
     spin: seconds that the receiver keeps looking before it sleeps; only where a core has nothing else to do.
@@ -79,8 +79,13 @@ class Wire:
     capacity: int
     rows: int
     item: tuple[int, ...]
-    kinds: tuple[str, ...] = KINDS
+    kinds: tuple[str, ...]
     spin: float = 0.0
+
+    def __post_init__(self) -> None:
+        twice = [kind for kind in self.kinds if self.kinds.count(kind) > 1]
+        if twice:
+            raise UserError(f"channel {self.name}: a pass is called {twice[0]}: its kinds are {', '.join(self.kinds)}")
 
     @property
     def slot_bytes(self) -> int:

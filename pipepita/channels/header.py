@@ -3,6 +3,7 @@
     magic  kind  dims  dtype  slot  step  sent  shape[6]        little-endian, 73 bytes
     4s     B     B     B      H     q     q     6Q
 
+A kind is a number: its place among the kinds that the wire carries.
 Checked against what the wire carries before anything is allocated or read on its account.
 """
 
@@ -12,18 +13,17 @@ import struct
 import time
 from typing import NamedTuple
 
-from pipepita.channels.channel import BARE, FLOAT_BYTES, KINDS, Wire
-from pipepita.errors import Malformed
+from pipepita.channels.channel import BARE, FLOAT_BYTES, Wire
+from pipepita.errors import Malformed, RunError
 
 _FORMAT = struct.Struct("<4s3BH2q6Q")
 SIZE = _FORMAT.size
 MAX_DIMS = 6
-_MAGIC = b"PPT3"
+_MAGIC = b"PPT4"
 # bytes an element; on the wire a dtype is its place here: only append
 DTYPES = {"float32": FLOAT_BYTES}
 _FLOAT32 = list(DTYPES).index("float32")
 _NO_TENSOR = 255
-_NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 _PADDING = [(0,) * (MAX_DIMS - dims) for dims in range(MAX_DIMS + 1)]
 
 
@@ -37,12 +37,20 @@ class Header(NamedTuple):
     slot: int
 
 
-def pack(kind: str, step: int, shape: tuple[int, ...] | None, slot: int = 0) -> bytes:
-    """The header of one message that is sent now; `shape` is None where no tensor goes with it."""
+def pack(wire: Wire, kind: str, step: int, shape: tuple[int, ...] | None, slot: int = 0) -> bytes:
+    """The header of one message that is sent now on `wire`; `shape` is None where no tensor goes with it.
+
+    `RunError` for a kind that the wire does not carry.
+    """
+    if kind not in wire.kinds:
+        raise RunError(
+            f"channel {wire.name} cannot carry a message of kind {kind}: {', '.join(wire.kinds)} belong here"
+        )
     dims, sizes = (_NO_TENSOR, ()) if shape is None else (len(shape), shape)
     return _FORMAT.pack(
-        _MAGIC, _NUMBERS[kind], dims, _FLOAT32, slot, step, time.perf_counter_ns(), *sizes, *_PADDING[len(sizes)]
-    )
+        _MAGIC, wire.kinds.index(kind), dims, _FLOAT32, slot, step, time.perf_counter_ns(),
+        *sizes, *_PADDING[len(sizes)],
+    )  # fmt: skip
 
 
 def unpack(data: bytes | bytearray, wire: Wire) -> Header:
@@ -52,11 +60,9 @@ def unpack(data: bytes | bytearray, wire: Wire) -> Header:
     magic, number, dims, dtype, slot, step, sent, *sizes = _FORMAT.unpack(data)
     if magic != _MAGIC:
         raise _refused(wire, f"a header came that is not pipepita's: it begins with {magic!r} instead of {_MAGIC!r}")
-    if number >= len(KINDS):
-        raise _refused(wire, f"a message of unknown kind {number} came: the last one is {len(KINDS) - 1}")
-    kind = KINDS[number]
-    if kind not in wire.kinds:
-        raise _refused(wire, f"a message of kind {kind} came where {', '.join(wire.kinds)} belong")
+    if number >= len(wire.kinds):
+        raise _refused(wire, f"a message of unknown kind {number} came where {', '.join(wire.kinds)} belong")
+    kind = wire.kinds[number]
     if dtype != _FLOAT32:
         name = list(DTYPES)[dtype] if dtype < len(DTYPES) else f"unknown dtype {dtype}"
         raise _refused(wire, f"a tensor of {name} came where float32 belongs")

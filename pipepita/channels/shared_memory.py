@@ -146,11 +146,11 @@ class SharedMemoryOutlet:
         """Copies `tensor` into a free slot and rings."""
         try:
             if tensor is None:
-                self._peer.send(header.pack(kind, step, None))
+                self._peer.send(header.pack(self._wire, kind, step, None))
                 return
             slot, shape = self._acquire(), tuple(tensor.shape)
             self._slots[slot][: tensor.numel()].view(shape).copy_(tensor)
-            self._peer.send(header.pack(kind, step, shape, slot))
+            self._peer.send(header.pack(self._wire, kind, step, shape, slot))
         except OSError as error:
             raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
 

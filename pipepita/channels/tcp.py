@@ -143,10 +143,10 @@ class TcpOutlet:
         """Writes header and tensor; blocks while the receiver has no buffer free."""
         try:
             if tensor is None:
-                self._peer.sendall(header.pack(kind, step, None))
+                self._peer.sendall(header.pack(self._wire, kind, step, None))
                 return
             more = getattr(socket, "MSG_MORE", 0)  # one packet for header and tensor where both are small
-            self._peer.sendall(header.pack(kind, step, tuple(tensor.shape)), more)
+            self._peer.sendall(header.pack(self._wire, kind, step, tuple(tensor.shape)), more)
             self._peer.sendall(_bytes(tensor.to("cpu", torch.float32).contiguous()))
         except OSError as error:
             raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None

@@ -24,7 +24,8 @@ from pipepita.errors import ChannelClosed
 from pipepita.schedule import MAX_WINDOW, MODULATED, STANDARD
 
 SECRET = b"s" * 32
-WIRE = Wire("test", 0, 1, capacity=4, rows=1000, item=())
+KINDS = (STANDARD, MODULATED, END, DONE)
+WIRE = Wire("test", 0, 1, capacity=4, rows=1000, item=(), kinds=KINDS)
 
 
 @pytest.fixture(params=sorted(TRANSPORTS))
@@ -192,7 +193,7 @@ def test_a_silent_stranger_keeps_nobody_waiting(transport):
 
 def test_the_largest_window_fits(transport):
     """As many messages as a channel of the largest window holds wait unread without blocking the sender."""
-    wire = Wire("large", 0, 1, capacity=2 * MAX_WINDOW + 2, rows=16, item=())
+    wire = Wire("large", 0, 1, capacity=2 * MAX_WINDOW + 2, rows=16, item=(), kinds=KINDS)
     listener = Listener(transport, wire, SECRET, "127.0.0.1")
     outlet = connect(listener.address, wire, SECRET)
     inlet = listener.inlet()

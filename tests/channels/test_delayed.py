@@ -5,9 +5,10 @@ import time
 import torch
 
 from pipepita.channels import header
-from pipepita.channels.channel import END, EVALUATE, STANDARD
+from pipepita.channels.channel import END, EVALUATE
 from pipepita.channels.delayed import DelayedInlet, Origin
 from pipepita.channels.memory import MemoryChannel
+from pipepita.schedule import STANDARD
 
 LATE = 0.05
 

@@ -14,13 +14,14 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pipepita.channels import header
-from pipepita.channels.channel import BARE, END, KINDS, Inlet, Message, Wire
+from pipepita.channels.channel import BARE, CONTROL, END, Inlet, Message, Wire
 from pipepita.channels.shared_memory import SharedMemoryInlet
 from pipepita.channels.tcp import TcpInlet
 from pipepita.errors import ChannelClosed
 from pipepita.schedule import STANDARD
 
-WIRE = Wire("test", 0, 1, capacity=4, rows=6, item=(2, 3))
+KINDS = ("standard", "a pass of a stranger's rule", *CONTROL)
+WIRE = Wire("test", 0, 1, capacity=4, rows=6, item=(2, 3), kinds=KINDS)
 quick = settings(max_examples=1000, deadline=None, derandomize=True)
 slow = settings(max_examples=150, deadline=None, derandomize=True)  # sockets and threads
 
@@ -34,7 +35,7 @@ messages = st.one_of(
 
 
 def packed(kind: str, step: int, rows: int | None, slot: int) -> bytes:
-    return header.pack(kind, step, None if rows is None else (rows, *WIRE.item), slot)
+    return header.pack(WIRE, kind, step, None if rows is None else (rows, *WIRE.item), slot)
 
 
 @st.composite
@@ -59,8 +60,8 @@ def assert_within(wire: Wire, kind: str, step: int, shape: Sequence[int] | None)
 @given(st.sampled_from(KINDS), steps, shapes, st.integers(0, 65535))
 def test_what_is_packed_is_unpacked(kind, step, shape, slot):
     shape = None if kind in BARE else shape
-    wire = Wire("any", 0, 1, capacity=65536, rows=1 << 40, item=shape[1:] if shape else ())
-    found = header.unpack(header.pack(kind, step, shape, slot), wire)
+    wire = Wire("any", 0, 1, capacity=65536, rows=1 << 40, item=shape[1:] if shape else (), kinds=KINDS)
+    found = header.unpack(header.pack(wire, kind, step, shape, slot), wire)
     assert (found.kind, found.step, found.shape, found.slot) == (kind, step, shape, slot)
 
 

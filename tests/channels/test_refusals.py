@@ -14,15 +14,15 @@ import pytest
 import torch
 
 from pipepita.channels import handshake, header
-from pipepita.channels.channel import END, KINDS, Inlet, Outlet, Wire
+from pipepita.channels.channel import END, Inlet, Outlet, Wire
 from pipepita.channels.shared_memory import SharedMemoryOutlet
 from pipepita.channels.transports import TRANSPORTS, Address, Listener, connect
 from pipepita.errors import ChannelClosed, RunError, UserError
-from pipepita.schedule import MODULATED, STANDARD
+from pipepita.schedule import STANDARD
 
 SECRET = handshake.new_secret()
 WIRE = Wire("test", 0, 1, capacity=4, rows=10, item=(3,), kinds=(STANDARD, END))
-GOOD = header.pack(STANDARD, 5, (2, 3), 1)
+GOOD = header.pack(WIRE, STANDARD, 5, (2, 3), 1)
 
 
 @pytest.fixture(params=sorted(TRANSPORTS))
@@ -82,9 +82,9 @@ STRANGERS = [
     (with_another_secret, "hung up"),
     (with_a_made_up_proof, "does not know this run's secret"),
     (with_a_truncated_frame, "hung up"),
-    (with_frames(header.pack(STANDARD, 0, (1 << 60, 3))), "does not know this run's secret"),
+    (with_frames(header.pack(WIRE, STANDARD, 0, (1 << 60, 3))), "does not know this run's secret"),
     (with_frames(b"\xff" * 64), "does not know this run's secret"),
-    (with_frames(header.pack(STANDARD, 0, (3, 2))), "does not know this run's secret"),
+    (with_frames(header.pack(WIRE, STANDARD, 0, (3, 2))), "does not know this run's secret"),
 ]
 
 
@@ -198,18 +198,18 @@ def authenticated(transport: str, wire: Wire = WIRE) -> tuple[socket.socket, Inl
 
 
 BAD_FRAMES = {
-    "magic": (b"PPT2" + GOOD[4:], "not pipepita's"),
-    "kind": (GOOD[:4] + bytes([len(KINDS)]) + GOOD[5:], "unknown kind 7"),
-    "kind of another wire": (header.pack(MODULATED, 0, (2, 3)), "kind modulated came where standard, end belong"),
-    "no tensor": (header.pack(STANDARD, 0, None), "without its tensor"),
+    "magic": (b"PPT3" + GOOD[4:], "not pipepita's"),
+    "kind": (GOOD[:4] + bytes([len(WIRE.kinds)]) + GOOD[5:], "unknown kind 2 came where standard, end belong"),
+    "no tensor expected": (GOOD[:4] + bytes([WIRE.kinds.index(END)]) + GOOD[5:], "kind end came with a tensor"),
+    "no tensor": (header.pack(WIRE, STANDARD, 0, None), "without its tensor"),
     "dims": (GOOD[:5] + bytes([200]) + GOOD[6:], "200 dimensions"),
     "dtype": (GOOD[:6] + bytes([3]) + GOOD[7:], "dtype 3 came where float32 belongs"),
-    "slot": (header.pack(STANDARD, 0, (2, 3), 60000), "slot 60000"),
-    "step": (header.pack(STANDARD, -7, (2, 3)), "step -7"),
-    "huge": (header.pack(STANDARD, 0, ((1 << 64) - 1, 3)), "18446744073709551615 items came, too large"),
-    "rows": (header.pack(STANDARD, 0, (11, 3)), "11 items came, too large"),
-    "overflow": (header.pack(STANDARD, 0, (1 << 32, 1 << 31, 1 << 2)), "wrong shape"),
-    "shape": (header.pack(STANDARD, 0, (3, 2)), "wrong shape"),
+    "slot": (header.pack(WIRE, STANDARD, 0, (2, 3), 60000), "slot 60000"),
+    "step": (header.pack(WIRE, STANDARD, -7, (2, 3)), "step -7"),
+    "huge": (header.pack(WIRE, STANDARD, 0, ((1 << 64) - 1, 3)), "18446744073709551615 items came, too large"),
+    "rows": (header.pack(WIRE, STANDARD, 0, (11, 3)), "11 items came, too large"),
+    "overflow": (header.pack(WIRE, STANDARD, 0, (1 << 32, 1 << 31, 1 << 2)), "wrong shape"),
+    "shape": (header.pack(WIRE, STANDARD, 0, (3, 2)), "wrong shape"),
 }
 
 

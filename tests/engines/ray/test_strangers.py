@@ -12,10 +12,12 @@ import pytest
 
 import pipepita as pp
 from pipepita.channels import handshake, header
+from pipepita.channels.channel import Wire
 from pipepita.channels.transports import TRANSPORTS, Address
 from pipepita.engines.ray.pipeline import RayPipeline
 from pipepita.schedule import STANDARD
 
+WIRE = Wire("samples", -1, 0, 8, 16, (1, 8, 8), (STANDARD,))
 OPTIONS = {"epochs": 2, "batch_size": 16, "schedule": "streaming", "window": 3}
 
 
@@ -25,16 +27,16 @@ def wrong_secret(peer: socket.socket) -> None:
 
 
 def truncated_frame(peer: socket.socket) -> None:
-    peer.sendall(header.pack(STANDARD, 0, (16, 1, 8, 8))[:40])
+    peer.sendall(header.pack(WIRE, STANDARD, 0, (16, 1, 8, 8))[:40])
     peer.shutdown(socket.SHUT_WR)
 
 
 def huge_length(peer: socket.socket) -> None:
-    peer.sendall(header.pack(STANDARD, 0, (1 << 60, 1 << 60)))
+    peer.sendall(header.pack(WIRE, STANDARD, 0, (1 << 60, 1 << 60)))
 
 
 def wrong_shape(peer: socket.socket) -> None:
-    peer.sendall(header.pack(STANDARD, 0, (16, 3, 7)))
+    peer.sendall(header.pack(WIRE, STANDARD, 0, (16, 3, 7)))
 
 
 STRANGERS = (wrong_secret, truncated_frame, huge_length, wrong_shape)
