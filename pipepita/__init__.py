@@ -28,15 +28,21 @@ if TYPE_CHECKING:
         DirectFeedbackAlignment,
         FeedbackAlignment,
         FixedSigns,
+        Learner,
         Pepita,
+        Product,
         RandomSigns,
+        Reads,
+        Rule,
         TargetProjection,
         UniformSigns,
     )
+    from pipepita.rules.gradient import GradientLearner
     from pipepita.runs.evaluate import evaluate
     from pipepita.runs.result import Result
     from pipepita.runs.resume import resume
     from pipepita.runs.train import train
+    from pipepita.schedule import Flow
 
 _HOMES = {
     "Backprop": "rules",
@@ -45,13 +51,19 @@ _HOMES = {
     "Diverged": "errors",
     "FeedbackAlignment": "rules",
     "FixedSigns": "rules",
+    "Flow": "schedule",
+    "GradientLearner": "rules.gradient",
     "Latency": "measurement.report",
+    "Learner": "rules",
     "LocalEngine": "engines.local",
     "Pepita": "rules",
     "PipepitaError": "errors",
+    "Product": "rules",
     "RandomSigns": "rules",
     "RayEngine": "engines.ray.engine",
+    "Reads": "rules",
     "Result": "runs.result",
+    "Rule": "rules",
     "RunError": "errors",
     "StageDied": "errors",
     "TargetProjection": "rules",

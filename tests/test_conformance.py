@@ -73,7 +73,7 @@ RULES = {
     "fa": pp.FeedbackAlignment(),
     "usf": pp.UniformSigns(),
     "brsf": pp.RandomSigns(),
-    "frsf, strict": pp.FixedSigns(strict=True),
+    "frsf, norm and signs kept": pp.FixedSigns(same_norm=True, keep_signs=True),
     "dfa": pp.DirectFeedbackAlignment(),
     "drtp": pp.TargetProjection(),
 }

@@ -80,7 +80,7 @@ def latency(
         raise UserError(f"--layers {layers} and --rules {rules}: give one of them")
     if rules is not None and (inside := [key for key in RuleChoice.model_fields if key in given]):
         raise UserError(
-            f"--rules {rules} and --{inside[0].replace('_', '-')}: write it into --rules, like usf:strict=true"
+            f"--rules {rules} and --{inside[0].replace('_', '-')}: write it into --rules, like usf:keep_signs=true"
         )
     job = read_job(None, _DEFAULTS | given, [])
     jobs = [(job.network, job)]

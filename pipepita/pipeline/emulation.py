@@ -25,7 +25,7 @@ from pipepita.network.layer import Layer
 from pipepita.pipeline.pace import Pace
 from pipepita.pipeline.stage import Stage, StageSpec, copies
 from pipepita.pipeline.wiring import Plan
-from pipepita.rules.rule import Learner, Product
+from pipepita.rules.learner import Learner, Product
 from pipepita.schedule import Action, Group
 from pipepita.timeline.recorder import Recorder
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipepita.errors import UserError, unknown
 from pipepita.network.layer import Layer
-from pipepita.rules.rule import Product
+from pipepita.rules.learner import Product
 
 
 class Optimizer(Protocol):

@@ -1,51 +1,27 @@
 """Learning rules: which passes a sample makes, and what a layer does in each.
 
-A new rule is one file with a class against `Rule`, and one entry in `RULES`.
+A new rule is one file, here or anywhere: a frozen dataclass that inherits from `Rule`, named `module:Class` or
+`file.py:Class`. One that belongs here has a short name too: one entry in `registry.BUILT_IN`. What this package exports
+is imported without torch; what a rule does to layers is imported when a layer is there.
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
-
-from pipepita.errors import UserError, unknown
+from pipepita.rules import options
 from pipepita.rules.backward import Backprop, FeedbackAlignment, FixedSigns, RandomSigns, UniformSigns
 from pipepita.rules.dfa import DirectFeedbackAlignment
 from pipepita.rules.drtp import TargetProjection
+from pipepita.rules.learner import Learner, Product
 from pipepita.rules.pepita import Pepita
-from pipepita.rules.rule import Learner, Reads, Rule
+from pipepita.rules.registry import BUILT_IN, find, installed, make, options_of, read, reference, split_several
+from pipepita.rules.rule import Reads, Rule
 
-RULES: dict[str, type] = {
-    rule.name: rule
-    for rule in (
-        Pepita,
-        Backprop,
-        FeedbackAlignment,
-        UniformSigns,
-        RandomSigns,
-        FixedSigns,
-        DirectFeedbackAlignment,
-        TargetProjection,
-    )
-}
-
+RULES = {name: find(name) for name in BUILT_IN}
 # Of any of them, as on the command line
-RULE_OPTIONS = tuple(dict.fromkeys(field.name for rule in RULES.values() for field in fields(rule)))
-
-
-def make(name: str, options: dict[str, Any]) -> Rule:
-    """The rule called `name`; `UserError` for an unknown one, or for an option that it does not have."""
-    if name not in RULES:
-        raise unknown("rule", name, RULES)
-    has = [field.name for field in fields(RULES[name])]
-    for option, value in options.items():
-        if option not in has:
-            raise UserError(f"{option} {value!r}: rule {name} has {', '.join(has) or 'no options'}, not this")
-    rule: Rule = RULES[name](**options)
-    return rule
-
+RULE_OPTIONS = tuple(dict.fromkeys(option for rule in RULES.values() for option in options.options(rule)))
 
 __all__ = [
+    "BUILT_IN",
     "RULES",
     "RULE_OPTIONS",
     "Backprop",
@@ -54,10 +30,16 @@ __all__ = [
     "FixedSigns",
     "Learner",
     "Pepita",
+    "Product",
     "RandomSigns",
     "Reads",
     "Rule",
     "TargetProjection",
     "UniformSigns",
+    "installed",
     "make",
+    "options_of",
+    "read",
+    "reference",
+    "split_several",
 ]

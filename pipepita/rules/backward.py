@@ -1,4 +1,4 @@
-"""Rules with a backward pass, and the learner that they share; they differ in the weights that the pass goes through.
+"""Rules with a backward pass; they differ in the weights that the pass goes through.
 
     backward pass    delta_L = e,    delta_l = (V_{l+1}^T delta_{l+1}) f_l'(a_l)
 
@@ -11,7 +11,8 @@
 | frsf | sign(W_l) with random magnitudes, drawn once                             | Liao et al. 2016                |
 
 Magnitudes of the last three have the distribution that |W_l| begins with (He-uniform), or, for usf, its root mean
-square. `strict=True` (Moskovitz et al. 2018) scales V_l to W_l's norm, and lets no update change a sign of W_l.
+square. `same_norm=True` scales V_l to W_l's norm, and `keep_signs=True` lets no update change a sign of W_l: a weight
+that would change it becomes 0. Moskovitz et al. 2018 do both.
 
 With samples in flight W_l is meanwhile a newer one than the sample's standard pass saw. `form="stash"` goes through the
 weights of that time, kept where an update replaces them (PipeDream); `form="textbook"` through today's.
@@ -19,133 +20,76 @@ weights of that time, kept where an update replaces them (PipeDream); `form="tex
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import torch
-from torch import Tensor
+from pipepita.rules.rule import Rule
+from pipepita.schedule import Flow
 
-from pipepita.errors import unknown
-from pipepita.network.layer import Layer
-from pipepita.randomness import generator, uniform
-from pipepita.rules.gradient import GradientLearner
-from pipepita.rules.rule import Learner, Product, Reads
-from pipepita.schedule import BACKWARD, STANDARD, Flow
-
-FORMS = ("stash", "textbook")
-
-# (weights, sample) -> what the backward pass goes through instead
-Feedback = Callable[[Tensor, int], Tensor]
+if TYPE_CHECKING:
+    from pipepita.network.layer import Layer
+    from pipepita.rules.learner import Learner
 
 
-class BackwardLearner(GradientLearner):
-    """One layer of a backward pass; its message to the layer below is V_l^T delta_l, (B, *in_shape)."""
+@dataclass(frozen=True)
+class Backprop(Rule):
+    """Backpropagation.
 
-    def __init__(
-        self, layer: Layer, layers: int, feedback: Feedback, *, stash: bool, drawn: Tensor | None, keep_signs: bool
-    ) -> None:
-        super().__init__(layer, layer.number == layers, drawn)
-        self._through, self._stash = feedback, stash
-        self._stashed: dict[int, Tensor] = {}
-        weight = layer.parameters[0]
-        self._signs = weight.sign() if keep_signs else None
+    Args:
+        form: The weights that a backward pass goes through while other samples are in flight: "stash" (those of the
+            sample's own standard pass) or "textbook" (today's).
+    """
 
-    def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
-        signal = error if self.last else arriving
-        assert signal is not None
-        delta, flight = self.learn(step, signal)
-        weight = self._stashed.pop(step, self.layer.parameters[0])
-        if self.layer.number == 1:
-            return None
-        return self.layer.synapse.back(delta, self._through(weight, step), flight.inputs.shape)
-
-    def product(self, step: int) -> Product:
-        # the update comes now: samples in flight have seen the weights that it replaces
-        if self._stash and self.layer.number > 1:
-            unkept = self._flights.keys() - self._stashed.keys()
-            if unkept:
-                self._stashed |= dict.fromkeys(unkept, self.layer.parameters[0].clone())
-        return super().product(step)
-
-    def updated(self) -> None:
-        if self._signs is not None:
-            weight = self.layer.parameters[0]
-            weight.mul_(weight.sign() == self._signs)
-
-    def memory(self) -> dict[str, Tensor]:
-        return {} if self._signs is None else {f"{self.layer.name}.signs": self._signs}
-
-    def remember(self, memory: dict[str, Tensor]) -> None:
-        if self._signs is not None:
-            self._signs.copy_(memory[f"{self.layer.name}.signs"])
-
-
-class BackwardRule:
-    """What the rules here share; each says what its backward pass goes through."""
-
-    name: ClassVar[str]
-    passes: ClassVar[tuple[str, ...]] = (STANDARD, BACKWARD)
-    updates: ClassVar[tuple[str, ...]] = (BACKWARD,)
+    form: Literal["stash", "textbook"] = "stash"
+    name: ClassVar[str] = "bp"
     flow: ClassVar[Flow] = Flow.DOWN
-    rows: ClassVar[int] = 1
-    aligns: ClassVar[bool] = False
-
-    def reads(self, name: str, number: int, layers: int) -> Reads:
-        """Up the layers, then down from the error."""
-        if name == STANDARD:
-            return Reads(upstream=True)
-        return Reads(downstream=number < layers, signal=number == layers)
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer with the weights of its backward pass."""
-        drawn, feedback = self._feedback(layer, seed)
-        strict = getattr(self, "strict", False)
-        if strict:
-            feedback = _normalised(feedback)
-        stash = getattr(self, "form", None) == "stash"
-        return BackwardLearner(layer, layers, feedback, stash=stash, drawn=drawn, keep_signs=strict)
+        from pipepita.rules import feedback
 
-    def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
-        """(what is drawn and never changes, how V_l comes from W_l)."""
-        raise NotImplementedError
+        return feedback.BackwardLearner(layer, layers, feedback.weights(), stash=self.form == "stash")
 
 
 @dataclass(frozen=True)
-class Backprop(BackwardRule):
-    """Backpropagation. form: "stash" or "textbook", as above; `UserError` for another."""
-
-    form: str = "stash"
-    name: ClassVar[str] = "bp"
-
-    def __post_init__(self) -> None:
-        if self.form not in FORMS:
-            raise unknown("form", self.form, FORMS)
-
-    def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
-        return None, lambda weight, step: weight
-
-
-@dataclass(frozen=True)
-class FeedbackAlignment(BackwardRule):
+class FeedbackAlignment(Rule):
     """A backward pass through fixed random matrices, drawn from (seed, "feedback", layer) like He-uniform weights."""
 
     name: ClassVar[str] = "fa"
+    flow: ClassVar[Flow] = Flow.DOWN
 
-    def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
-        drawn = _drawn(layer, generator(seed, "feedback", layer.number))
-        return drawn, lambda weight, step: drawn
+    def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
+        """The layer with its matrix."""
+        from pipepita.rules import feedback
+
+        return feedback.BackwardLearner(layer, layers, feedback.fixed(layer, seed), stash=False)
 
 
 @dataclass(frozen=True)
-class UniformSigns(Backprop):
-    """A backward pass through the signs of the weights, all with one magnitude. strict: as above."""
+class UniformSigns(Rule):
+    """A backward pass through the signs of the weights, all with one magnitude.
 
-    strict: bool = False
+    Args:
+        form: As in `Backprop`.
+        same_norm: Scale V_l to the norm of W_l, layer by layer and sample by sample.
+        keep_signs: Let no update change a sign of W_l.
+    """
+
+    form: Literal["stash", "textbook"] = "stash"
+    same_norm: bool = False
+    keep_signs: bool = False
     name: ClassVar[str] = "usf"
+    flow: ClassVar[Flow] = Flow.DOWN
+    _magnitudes: ClassVar[str] = "uniform"
 
-    def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
-        return None, lambda weight, step: weight.sign().mul_(_bound(weight) / 3**0.5)
+    def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
+        """The layer with the weights of its backward pass."""
+        from pipepita.rules import feedback
+
+        through = feedback.SIGNS[self._magnitudes](layer, seed)
+        if self.same_norm:
+            through = feedback.normalised(through)
+        return feedback.BackwardLearner(layer, layers, through, stash=self.form == "stash", keep_signs=self.keep_signs)
 
 
 @dataclass(frozen=True)
@@ -153,12 +97,7 @@ class RandomSigns(UniformSigns):
     """A backward pass through the signs of the weights, with magnitudes drawn anew for every sample."""
 
     name: ClassVar[str] = "brsf"
-
-    def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
-        def feedback(weight: Tensor, step: int) -> Tensor:
-            return _drawn(layer, generator(seed, "magnitudes", layer.number, step)).abs_().mul_(weight.sign())
-
-        return None, feedback
+    _magnitudes: ClassVar[str] = "redrawn"
 
 
 @dataclass(frozen=True)
@@ -166,28 +105,4 @@ class FixedSigns(UniformSigns):
     """A backward pass through the signs of the weights, with magnitudes drawn once."""
 
     name: ClassVar[str] = "frsf"
-
-    def _feedback(self, layer: Layer, seed: int) -> tuple[Tensor | None, Feedback]:
-        drawn = _drawn(layer, generator(seed, "magnitudes", layer.number)).abs_()
-        return drawn, lambda weight, step: weight.sign().mul_(drawn)
-
-
-def _bound(weight: Tensor) -> float:
-    """Of He-uniform weights in `weight`'s place."""
-    return (6 / weight[0].numel()) ** 0.5
-
-
-def _drawn(layer: Layer, source: torch.Generator) -> Tensor:
-    """Like He-uniform weights, on the layer's device and lying in memory as its weights do."""
-    weight = layer.parameters[0]
-    return torch.empty_like(weight).copy_(uniform(tuple(weight.shape), _bound(weight), source))
-
-
-def _normalised(feedback: Feedback) -> Feedback:
-    """`feedback` with W's norm."""
-
-    def scaled(weight: Tensor, step: int) -> Tensor:
-        through = feedback(weight, step)
-        return through.mul_(weight.norm() / through.norm().clamp_min(torch.finfo(weight.dtype).tiny))
-
-    return scaled
+    _magnitudes: ClassVar[str] = "fixed"

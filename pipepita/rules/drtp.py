@@ -9,46 +9,28 @@ is ever in flight with old weights, and every schedule ends with the same weight
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from torch import Tensor
+from pipepita.rules.rule import Rule
+from pipepita.schedule import Flow
 
-from pipepita.network.layer import Layer
-from pipepita.rules.dfa import projection
-from pipepita.rules.gradient import GradientLearner
-from pipepita.rules.rule import Learner, Reads
-from pipepita.schedule import STANDARD, Flow
-
-
-class TargetLearner(GradientLearner):
-    """One layer that gets the target through a matrix of its own."""
-
-    def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
-        assert target is not None
-        sent = super().standard(step, x)
-        self.learn(step, sent - target if self.feedback is None else -(target @ self.feedback))
-        return sent
-
-    def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
-        raise NotImplementedError("there is no second pass")
+if TYPE_CHECKING:
+    from pipepita.network.layer import Layer
+    from pipepita.rules.learner import Learner
 
 
 @dataclass(frozen=True)
-class TargetProjection:
-    """B_l ~ U(-b, b), b = sqrt(6 / width of h_l) (He-uniform), drawn from (seed, "feedback", l)."""
+class TargetProjection(Rule):
+    """Direct random target projection.
+
+    B_l ~ U(-b, b) with b = sqrt(6 / width of h_l) (He-uniform), drawn from (seed, "feedback", l).
+    """
 
     name: ClassVar[str] = "drtp"
-    passes: ClassVar[tuple[str, ...]] = (STANDARD,)
-    updates: ClassVar[tuple[str, ...]] = (STANDARD,)
     flow: ClassVar[Flow] = Flow.NONE
-    rows: ClassVar[int] = 1
-    aligns: ClassVar[bool] = False
-
-    def reads(self, name: str, number: int, layers: int) -> Reads:
-        """Up the layers, and the target to each."""
-        return Reads(upstream=True, signal=True)
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer with its matrix; the output layer has none."""
-        last = layer.number == layers
-        return TargetLearner(layer, last, None if last else projection(layer, classes, seed))
+        from pipepita.rules.direct import TargetLearner, projection
+
+        return TargetLearner(layer, layer.number == layers, projection(layer, layers, classes, seed))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pipepita.network.layer import Layer
-from pipepita.rules.rule import Product
+from pipepita.rules.learner import Learner, Product
 
 
 class Flight(NamedTuple):
@@ -27,8 +27,39 @@ class Flight(NamedTuple):
     sent: Tensor  # h_l; the output layer's softmax
 
 
-class GradientLearner:
-    """One layer that learns from the gradient of its own activity."""
+class GradientLearner(Learner):
+    """One layer that learns from the gradient of its own activity.
+
+    A rule inherits from this class and writes `second`: it makes a teaching signal, gives it to `learn`, and returns
+    what goes on to the next layer, if anything does.
+
+    Args:
+        layer: The layer.
+        last: Whether it is the output layer, whose activity is the softmax and whose signal is the error.
+        feedback: A tensor that the rule drew for this layer and never changes, like a feedback matrix. It is moved to
+            the layer's device, and `fixed` shows it.
+
+    Attributes:
+        layer: The layer.
+        last: As above.
+        feedback: As above.
+
+    Example:
+        >>> import torch
+        >>> import pipepita as pp
+        >>> class Direct(pp.GradientLearner):  # direct feedback alignment: the error through a matrix of one's own
+        ...     def second(self, step, arriving, error):
+        ...         self.learn(step, error if self.last else error @ self.feedback)
+        >>> from pipepita.network.cut import cut
+        >>> layers = cut(pp.build("fc:5", (1, 2, 2), 3), (1, 2, 2), 3)
+        >>> hidden = Direct(layers[0], last=False, feedback=torch.ones(3, 5))
+        >>> with torch.inference_mode():
+        ...     sent = hidden.standard(0, torch.rand(8, 1, 2, 2))
+        ...     hidden.second(0, None, torch.rand(8, 3))
+        ...     product = hidden.product(0)
+        >>> sent.shape, product.post.shape, product.pre.shape
+        (torch.Size([8, 5]), torch.Size([8, 5]), torch.Size([8, 4]))
+    """
 
     def __init__(self, layer: Layer, last: bool, feedback: Tensor | None = None) -> None:
         self.layer, self.last = layer, last
@@ -51,9 +82,15 @@ class GradientLearner:
         return sent.detach()
 
     def learn(self, step: int, signal: Tensor) -> tuple[Tensor, Flight]:
-        """Sets the update from `signal`, (B, *out_shape): the gradient at h_l; at the output layer the error.
+        """Sets sample `step`'s update from a teaching signal at the layer's activity.
 
-        Returns delta_l and what was kept of the sample, which is forgotten.
+        Args:
+            step: The sample's number.
+            signal: (B, *out_shape) or (B, width of it), float32: what stands for the gradient at h_l; at the output
+                layer the error.
+
+        Returns:
+            delta_l, (B, *shape before activation and pooling), and what was kept of the sample, which is forgotten.
         """
         flight = self._flights.pop(step)
         delta = signal
@@ -68,21 +105,9 @@ class GradientLearner:
     def product(self, step: int) -> Product:
         return self._products.pop(step)
 
-    def updated(self) -> None:
-        """Nothing to do."""
-
-    def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
-        return above
-
     def evaluate(self, x: Tensor) -> Tensor:
         output = self.layer.evaluate(x)
         return output.softmax(1) if self.last else output
 
     def fixed(self) -> dict[str, Tensor]:
         return {} if self.feedback is None else {f"{self.layer.name}.feedback": self.feedback}
-
-    def memory(self) -> dict[str, Tensor]:
-        return {}
-
-    def remember(self, memory: dict[str, Tensor]) -> None:
-        """Nothing that would not be drawn again."""

@@ -15,55 +15,58 @@ With `modulate="all"` every layer has its own F_l and starts from h_{l-1} + F_l 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pipepita.errors import UserError, unknown
-from pipepita.network.layer import Layer
-from pipepita.rules.forms import FORMS, PRESYNAPTICS, Hebbian, Place
-from pipepita.rules.mirror import Mirror
-from pipepita.rules.projection import PERTURBATIONS
-from pipepita.rules.rule import Learner, Reads
+from pipepita.errors import UserError
+from pipepita.rules.rule import Reads, Rule
 from pipepita.schedule import MODULATED, STANDARD, Flow
 
-MODULATES = ("input", "all")
+if TYPE_CHECKING:
+    from pipepita.network.layer import Layer
+    from pipepita.rules.learner import Learner
+
 _MOST_MIRRORED = 100_000
 
 
 @dataclass(frozen=True)
-class Pepita:
-    """The rule and its options.
+class Pepita(Rule):
+    """PEPITA and its variations.
 
-    form: "difference", "textbook", "stash" or "recompute". modulate: "input" (the paper) or "all" (every layer gets
-    its own F_l e). presynaptic: what an update is made of; "modulated" is the paper's, see `forms.Hebbian`.
-    perturbation: what enters, "error" (F e), "sign" (F sign(e)) or "random", see `projection`. f_scale:
-    F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), fan_in the width that F projects onto (Appendix A); 0 switches the
-    error off. mirror: before each epoch, this many mini-batches of noise align each F_l with the weights, see `mirror`.
-    Raises `UserError` for a value that is none of these.
+    Args:
+        form: Which weights the modulated pass meets while other samples are in flight, see `forms`.
+        modulate: Where the error enters: at the "input" (the paper), or at "all" layers, each with its own F_l.
+        presynaptic: What a hidden layer's update is made of; "modulated" is the paper's, see `forms.hebbian`.
+        perturbation: What enters: the projected "error" F e (the paper), F times its "sign", or "random" noise, see
+            `projection`.
+        f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), fan_in being the width that F projects onto (the
+            paper, Appendix A). 0 switches the error off.
+        mirror: This many mini-batches of noise before each epoch align every F_l with the weights, see `mirror`.
+
+    Raises:
+        UserError: A value is none of these.
+
+    Example:
+        >>> Pepita(modulate="all").flow
+        <Flow.ALL: 'all'>
+        >>> Pepita().reads("modulated", number=2, layers=3)
+        Reads(upstream=True, downstream=False, signal=False)
     """
 
-    form: str = "difference"
-    modulate: str = "input"
-    presynaptic: str = "modulated"
-    perturbation: str = "error"
+    form: Literal["difference", "textbook", "stash", "recompute"] = "difference"
+    modulate: Literal["input", "all"] = "input"
+    presynaptic: Literal["modulated", "standard", "own", "two-step"] = "modulated"
+    perturbation: Literal["error", "sign", "random"] = "error"
     f_scale: float = 0.05
     mirror: int = 0
     name: ClassVar[str] = "pepita"
     passes: ClassVar[tuple[str, ...]] = (STANDARD, MODULATED)
 
     def __post_init__(self) -> None:
-        choices = {
-            "form": tuple(FORMS), "modulate": MODULATES, "presynaptic": PRESYNAPTICS,
-            "perturbation": tuple(PERTURBATIONS),
-        }  # fmt: skip
-        for option, known in choices.items():
-            if getattr(self, option) not in known:
-                raise unknown(option, getattr(self, option), known)
-        if not isinstance(self.f_scale, int | float) or not 0 <= self.f_scale < float("inf"):
+        super().__post_init__()
+        if not 0 <= self.f_scale < float("inf"):
             raise UserError(f"f_scale {self.f_scale} is not a finite number of at least 0 (the paper: 0.05)")
-
-        if isinstance(self.mirror, bool) or not isinstance(self.mirror, int) or not 0 <= self.mirror <= _MOST_MIRRORED:
-            raise UserError(f"mirror {self.mirror!r} is not a number of mini-batches from 0 to {_MOST_MIRRORED}")
-
+        if not 0 <= self.mirror <= _MOST_MIRRORED:
+            raise UserError(f"mirror {self.mirror} is not a number of mini-batches from 0 to {_MOST_MIRRORED}")
         if self.mirror and (self.perturbation == "random" or not self.f_scale):
             raise UserError(f"mirror {self.mirror}: there is no F to align with perturbation random, or f_scale 0")
 
@@ -80,7 +83,7 @@ class Pepita:
     @property
     def rows(self) -> int:
         """2 where the modulated pass brings the clean activity beside the modulated one, else 1."""
-        return 2 if self._chain and FORMS[self.form].clean_travels else 1
+        return 2 if self._chain and self._clean_travels else 1
 
     @property
     def aligns(self) -> bool:
@@ -94,18 +97,32 @@ class Pepita:
         return Reads(upstream=self._climbs and number > 1, signal=self._projects(number) or number == layers)
 
     @property
+    def aligns(self) -> bool:
+        """Where it mirrors."""
+        return self.mirror > 0
+
+    @property
+    def _clean_travels(self) -> bool:
+        """Whether the modulated pass brings every layer the clean activity of the one below, too."""
+        return self.form == "recompute"
+
+    @property
     def _chain(self) -> bool:
         return self.modulate == "input"
 
     @property
     def _climbs(self) -> bool:
-        return self._chain or FORMS[self.form].clean_travels
+        return self._chain or self._clean_travels
 
     def _projects(self, number: int) -> bool:
         return number == 1 or not self._chain
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer with its feedback matrix F_l, drawn from (seed, "feedback", l), where it needs one."""
+        from pipepita.rules.forms import FORMS, Hebbian, Place
+        from pipepita.rules.mirror import Mirror
+        from pipepita.rules.projection import PERTURBATIONS
+
         perturbation = None
         if self._projects(layer.number):
             bound = self.f_scale * (6 / layer.width) ** 0.5

@@ -1,97 +1,123 @@
-"""What a learning rule must say, so that stages, wiring and schedules can serve any of them."""
+"""What a learning rule says, so that stages, wiring and schedules can serve any of them. It needs no torch for that."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
-
-from pipepita.network.layer import Layer
-from pipepita.schedule import Flow
+from pipepita.rules import options
+from pipepita.schedule import BACKWARD, BROADCAST, MODULATED, STANDARD, Flow
 from pipepita.schedule.topology import Reads
 
-__all__ = ["Learner", "Product", "Reads", "Rule"]
+if TYPE_CHECKING:
+    from pipepita.network.layer import Layer
+    from pipepita.rules.learner import Learner
 
+__all__ = ["Reads", "Rule"]
 
-class Product(NamedTuple):
-    """What an update is made of: scale * post pre^T, both (B, ...)."""
-
-    post: Tensor
-    pre: Tensor
-    scale: float
-
-
-class Learner(Protocol):
-    """One layer under one rule, with what it keeps of the samples in flight."""
-
-    layer: Layer
-
-    def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
-        """Sample `step`'s first pass: (B, *in_shape) -> (B, *out_shape). The output layer returns its softmax.
-
-        target: (B, classes), one-hot, where the rule's `reads` asked for the signal.
-        """
-
-    def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
-        """Sample `step`'s second pass, from what the rule's `reads` asked for; None where nothing is sent on.
-
-        error: (B, classes), output minus one-hot target.
-        """
-
-    def product(self, step: int) -> Product | None:
-        """What to update with, once a pass that the rule `updates` after has run; None: this layer not, this time."""
-
-    def updated(self) -> None:
-        """The optimizer has changed the weights."""
-
-    def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
-        """Before `epoch`, if the rule `aligns`: brings the layer's feedback in line with the weights.
-
-        above: what the layer above returned. Returns what the layer below needs for its own.
-        """
-
-    def evaluate(self, x: Tensor) -> Tensor:
-        """The forward pass without dropout; the output layer returns its softmax."""
-
-    def fixed(self) -> dict[str, Tensor]:
-        """Tensors that the rule drew for this layer (its feedback matrix), under its name."""
-
-    def memory(self) -> dict[str, Tensor]:
-        """What a drained layer would miss if it were built anew and given only its weights, under its name."""
-
-    def remember(self, memory: dict[str, Tensor]) -> None:
-        """Takes back what `memory` gave."""
+_PASSES = {
+    Flow.UP: (STANDARD, MODULATED),
+    Flow.DOWN: (STANDARD, BACKWARD),
+    Flow.ALL: (STANDARD, BROADCAST),
+    Flow.NONE: (STANDARD,),
+}
 
 
 class Rule(Protocol):
-    """A learning rule: plain data, so that it can be printed, sent and compared."""
+    """A learning rule: which passes a sample makes, how they travel, and who learns in them.
 
-    @property
-    def name(self) -> str:
-        """As on the command line."""
+    Write a rule as a frozen dataclass that inherits from this class. It must say its `flow` and make its `learner`;
+    everything else has a default. The fields of the dataclass are the rule's options: `--rule NAME:option=value` sets
+    them, checked against their types. A rule is plain data: it is printed, compared, sent to other processes and built
+    anew when a run is resumed. A `__post_init__` of your own may raise `UserError` for a value that cannot be; let it
+    call `super().__post_init__()`, which checks the types.
 
-    @property
-    def passes(self) -> tuple[str, ...]:
-        """The passes that a sample makes, one or two: the standard pass, and what follows it."""
+    `pipepita check-rule` and `pipepita.testing.check_rule` hold a rule to the contract. A complete example is
+    `scripts/examples/my_rule.py`.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> import pipepita as pp
+        >>> @dataclass(frozen=True)
+        ... class Broadcast(pp.Rule):
+        ...     scale: float = 1.0
+        ...     flow = pp.Flow.ALL
+        ...     def learner(self, layer, layers, classes, seed):
+        ...         raise NotImplementedError
+        >>> rule = Broadcast(scale=0.5)
+        >>> rule.name, rule.passes, rule.updates
+        ('Broadcast', ('standard', 'broadcast'), ('broadcast',))
+        >>> rule.reads("broadcast", number=2, layers=3)
+        Reads(upstream=False, downstream=False, signal=True)
+    """
+
+    def __post_init__(self) -> None:
+        """Checks the fields against their types, `Literal` ones against their values; raises `UserError`."""
+        options.check(self)
 
     @property
     def flow(self) -> Flow:
-        """How the second pass travels."""
+        """How the second pass travels: up the layers, down them, to all of them at once; or there is none."""
+
+    def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
+        """`layer` under this rule.
+
+        Args:
+            layer: The layer, with its weights; it knows its `number` (from 1) and its shapes.
+            layers: How many layers the whole network has.
+            classes: How many classes there are, which is the width of the output, the target and the error.
+            seed: What the learner draws comes from `pipepita.randomness.generator(seed, purpose, layer.number, ...)`:
+                never from a global generator, so that it does not depend on who draws when.
+
+        Raises:
+            UserError: The rule cannot serve this layer, like a convolution.
+        """
+
+    @property
+    def name(self) -> str:
+        """A short name for tables and progress lines; the class's own by default."""
+        return type(self).__name__
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """The passes that a sample makes: the first one, and what follows it, if anything does.
+
+        By default "standard", and then "modulated", "backward" or "broadcast", as `flow` suggests. Any two names will
+        do but "evaluate", "end" and "done".
+        """
+        return _PASSES[self.flow]
 
     @property
     def updates(self) -> tuple[str, ...]:
-        """After which passes a layer updates itself; the last one among them."""
+        """After which of the passes a layer updates itself: by default after the last one, which must be among them."""
+        return (self.passes[-1],)
 
     @property
     def rows(self) -> int:
-        """How many rows of a message between two layers an item takes at most: 1 for one activity, 2 for two."""
+        """How many rows of a message between layers an item takes at most: 1 for one activity (default), 2 for two."""
+        return 1
 
     @property
     def aligns(self) -> bool:
-        """Whether its learners `align` before each epoch."""
+        """Whether `Learner.align` is to be called before each epoch; False by default."""
+        return False
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
-        """What layer `number` (from 1) of `layers` needs for pass `name`."""
+        """What layer `number` needs for pass `name`.
 
-    def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
-        """`layer` under this rule; what it draws comes from (seed, purpose, layer)."""
+        By default the first pass runs up the layers, and where it is the only one each layer is also told the target.
+        A second pass that goes up begins at the first layer, with the error, which the output layer is told too; one
+        that goes down begins at the output layer with the error; one that goes to all brings the error to each layer.
+
+        Args:
+            name: One of `passes`.
+            number: The layer's place in the network, from 1.
+            layers: How many layers the network has.
+        """
+        first, last = number == 1, number == layers
+        if name == self.passes[0]:
+            return Reads(upstream=True, signal=self.flow is Flow.NONE)
+        if self.flow is Flow.UP:
+            return Reads(upstream=not first, signal=first or last)
+        if self.flow is Flow.DOWN:
+            return Reads(downstream=not last, signal=last)
+        return Reads(signal=True)

@@ -101,7 +101,8 @@ class RuleChoice(Group):
     perturbation: str | None = Field(None, description="pepita: what enters: error, sign, random")
     f_scale: float | None = Field(None, ge=0, description="pepita: scale of the feedback matrices, the paper's 0.05")
     mirror: int | None = Field(None, ge=0, description="pepita: mini-batches of noise per epoch that align F with W")
-    strict: bool | None = Field(None, description="usf, brsf, frsf: feedback of W's norm, and signs of W stay")
+    same_norm: bool | None = Field(None, description="usf, brsf, frsf: feedback of W's norm")
+    keep_signs: bool | None = Field(None, description="usf, brsf, frsf: signs of W stay")
 
     @model_validator(mode="after")
     def _rule(self) -> Self:

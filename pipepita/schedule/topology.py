@@ -24,10 +24,17 @@ COORDINATOR = -1
 
 
 class Reads(NamedTuple):
-    """What a layer needs for a pass.
+    """What must have come before one layer can make one pass of a sample.
 
-    upstream: the layer below's message. downstream: the layer above's. signal: the coordinator's, which is the target
-    in the first pass and the error in the second.
+    Attributes:
+        upstream: The message of the layer below (at the first layer: the items themselves).
+        downstream: The message of the layer above.
+        signal: The coordinator's, (B, classes): in the first pass the one-hot target, in the second the error, which is
+            the output minus the target.
+
+    Example:
+        >>> Reads(upstream=True)
+        Reads(upstream=True, downstream=False, signal=False)
     """
 
     upstream: bool = False

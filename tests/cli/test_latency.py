@@ -99,7 +99,7 @@ def test_interrupt_leaves_nothing(tmp_path, places, number):
         (("--rules", "pepita:form"), "write options like"),
         (("--rules", "bp,", "--network", "fc:8"), "unknown rule ''"),
         (("--rules", "all", "--layers", "2"), "give one of them"),
-        (("--rules", "usf", "--strict"), "--strict: write it into --rules"),
+        (("--rules", "usf", "--keep-signs"), "--keep-signs: write it into --rules"),
         (("--rules", "all", "--rule", "bp"), "--rule: write it into --rules"),
     ],
 )

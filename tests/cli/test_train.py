@@ -137,7 +137,7 @@ def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
 @pytest.mark.parametrize("rule", ["bp", "frsf", "dfa", "drtp"])
 def test_other_rules_from_the_command_line(tmp_path, rule):
     """Through actors as in process, and evaluated again from the run's folder."""
-    strict = ("--strict",) if rule == "frsf" else ()
+    strict = ("--keep-signs",) if rule == "frsf" else ()
     common = (
         "train", "--rule", rule, *strict, "--network", "fc:24x2", "--activation", "tanh", "--epochs", 3, "--lr", 0.02,
         "--json",

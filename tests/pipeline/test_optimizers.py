@@ -5,7 +5,7 @@ from torch import nn
 import pipepita as pp
 from pipepita.network.cut import cut
 from pipepita.pipeline.optimizers import MomentumSGD, TorchOptimizer, make, parse
-from pipepita.rules.rule import Product
+from pipepita.rules.learner import Product
 
 
 def layer():

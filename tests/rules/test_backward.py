@@ -116,16 +116,26 @@ def test_feedback_matters(sample, rule):
 
 
 @pytest.mark.parametrize("rule", [pp.UniformSigns, pp.RandomSigns, pp.FixedSigns])
-def test_strict_signs_stay_and_feedback_has_the_weights_norm(sample, rule):
+def test_kept_signs_stay_and_others_do_not(sample, rule):
     model = NETWORKS["convolutions"]()
     spec.initialise(model, SEED)
-    loose, strict = (updated(model, rule(strict=strict), *sample, steps=20) for strict in (False, True))
+    loose, strict = (updated(model, rule(keep_signs=keep), *sample, steps=20) for keep in (False, True))
     before = model.state_dict()
     assert any((before[name].sign() * after.sign() < 0).any() for name, after in loose.items())
     assert all((before[name].sign() * after.sign() >= 0).all() for name, after in strict.items())
+
+
+@pytest.mark.parametrize("rule", [pp.UniformSigns, pp.RandomSigns, pp.FixedSigns])
+def test_feedback_of_the_same_norm_has_the_weights_norm_and_their_signs(rule):
+    model = NETWORKS["convolutions"]()
+    spec.initialise(model, SEED)
     layers = cut(model, (1, 8, 8), 10, SEED)
-    through = rule(strict=True).learner(layers[1], 4, 10, SEED)._through(layers[1].parameters[0], 7)
-    assert float(through.norm()) == pytest.approx(float(layers[1].parameters[0].norm()), rel=1e-5)
+    weight = layers[1].parameters[0]
+    plain, scaled = (rule(same_norm=same).learner(layers[1], 4, 10, SEED)._through(weight, 7) for same in (False, True))
+    assert float(scaled.norm()) == pytest.approx(float(weight.norm()), rel=1e-5)
+    assert float(plain.norm()) != pytest.approx(float(weight.norm()), rel=1e-3)
+    assert torch.equal(scaled.sign(), weight.sign())
+    torch.testing.assert_close(scaled / scaled.norm(), plain / plain.norm())
 
 
 def test_in_flight_stash_goes_back_through_the_weights_of_the_standard_pass(sample):

@@ -33,7 +33,7 @@ def test_file_then_options_then_assignments(tmp_path):
         ("rule=pepito", "unknown rule 'pepito'.*did you mean 'pepita'"),
         ("form=diff", "unknown form 'diff'"),
         ("rule=bpp", "unknown rule 'bpp'.*did you mean 'bp'"),
-        ("strict=true", "strict True: rule pepita has form, modulate, presynaptic, perturbation, f_scale, mirror, not"),
+        ("keep_signs=true", "rule pepita: unknown option 'keep_signs': one of f_scale, form, mirror"),
         ("mirror=-1", "mirror -1"),
         ("modulate=none", "unknown modulate 'none'"),
         ("engine=spark", "unknown engine 'spark'"),

@@ -1,0 +1,96 @@
+"""A rule's class from `module:Class` or `path/to/file.py:Class`, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from pipepita.errors import UserError, unknown
+
+_FILES: dict[str, Path] = {}  # what was loaded from files, by the name of its module
+
+
+def load(where: str) -> type:
+    """The class at `where`. Raises `UserError` in one line if there is none, or its module cannot be loaded."""
+    place, _, name = where.rpartition(":")
+    module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
+    found: object = module
+    for part in name.split("."):
+        found = getattr(found, part, None)
+    if found is None:
+        rules = [key for key, value in vars(module).items() if is_rule(value) and value.__module__ == module.__name__]
+        if not rules:
+            raise UserError(f"rule {where}: {place} has no class {name}, nor any other rule")
+        raise UserError(f"{unknown(f'rule of {place}', name, rules)}")
+    if not is_rule(found):
+        raise UserError(f"rule {where} is no rule: it must be a class with `flow` and `learner`, see pipepita.Rule")
+    assert isinstance(found, type)
+    return found
+
+
+def is_rule(found: object) -> bool:
+    """Whether `found` looks like the class of a rule."""
+    return isinstance(found, type) and hasattr(found, "flow") and callable(getattr(found, "learner", None))
+
+
+def home(kind: type) -> str:
+    """Where `kind` can be loaded from again: the inverse of `load`."""
+    place = _FILES.get(kind.__module__, kind.__module__)
+    return f"{place}:{kind.__qualname__}"
+
+
+def _from_file(path: Path) -> ModuleType:
+    path = path.expanduser().absolute()
+    if not path.is_file():
+        raise UserError(f"rule file {path} does not exist")
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
+    name = f"{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{digest}"  # no other module's name, so that none is hidden
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    _look_in(path.parent)  # for what lies beside the file
+    sys.modules[name] = module  # dataclasses look their module up
+    _FILES[name] = path
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[name], _FILES[name]
+        if not isinstance(error, Exception):
+            raise
+        raise UserError(f"rule file {path} cannot be loaded: {in_words(error)}") from None
+    return module
+
+
+def _from_module(name: str) -> ModuleType:
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise UserError(f"rule module {name!r} is no module's name: write module:Class or path/to/file.py:Class")
+    _look_in(Path.cwd())
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise UserError(
+                f"rule module {name} is neither installed nor in {Path.cwd()}: start where it is, or name its file, "
+                f"like path/to/{name.split('.')[0]}.py:Class"
+            ) from None
+        raise UserError(f"rule module {name} cannot be loaded: {in_words(error)}") from None
+    except Exception as error:
+        raise UserError(f"rule module {name} cannot be loaded: {in_words(error)}") from None
+
+
+def _look_in(folder: Path) -> None:
+    """Lets modules be found in `folder`, after all other places."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def in_words(error: BaseException) -> str:
+    """An error in one line: its kind and what it says."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
