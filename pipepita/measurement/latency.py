@@ -30,7 +30,7 @@ from pipepita.pipeline.pace import Pace, paces
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
-from pipepita.rules import Pepita, Rule
+from pipepita.rules import Pepita, Rule, options_of, reference
 from pipepita.runs.job import Options
 from pipepita.runs.reading import checked
 from pipepita.schedule import Schedule, ceiling
@@ -159,8 +159,8 @@ def _found(
         "layers": layers,
         "stages": [len(part) for part in subject.parts],
         "batch_size": subject.batch_size,
-        "rule": rule.name,
-        "modulate": getattr(rule, "modulate", None),
+        "rule": reference(rule),
+        "rule_options": options_of(rule),
         "flow": str(rule.flow),
         "emulated": bool(subject.paces),
         "rounds": len(runs["locked"]),

@@ -13,7 +13,7 @@ from pipepita.rules.dfa import DirectFeedbackAlignment
 from pipepita.rules.drtp import TargetProjection
 from pipepita.rules.learner import Learner, Product
 from pipepita.rules.pepita import Pepita
-from pipepita.rules.registry import BUILT_IN, find, installed, make, options_of, read, reference, split_several
+from pipepita.rules.registry import BUILT_IN, again, find, installed, make, options_of, read, reference, split_several
 from pipepita.rules.rule import Reads, Rule
 
 RULES = {name: find(name) for name in BUILT_IN}
@@ -36,6 +36,7 @@ __all__ = [
     "Rule",
     "TargetProjection",
     "UniformSigns",
+    "again",
     "installed",
     "make",
     "options_of",

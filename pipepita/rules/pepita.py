@@ -97,11 +97,6 @@ class Pepita(Rule):
         return Reads(upstream=self._climbs and number > 1, signal=self._projects(number) or number == layers)
 
     @property
-    def aligns(self) -> bool:
-        """Where it mirrors."""
-        return self.mirror > 0
-
-    @property
     def _clean_travels(self) -> bool:
         """Whether the modulated pass brings every layer the clean activity of the one below, too."""
         return self.form == "recompute"

@@ -10,6 +10,7 @@ or a table: `[rule]` with `name = "pepita"` and the options. No torch is importe
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -175,6 +176,28 @@ def reference(rule: Rule) -> str:
     if where not in known and not where.startswith("pipepita."):
         known |= {point.value: name for name, point in installed().items()}
     return known.get(where, where)
+
+
+def again(name: str, given: Mapping[str, Any], passed: Rule | None = None) -> Rule:
+    """The rule of an earlier run, from what its run.json says.
+
+    Args:
+        name: As `reference` gave it.
+        given: As `options_of` gave it, perhaps through JSON.
+        passed: The rule itself, if its class cannot be found by name: defined in a script that is not running now.
+
+    Raises:
+        UserError: The rule cannot be found, or what was passed is another one.
+    """
+    if passed is None:
+        try:
+            return make(name, given)
+        except UserError as error:
+            raise UserError(f"{error} (the run's own rule can be passed, too: rule=...)") from None
+    own = json.loads(json.dumps(options_of(passed)))
+    if reference(passed).rpartition(":")[2] != name.rpartition(":")[2] or own != given:
+        raise UserError(f"rule {reference(passed)} with {own} is not the run's, which is {name} with {given}")
+    return passed
 
 
 def options_of(rule: Rule) -> dict[str, Any]:

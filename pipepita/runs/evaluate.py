@@ -14,6 +14,7 @@ from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
+from pipepita.rules import Rule
 from pipepita.runs.checkpoint import weights_sha256
 from pipepita.runs.saved import SavedRun
 from pipepita.schedule import relaxed
@@ -21,11 +22,18 @@ from pipepita.schedule import relaxed
 log = logging.getLogger(__name__)
 
 
-def evaluate(run_dir: str | Path, data: Data | None = None, *, data_dir: str | Path | None = None) -> dict[str, Any]:
+def evaluate(
+    run_dir: str | Path,
+    data: Data | None = None,
+    *,
+    data_dir: str | Path | None = None,
+    rule: Rule | None = None,
+) -> dict[str, Any]:
     """The accuracy of a run folder's last checkpoint on its test items, by the same code that reported it.
 
     data: for runs on data of your own; otherwise the run's data set is loaded by name, from `data_dir` or where the run
-    found it. Returns {"run_dir", "checkpoint", "dataset", "items", "test_accuracy" (percent), "test_loss",
+    found it. rule: the run's own, for one whose class cannot be found again by its name.
+    Returns {"run_dir", "checkpoint", "dataset", "items", "test_accuracy" (percent), "test_loss",
     "reported_test_accuracy" (None in the middle of an epoch), "weights_sha256"}. A checkpoint that is damaged is named
     in the log, and the one before is taken. `UserError` for what is missing or does not fit.
     """
@@ -36,7 +44,7 @@ def evaluate(run_dir: str | Path, data: Data | None = None, *, data_dir: str | P
         log.warning("%s", line)
     if saved.checkpoint is None:
         raise UserError(f"{saved.path} holds no checkpoint")
-    model, rule, settings = saved.model, saved.rule, saved.settings()
+    model, rule, settings = saved.model, saved.rule(rule), saved.settings()
     data = saved.data(data, data_dir)
     task = Task(cut(model, data.item_shape, data.classes), data.classes, rule, threads=settings.threads)
     schedule, batch = relaxed(), settings.batch_size

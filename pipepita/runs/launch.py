@@ -17,7 +17,7 @@ from pipepita.network.cut import cut
 from pipepita.network.layer import Layer
 from pipepita.pipeline import optimizers
 from pipepita.pipeline.task import Task
-from pipepita.rules import Pepita, Rule
+from pipepita.rules import Pepita, Rule, options_of, reference
 from pipepita.rules.stability import stability_index
 from pipepita.runs.folder import FolderListener, RunFolder
 from pipepita.runs.job import Options
@@ -87,7 +87,7 @@ class Launch:
             engine, plan = self._where.plan(task, settings, self._schedule, self._batch, listeners.prepares, cleanup)
             summary = {**self._summary(engine.name, len(plan.stages)), **about}
             if folder is not None and fresh:
-                folder.create({**summary, **description(self._model, self._data, task.rule, settings, init)})
+                folder.create({**summary, **description(self._model, self._data, settings, init)})
                 self._write_into(folder, listeners, status)
             listeners.add(status)
             guarded = Guarded(
@@ -141,8 +141,8 @@ class Launch:
     def _summary(self, engine: str, stages: int) -> dict[str, Any]:
         rule, settings = self._task.rule, self._settings
         return {
-            "rule": rule.name,
-            **{key: getattr(rule, key, None) for key in ("form", "modulate")},
+            "rule": reference(rule),
+            "rule_options": options_of(rule),
             "normalize": any(isinstance(module, nn.RMSNorm) for module in self._model.modules()),
             "network": _in_words(self._task.layers),
             "dataset": self._data.name,

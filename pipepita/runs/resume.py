@@ -12,6 +12,7 @@ import torch
 from pipepita.data import Data
 from pipepita.errors import UserError
 from pipepita.pipeline.engine import Engine
+from pipepita.rules import Rule
 from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder
 from pipepita.runs.launch import Launch, Watch
@@ -32,6 +33,7 @@ def resume(
     data: Data | None = None,
     *,
     data_dir: str | Path | None = None,
+    rule: Rule | None = None,
     engine: str | Engine | None = None,
     deploy: Deploy | None = None,
     observer: Listener | None = None,
@@ -41,9 +43,10 @@ def resume(
     """Goes on with the run of a run folder, in the middle of an epoch if need be, and returns it with its model.
 
     data: for runs on data of your own; otherwise the run's data set is loaded by name, from `data_dir` or where the run
-    found it. engine: another one than the run's. deploy: as in `train`. changes: any of `CHANGEABLE`, which then hold
-    for the next time, too; with more `epochs` a finished run goes on. A checkpoint that is damaged is warned of by
-    name, and the one before is used; if the run was killed before its first, it begins again.
+    found it. rule: the run's own, for one whose class cannot be found again by its name. engine: another one than the
+    run's. deploy: as in `train`. changes: any of `CHANGEABLE`, which then hold for the next time, too; with more
+    `epochs` a finished run goes on. A checkpoint that is damaged is warned of by name, and the one before is used; if
+    the run was killed before its first, it begins again.
 
     Raises `UserError` for a folder that is none, a run that still goes on, other data, checkpoints that are all
     damaged, and changes that would decide the bits; and as `train`.
@@ -61,7 +64,7 @@ def resume(
         for line in saved.damaged:
             observer.warn(line)
         settings = saved.settings(**{**folder.changes(), **changes})
-        model, rule, resumption = saved.model, saved.rule, saved.resumption(folder)
+        model, rule, resumption = saved.model, saved.rule(rule), saved.resumption(folder)
         engine, fingerprint, version = engine or saved.entry("engine"), saved.entry("data_sha256"), saved.entry("torch")
         data = saved.data(data, data_dir)
         if data.fingerprint() != fingerprint:

@@ -25,8 +25,8 @@ from pipepita.runs.reading import checked
 from pipepita.version import __version__
 
 
-def description(model: nn.Sequential, data: Data, rule: Rule, settings: Options, init: str) -> dict[str, Any]:
-    """All that a run can be built from again: the entries of its run.json. init: how its weights were drawn."""
+def description(model: nn.Sequential, data: Data, settings: Options, init: str) -> dict[str, Any]:
+    """What run.json holds next to the summary, to build the run from again. init: how its weights were drawn."""
     # not relative to a folder, so that a run can be resumed from any other
     absolute = {} if settings.profiles is None else {"profiles": settings.profiles.absolute()}
     return {
@@ -38,7 +38,6 @@ def description(model: nn.Sequential, data: Data, rule: Rule, settings: Options,
         "data_sha256": data.fingerprint(),
         "init": init,
         "options": settings.model_copy(update=absolute).model_dump(mode="json", exclude={"trace", "timeline"}),
-        "rule_options": vars(rule),
     }
 
 
@@ -82,11 +81,10 @@ class SavedRun:
                 )
             return model
 
-    @cached_property
-    def rule(self) -> Rule:
-        """The learning rule, with the options that it had."""
+    def rule(self, given: Rule | None) -> Rule:
+        """The learning rule with the options that it had: `given`, or found again by its name."""
         with self._fits():
-            return rules.make(self.about["rule"], self.about["rule_options"])
+            return rules.again(self.about["rule"], self.about["rule_options"], given)
 
     def settings(self, **changes: Any) -> Options:
         """The run's options. changes: instead of its own."""

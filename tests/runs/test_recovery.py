@@ -18,7 +18,7 @@ RULES = {
     "stash, all": pp.Pepita(form="stash", modulate="all"),
     "mirror": pp.Pepita(mirror=5, modulate="all"),
     "bp": pp.Backprop(),
-    "frsf, strict": pp.FixedSigns(strict=True),
+    "frsf, norm and signs kept": pp.FixedSigns(same_norm=True, keep_signs=True),
     "drtp": pp.TargetProjection(),
 }
 

@@ -17,7 +17,7 @@ RULES = {
     "stash, all": (pp.Pepita(form="stash", modulate="all"), "streaming"),
     "mirror": (pp.Pepita(mirror=5, modulate="all"), "streaming"),
     "bp": (pp.Backprop(), "streaming"),
-    "frsf, strict": (pp.FixedSigns(strict=True), "streaming"),
+    "frsf, norm and signs kept": (pp.FixedSigns(same_norm=True, keep_signs=True), "streaming"),
     "brsf": (pp.RandomSigns(), "relaxed"),
     "drtp": (pp.TargetProjection(), "streaming"),
 }
@@ -107,7 +107,7 @@ def test_more_epochs_than_were_asked_for(few_digits, tmp_path):
 
 def test_weights_that_were_kept_are_in_the_first_checkpoint(few_digits, tmp_path):
     start = model(few_digits)
-    options = {"engine": "local", "init": "keep", "epochs": 2, "rule": pp.UniformSigns(strict=True)}
+    options = {"engine": "local", "init": "keep", "epochs": 2, "rule": pp.UniformSigns(same_norm=True, keep_signs=True)}
     whole = pp.train(pp_copy(start), few_digits, **options)
     pp.train(pp_copy(start), few_digits, run_dir=tmp_path / "run", **options)
     copy = cut_off(tmp_path / "run", tmp_path / "copy", 0)

@@ -62,7 +62,7 @@ def test_init_keep_goes_on_from_the_models_weights(few_digits):
 def test_summary_has_what_the_command_line_promises(few_digits):
     result = pp.train(small(few_digits), few_digits, engine="local", epochs=2, batch_size=32)
     assert list(json.loads(result.to_json())) == [
-        "rule", "form", "modulate", "normalize", "network", "dataset", "engine", "schedule", "window", "stages", "seed",
+        "rule", "rule_options", "normalize", "network", "dataset", "engine", "schedule", "window", "stages", "seed",
         "epochs", "steps", "items", "test_accuracy", "train_loss", "wall_seconds", "items_per_second", "step_ms",
         "restarts", "weights_sha256", "run_dir",
     ]  # fmt: skip
@@ -77,7 +77,8 @@ def test_a_run_folder_remembers_the_form(few_digits, tmp_path, form):
         small(few_digits), few_digits, engine="local", rule=pp.Pepita(form=form), schedule="streaming", window=3,
         epochs=2, run_dir=tmp_path / "run",
     )  # fmt: skip
-    assert result.form == json.loads((tmp_path / "run" / "run.json").read_text())["rule_options"]["form"] == form
+    written = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert result.rule_options["form"] == written["rule_options"]["form"] == form
     found = pp.evaluate(tmp_path / "run", few_digits)
     assert found["test_accuracy"] == result.test_accuracy
     assert found["weights_sha256"] == result.weights_sha256

@@ -18,6 +18,7 @@ from pipepita.channels.transports import Listener, choose, connect, host
 from pipepita.engines.ray.cluster import load_ray
 from pipepita.engines.ray.head import Head
 from pipepita.engines.ray.monitor import SILENCE_SECONDS, Monitor, OnPulse
+from pipepita.engines.ray.shipping import by_value
 from pipepita.engines.ray.watched import WatchedInlet, WatchedOutlet
 from pipepita.errors import ChannelClosed, Malformed, PipepitaError, RunError, StageDied
 from pipepita.machine import cores
@@ -76,6 +77,7 @@ class RayPipeline:
         if self._monitor is not None:
             self._monitor.all_there()
         places[COORDINATOR] = Place(host(), self._ray.util.get_node_ip_address(), cores(), os.getpid())
+        by_value(self._plan.task.rule)
         self._each("build", [(s.alone(), self._plan.schedule, self._plan.record) for s in self._plan.stages])
 
         def transport_of(wire: Wire) -> str:
