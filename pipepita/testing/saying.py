@@ -1,0 +1,106 @@
+"""What a rule says of itself, checked without running it: plain data, options, passes and what they read."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+from typing import Any
+
+from pipepita.channels.channel import CONTROL
+from pipepita.errors import UserError
+from pipepita.rules import Reads, Rule, options, options_of
+from pipepita.rules.loading import in_words
+from pipepita.schedule import Flow
+
+_OWN = ("flow", "passes", "updates", "rows", "aligns", "name", "reads", "learner")
+_ODD: tuple[Any, ...] = (None, -1, math.nan, "no such value")
+
+
+def plain_data(rule: Rule) -> Iterator[str]:
+    """It can be printed, compared, sent, and built anew from what a run folder keeps."""
+    kind = type(rule)
+    if not is_dataclass(kind) or not kind.__dataclass_params__.frozen:
+        yield f"{kind.__name__} is not a frozen dataclass: write @dataclass(frozen=True) above the class"
+        return
+    for name in _OWN:
+        if name in options.options(kind):
+            yield f"{name} has become an option: write it without an annotation, or as ClassVar"
+    try:
+        if pickle.loads(pickle.dumps(rule)) != rule:
+            yield "a copy of it is not equal to it: its options must be values that can be compared"
+    except Exception as error:
+        yield f"it cannot be sent to another process: {in_words(error)}"
+    try:
+        kept = json.loads(json.dumps(options_of(rule)))
+        if kind(**options.fitted(kind, rule.name, kept)) != rule:
+            yield "built anew from its options, as they stand in run.json, it is another one"
+    except Exception as error:
+        yield f"it cannot be built anew from its options, as a resumed run must: {in_words(error)}"
+
+
+def wrong_options(rule: Rule) -> Iterator[str]:
+    """A value that cannot be is refused in one line."""
+    kind = type(rule)
+    for option in options.options(kind):
+        for value in _ODD:
+            try:
+                made = kind(**{**options_of(rule), option: value})
+            except UserError as error:
+                if "\n" in str(error):
+                    yield f"option {option} = {value!r} is refused in more than one line"
+            except Exception as error:
+                yield f"option {option} = {value!r} ends in {in_words(error)}: raise UserError in one line"
+            else:
+                try:
+                    options.check(made)
+                except UserError as error:
+                    yield f"{error}, and is taken all the same: let __post_init__ call super().__post_init__()"
+
+
+def passes_and_reads(rule: Rule) -> Iterator[str]:
+    """What it reads goes together with how its second pass travels."""
+    passes = rule.passes
+    if not 1 <= len(passes) <= 2 or len(set(passes)) < len(passes) or set(passes) & set(CONTROL):
+        yield f"passes {passes} must be one or two different names, none of them {', '.join(CONTROL)}"
+        return
+    if (len(passes) == 1) is not (rule.flow is Flow.NONE):
+        yield f"flow {rule.flow} does not go with {len(passes)} passes: Flow.NONE is for one pass, the others for two"
+    if not set(rule.updates) <= set(passes) or passes[-1] not in rule.updates:
+        yield f"updates {rule.updates} must be some of the passes {passes}, and the last one among them"
+    if rule.rows < 1:
+        yield f"rows {rule.rows} is below 1: a message has a row for each item at least"
+    yield from _reads(rule, passes)
+
+
+def _reads(rule: Rule, passes: tuple[str, ...]) -> Iterator[str]:
+    """Each thing that is wrong once, at the first layer where it is."""
+    ways = {Flow.UP: "up the layers", Flow.DOWN: "down the layers", Flow.ALL: "to all layers at once"}.get(rule.flow)
+    found: dict[str, str] = {}
+    told = False
+    for layers in (1, 2, 4):
+        for number in range(1, layers + 1):
+            where = f"like layer {number} of {layers}"
+            first = rule.reads(passes[0], number, layers)
+            if not first.upstream or first.downstream:
+                found.setdefault(f"pass {passes[0]} comes from below, and a layer reads {_words(first)}", where)
+            told |= first.signal
+            if len(passes) == 2:
+                second = rule.reads(passes[1], number, layers)
+                told |= second.signal
+                if second.upstream and (rule.flow is not Flow.UP or number == 1):
+                    found.setdefault(f"pass {passes[1]} goes {ways}, and a layer reads what comes from below", where)
+                if second.downstream and (rule.flow is not Flow.DOWN or number == layers):
+                    found.setdefault(f"pass {passes[1]} goes {ways}, and a layer reads what comes from above", where)
+                if not any(second):
+                    found.setdefault(f"pass {passes[1]} is due at a layer that reads nothing for it", where)
+    for line, where in found.items():
+        yield f"{line}, {where}"
+    if not told:
+        yield "no layer reads the signal (the target or the error), so nothing can be learnt"
+
+
+def _words(reads: Reads) -> str:
+    return ", ".join(name for name, wanted in reads._asdict().items() if wanted) or "nothing"

@@ -1,0 +1,29 @@
+"""What one check of a rule came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Verdict:
+    """One check.
+
+    Attributes:
+        name: What was checked, in a few words.
+        failures: What is wrong, one line each; none if the rule passed.
+        note: What else there is to say, like "only linear layers".
+        seconds: How long it took.
+        reached: Whether it was run at all: later checks are not, if the rule cannot even train.
+    """
+
+    name: str
+    failures: list[str] = field(default_factory=list)
+    note: str = ""
+    seconds: float = 0.0
+    reached: bool = True
+
+    @property
+    def passed(self) -> bool:
+        """Whether it was run and found nothing wrong."""
+        return self.reached and not self.failures

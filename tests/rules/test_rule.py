@@ -1,0 +1,84 @@
+"""What a rule need not say: the defaults of `Rule` and `Learner`; and the examples of what is public."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+import pipepita as pp
+from pipepita.schedule import Flow
+
+
+def plain(flow: Flow) -> pp.Rule:
+    """A rule that says no more than it must."""
+
+    @dataclass(frozen=True)
+    class Plain(pp.Rule):
+        def learner(self, layer, layers, classes, seed):
+            raise NotImplementedError
+
+    Plain.flow = flow
+    return Plain()
+
+
+UP, BACK, TOLD = pp.Reads(upstream=True), pp.Reads(downstream=True), pp.Reads(signal=True)
+
+
+@pytest.mark.parametrize(
+    ("flow", "passes", "first", "second"),
+    [
+        (Flow.UP, ("standard", "modulated"), [UP] * 3, [TOLD, UP, UP._replace(signal=True)]),
+        (Flow.DOWN, ("standard", "backward"), [UP] * 3, [BACK, BACK, TOLD]),
+        (Flow.ALL, ("standard", "broadcast"), [UP] * 3, [TOLD] * 3),
+        (Flow.NONE, ("standard",), [UP._replace(signal=True)] * 3, None),
+    ],
+)
+def test_passes_and_reads_follow_from_the_flow(flow, passes, first, second):
+    rule = plain(flow)
+    assert (rule.name, rule.passes, rule.updates, rule.rows, rule.aligns) == ("Plain", passes, passes[-1:], 1, False)
+    assert [rule.reads(passes[0], number, 3) for number in (1, 2, 3)] == first
+    if second is not None:
+        assert [rule.reads(passes[1], number, 3) for number in (1, 2, 3)] == second
+
+
+def test_built_in_rules_say_nothing_that_the_defaults_would_not():
+    """Rules that only have a flow are held to the defaults; this says which they are."""
+    for rule in (pp.Backprop(), pp.FeedbackAlignment(), pp.DirectFeedbackAlignment(), pp.TargetProjection()):
+        assert type(rule).reads is pp.Rule.reads and type(rule).passes is pp.Rule.passes
+
+
+def test_pepita_aligns_if_it_mirrors():
+    assert [pp.Pepita(mirror=mirror, modulate="all").aligns for mirror in (0, 3)] == [False, True]
+
+
+def test_a_learner_of_few_methods_does_nothing_else():
+    class Few(pp.Learner):
+        def standard(self, step, x, target=None):
+            return x
+
+        def second(self, step, arriving, error):
+            return None
+
+        def product(self, step):
+            return None
+
+        def evaluate(self, x):
+            return x
+
+    learner, above = Few(), torch.ones(2)
+    learner.updated()
+    learner.remember({})
+    assert (learner.fixed(), learner.memory()) == ({}, {})
+    assert learner.align(1, above) is above and learner.align(1, None) is None
+
+
+@pytest.mark.parametrize(
+    "module", ["rules.rule", "rules.learner", "rules.gradient", "rules.registry", "rules.pepita", "testing.checking"]
+)
+def test_examples_of_docstrings_say_what_is(module):
+    failed, _ = doctest.testmod(importlib.import_module(f"pipepita.{module}"))
+    assert failed == 0
