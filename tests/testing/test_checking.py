@@ -250,7 +250,7 @@ class Twice(Rude, Deaf):
         (
             FromAbove,
             "passes and what they read",
-            "goes to all layers at once, and a layer reads what comes from above, like layer 1 of 2",
+            "goes to all layers at once, and a layer reads what comes from above",
         ),
         (Deaf, "passes and what they read", "no layer reads the signal"),
         (Reserved, "passes and what they read", "must be one or two different names, none of them evaluate, end, done"),
