@@ -45,8 +45,12 @@ def home(kind: type) -> str:
 
 
 def _from_file(path: Path) -> ModuleType:
-    path = path.expanduser().absolute()
-    if not path.is_file():
+    try:
+        path = path.expanduser().absolute()
+        there = path.is_file()
+    except (OSError, RuntimeError):  # too long, or in the home of somebody unknown
+        there = False
+    if not there:
         raise UserError(f"rule file {path} does not exist")
     digest = hashlib.sha256(str(path).encode()).hexdigest()[:8]
     name = f"{re.sub(r'[^0-9A-Za-z_]', '_', path.stem)}_{digest}"  # no other module's name, so that none is hidden
