@@ -47,7 +47,7 @@ CHAINS = {
     "one slow device": {"devices": "slow*2,slower,slow", "link": "fast-ethernet"},
     "slow link": {"devices": "slow*4", "link": "fast-ethernet,slow-4g,fast-ethernet"},
 }
-_COMMON = {"network": "fc:64x3", "normalize": True, "modulate": "all", "batch_size": 2, "assign": "1,1,1,1"}
+_COMMON = {"network": "fc:64x3", "normalize": True, "rule": "pepita:modulate=all", "batch_size": 2, "assign": "1,1,1,1"}
 
 
 def in_real_time(quick: bool) -> list[dict[str, Any]]:

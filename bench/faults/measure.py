@@ -32,8 +32,8 @@ CASES: list[dict[str, Any]] = [
     {"rule": "pepita", "schedule": "streaming"},
     {"rule": "pepita", "schedule": "relaxed"},
     {"rule": "pepita", "schedule": "locked"},
-    {"rule": "pepita", "modulate": "all", "schedule": "streaming"},
-    {"rule": "pepita", "modulate": "all", "mirror": 3, "schedule": "streaming"},
+    {"rule": "pepita:modulate=all", "schedule": "streaming"},
+    {"rule": "pepita:modulate=all,mirror=3", "schedule": "streaming"},
     {"rule": "bp", "schedule": "streaming"},
     {"rule": "dfa", "schedule": "streaming"},
     {"rule": "drtp", "schedule": "streaming"},
@@ -199,11 +199,10 @@ def trained(case: int, engine: Any, watch: Watch | None) -> str:
     """The digest of one run of `CASES[case]` on `engine`."""
     from pipepita import rules
 
-    data, options = pp.load("digits"), dict(CASES[case])
-    schedule, name = options.pop("schedule"), options.pop("rule")
+    data, chosen = pp.load("digits"), CASES[case]
     result = pp.train(
-        pp.build(_NETWORK, data.item_shape, data.classes, dropout=0.1), data, rule=rules.make(name, options),
-        engine=engine, schedule=schedule, observer=watch, max_restarts=20, **_COMMON,
+        pp.build(_NETWORK, data.item_shape, data.classes, dropout=0.1), data, rule=rules.read(chosen["rule"]),
+        engine=engine, schedule=chosen["schedule"], observer=watch, max_restarts=20, **_COMMON,
     )  # fmt: skip
     return str(result.weights_sha256)
 

@@ -13,11 +13,10 @@ from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
 from pipepita.files import check_picture, check_writable
 from pipepita.runs.job import Job
-from pipepita.runs.options import RuleChoice
 from pipepita.runs.reading import read_job
 
 _FIELDS = (
-    "network", "dataset", "data_dir", "batch_size", "stages", "window", *RuleChoice.model_fields,
+    "network", "dataset", "data_dir", "batch_size", "stages", "window", "rule",
     "normalize", "activation", "dropout", "optimizer", "threads", "seed", "device", "address", "standard_ms",
     "modulated_ms",
 )  # fmt: skip
@@ -78,16 +77,14 @@ def latency(
         raise UserError(f"--layers {layers} and --network {given['network']}: give one of them")
     if layers is not None and rules is not None:
         raise UserError(f"--layers {layers} and --rules {rules}: give one of them")
-    if rules is not None and (inside := [key for key in RuleChoice.model_fields if key in given]):
-        raise UserError(
-            f"--rules {rules} and --{inside[0].replace('_', '-')}: write it into --rules, like usf:keep_signs=true"
-        )
+    if rules is not None and "rule" in given:
+        raise UserError(f"--rules {rules} and --rule {given['rule']}: give one of them")
     job = read_job(None, _DEFAULTS | given, [])
     jobs = [(job.network, job)]
     if layers is not None:
         jobs = [(network, job.model_copy(update={"network": network})) for network in _networks(layers, width)]
     elif rules is not None:
-        jobs = [(text, _with_rule(job, text)) for text in (_all_rules() if rules == "all" else rules.split(","))]
+        jobs = [(text, _with_rule(job, text)) for text in _each_rule(rules)]
     check_picture(plot, "--plot")
     check_writable(trace, "--trace")
     check_picture(timeline, "--timeline")
@@ -128,23 +125,19 @@ def latency(
     (show if rules is None else compare)(summaries)
 
 
-def _all_rules() -> tuple[str, ...]:
-    """All: the second pass of bp's relatives travels as bp's does, but they have other products to make."""
-    from pipepita.rules import RULES
+def _each_rule(texts: str) -> list[str]:
+    """The rules of `--rules`. All: also the relatives of bp, whose pass travels alike, but which multiply otherwise."""
+    from pipepita.rules import BUILT_IN, split_several
 
-    return "pepita", "pepita:modulate=all", *(name for name in RULES if name != "pepita")
+    if texts == "all":
+        return ["pepita", "pepita:modulate=all", *(name for name in BUILT_IN if name != "pepita")]
+    return split_several(texts)
 
 
 def _with_rule(job: Job, text: str) -> Job:
-    """`job` with the rule of a text like pepita:modulate=all."""
-    name, _, rest = text.strip().partition(":")
-    options: dict[str, Any] = {"rule": name}
-    for part in filter(None, rest.split("+")):
-        key, equals, value = part.partition("=")
-        if not equals or key == "rule" or key not in RuleChoice.model_fields:
-            raise UserError(f"--rules {text!r}: write options like pepita:modulate=all+form=stash")
-        options[key] = value
-    return read_job(None, job.model_dump(exclude_unset=True) | options, [])
+    """`job` with another rule."""
+    changed: Job = read_job(None, job.model_dump(exclude_unset=True) | {"rule": text}, [])
+    return changed
 
 
 def _networks(layers: str, width: int) -> list[str]:

@@ -17,20 +17,16 @@ def schedule(
     rule: Annotated[
         str, typer.Option(help="learning rule: its second pass travels up, down, to all, or not at all")
     ] = "pepita",
-    modulate: Annotated[
-        str | None, typer.Option(help="pepita's: input: up the chain; all: every layer at once")
-    ] = None,
     samples: Annotated[int, typer.Option(help="samples to show")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """Show who does what in each slot, when every pass of every layer takes one slot."""
-    from pipepita.runs.options import RuleChoice
-    from pipepita.runs.reading import checked
+    from pipepita.rules import read
     from pipepita.schedule import locked, make
     from pipepita.schedule.clock import clock
     from pipepita.schedule.topology import Route
 
-    made = checked(RuleChoice, {"rule": rule} | ({} if modulate is None else {"modulate": modulate})).make_rule()
+    made = read(rule)
     route = Route(made.passes, made.flow)
     chosen = make(schedule, layers, window, made.flow)
     shown = clock(chosen, layers, samples, route=route)
@@ -39,7 +35,7 @@ def schedule(
     if as_json:
         rows = [[str(cell) if cell else None for cell in row] for row in shown.rows]
         print(json.dumps({
-            "schedule": chosen.name, "window": chosen.window, "layers": layers, "rule": rule, "modulate": modulate,
+            "schedule": chosen.name, "window": chosen.window, "layers": layers, "rule": rule,
             "rows": rows,
             "period_slots": settled, "locked_period_slots": baseline,
         }))  # fmt: skip

@@ -16,8 +16,9 @@ _ERROR, _NOTHING = "F e", "F = 0"
 
 
 def _variants() -> dict[str, dict[str, Any]]:
-    noise = {f"noise {s:g}": {"perturbation": "random", "f_scale": s} for s in _STRENGTHS}
-    return {_ERROR: {}, "F sign(e)": {"perturbation": "sign"}, _NOTHING: {"f_scale": 0.0}, **noise}
+    noise = {f"noise {s:g}": {"rule": f"pepita:perturbation=random,f_scale={s:g}"} for s in _STRENGTHS}
+    sign, nothing = {"rule": "pepita:perturbation=sign"}, {"rule": "pepita:f_scale=0"}
+    return {_ERROR: {}, "F sign(e)": sign, _NOTHING: nothing, **noise}
 
 
 def cells(scale: Scale) -> list[Cell]:

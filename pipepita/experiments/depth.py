@@ -13,17 +13,17 @@ from pipepita.experiments.report import Group, Report, Value, grouped, legend, w
 _EPOCHS, _DEPTHS = 10, tuple(range(1, 9))
 _VARIANTS: dict[str, dict[str, Any]] = {
     "pepita": {"lr": 0.01},
-    "mirror": {"lr": 0.01, "mirror": 100},
+    "mirror": {"lr": 0.01, "rule": "pepita:mirror=100"},
     "normalize": {"lr": 0.03, "normalize": True},
-    "normalize mirror": {"lr": 0.03, "normalize": True, "mirror": 100},
+    "normalize mirror": {"lr": 0.03, "normalize": True, "rule": "pepita:mirror=100"},
     "normalize mirror decay": {
         "lr": 0.03,
         "normalize": True,
-        "mirror": 100,
+        "rule": "pepita:mirror=100",
         "optimizer": "sgd:momentum=0.9,weight_decay=0.0001",
     },
-    "normalize all": {"lr": 0.1, "normalize": True, "modulate": "all"},
-    "normalize F = 0": {"lr": 0.1, "normalize": True, "f_scale": 0.0},
+    "normalize all": {"lr": 0.1, "normalize": True, "rule": "pepita:modulate=all"},
+    "normalize F = 0": {"lr": 0.1, "normalize": True, "rule": "pepita:f_scale=0"},
     "bp": {"lr": 0.03, "rule": "bp"},
 }
 

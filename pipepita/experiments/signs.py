@@ -22,8 +22,8 @@ _RULES: dict[str, dict[str, Any]] = {
     "usf": {"rule": "usf"},
     "brsf": {"rule": "brsf"},
     "frsf": {"rule": "frsf"},
-    "usf strict": {"rule": "usf", "same_norm": True, "keep_signs": True},
-    "brsf strict": {"rule": "brsf", "same_norm": True, "keep_signs": True},
+    "usf strict": {"rule": "usf:same_norm=true,keep_signs=true"},
+    "brsf strict": {"rule": "brsf:same_norm=true,keep_signs=true"},
 }
 
 

@@ -7,23 +7,16 @@ is imported without torch; what a rule does to layers is imported when a layer i
 
 from __future__ import annotations
 
-from pipepita.rules import options
 from pipepita.rules.backward import Backprop, FeedbackAlignment, FixedSigns, RandomSigns, UniformSigns
 from pipepita.rules.dfa import DirectFeedbackAlignment
 from pipepita.rules.drtp import TargetProjection
 from pipepita.rules.learner import Learner, Product
 from pipepita.rules.pepita import Pepita
-from pipepita.rules.registry import BUILT_IN, again, find, installed, make, options_of, read, reference, split_several
+from pipepita.rules.registry import BUILT_IN, again, installed, make, options_of, read, reference, split_several
 from pipepita.rules.rule import Reads, Rule
-
-RULES = {name: find(name) for name in BUILT_IN}
-# Of any of them, as on the command line
-RULE_OPTIONS = tuple(dict.fromkeys(option for rule in RULES.values() for option in options.options(rule)))
 
 __all__ = [
     "BUILT_IN",
-    "RULES",
-    "RULE_OPTIONS",
     "Backprop",
     "DirectFeedbackAlignment",
     "FeedbackAlignment",

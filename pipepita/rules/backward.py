@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Backprop(Rule):
-    """Backpropagation.
+    """Backpropagation: a backward pass through the weights.
 
     Args:
         form: The weights that a backward pass goes through while other samples are in flight: "stash" (those of the
@@ -53,7 +53,10 @@ class Backprop(Rule):
 
 @dataclass(frozen=True)
 class FeedbackAlignment(Rule):
-    """A backward pass through fixed random matrices, drawn from (seed, "feedback", layer) like He-uniform weights."""
+    """Feedback alignment: a backward pass through fixed random matrices.
+
+    They are drawn from (seed, "feedback", layer) like He-uniform weights.
+    """
 
     name: ClassVar[str] = "fa"
     flow: ClassVar[Flow] = Flow.DOWN

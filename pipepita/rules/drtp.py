@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TargetProjection(Rule):
-    """Direct random target projection.
+    """Direct random target projection: the target reaches each layer through a fixed random matrix.
 
     B_l ~ U(-b, b) with b = sqrt(6 / width of h_l) (He-uniform), drawn from (seed, "feedback", l).
     """

@@ -30,7 +30,7 @@ _MOST_MIRRORED = 100_000
 
 @dataclass(frozen=True)
 class Pepita(Rule):
-    """PEPITA and its variations.
+    """Two forward passes: the second one's input is perturbed by the projected error.
 
     Args:
         form: Which weights the modulated pass meets while other samples are in flight, see `forms`.

@@ -13,12 +13,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pipepita.errors import UserError, unknown
 from pipepita.rules import loading, options
 from pipepita.rules.rule import Rule
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 BUILT_IN = {
     "pepita": "pipepita.rules.pepita:Pepita",
@@ -36,6 +38,8 @@ _RULE = re.compile(r"(?P<name>[^:=]+(:[^\W\d][\w.]*(?=:|$))?)(:(?P<options>.*))?
 
 def installed() -> dict[str, EntryPoint]:
     """What installed packages offer, by name, not loaded yet. A built-in name stays the built-in rule's."""
+    from importlib.metadata import entry_points  # of all packages: only if a name is not built in
+
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
 
 
@@ -79,7 +83,7 @@ def split(text: str) -> tuple[str, dict[str, str]]:
     first, colon, second = name.partition(":")
     if colon and first in BUILT_IN:
         raise UserError(f"rule {text!r}: {second} has no value: {form}")
-    for part in _parts(matched["options"] or ""):
+    for part in filter(str.strip, _parts(matched["options"] or "")):
         option, equals, value = part.partition("=")
         if not equals or not option.strip():
             raise UserError(f"rule {text!r}: {part.strip()!r} is not option=value: {form}")
@@ -115,7 +119,7 @@ def _parts(text: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += sign
-    return [part for part in parts if part.strip()]
+    return parts
 
 
 def make(name: str, given: Mapping[str, Any]) -> Rule:

@@ -7,7 +7,7 @@ group. A new option is one field here. Nothing here imports torch or Ray until a
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,6 +15,7 @@ from pipepita.engines.ray import placement
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import UserError, unknown
 from pipepita.files import check_picture, check_writable
+from pipepita.rules.registry import BUILT_IN
 from pipepita.runs import tensorboard
 from pipepita.schedule import SCHEDULES
 
@@ -82,27 +83,16 @@ class NetworkChoice(Group):
 
 
 class RuleChoice(Group):
-    """The learning rule and its own options."""
+    """The learning rule. Its own options are the fields of its class, and stand in the same text."""
 
     panel: ClassVar[str] = "Rule"
 
-    rule: str = Field(
+    rule: str | dict[str, Any] = Field(
         "pepita",
-        description="pepita, bp, fa, usf, brsf, frsf, dfa or drtp",
-        examples=["pepita", "bp", "fa", "usf", "brsf", "frsf", "dfa", "drtp"],
+        description=f"{', '.join(BUILT_IN)}, or one of your own, like my_rule.py:MyRule; options follow a colon, "
+        "like pepita:modulate=all,mirror=5 (`pipepita rules` shows them)",
+        examples=[*BUILT_IN],
     )
-    form: str | None = Field(
-        None, description="with samples in flight: pepita difference, textbook, stash, recompute; bp stash, textbook"
-    )
-    modulate: str | None = Field(None, description="pepita: where the error enters: input, or all layers")
-    presynaptic: str | None = Field(
-        None, description="pepita: what an update is made of: modulated, standard, own, two-step"
-    )
-    perturbation: str | None = Field(None, description="pepita: what enters: error, sign, random")
-    f_scale: float | None = Field(None, ge=0, description="pepita: scale of the feedback matrices, the paper's 0.05")
-    mirror: int | None = Field(None, ge=0, description="pepita: mini-batches of noise per epoch that align F with W")
-    same_norm: bool | None = Field(None, description="usf, brsf, frsf: feedback of W's norm")
-    keep_signs: bool | None = Field(None, description="usf, brsf, frsf: signs of W stay")
 
     @model_validator(mode="after")
     def _rule(self) -> Self:
@@ -110,11 +100,10 @@ class RuleChoice(Group):
         return self
 
     def make_rule(self) -> Rule:
-        """The rule with its options; `UserError` for an option that it does not have."""
+        """The rule with its options; `UserError` for one that is not known, or an option that it does not have."""
         from pipepita import rules
 
-        given = {name: getattr(self, name) for name in rules.RULE_OPTIONS}
-        return rules.make(self.rule, {name: value for name, value in given.items() if value is not None})
+        return rules.read(self.rule)
 
 
 class Updates(Group):

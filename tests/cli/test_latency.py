@@ -36,7 +36,7 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places):
 @pytest.mark.slow
 def test_rules_side_by_side(tmp_path, places):
     done = process(
-        "latency", "--network", "fc:16x2", "--rules", "pepita, bp,drtp,pepita:modulate=all+form=stash", "--dataset",
+        "latency", "--network", "fc:16x2", "--rules", "pepita, bp,drtp,pepita:modulate=all,form=stash", "--dataset",
         "random:20", "--batch-size", 2, "--rounds", 1, "--seconds", 0.05, "--plot", "rules.png", "--json",
         cwd=tmp_path, **places,
     )  # fmt: skip
@@ -95,12 +95,12 @@ def test_interrupt_leaves_nothing(tmp_path, places, number):
         (("--window", "0"), "window '0'"),
         (("--stages", "99"), "stages"),
         (("--rules", "pepta"), "did you mean 'pepita'"),
-        (("--rules", "bp:modulate=all"), "modulate 'all': rule bp has form, not this"),
-        (("--rules", "pepita:form"), "write options like"),
-        (("--rules", "bp,", "--network", "fc:8"), "unknown rule ''"),
+        (("--rules", "bp:modulate=all"), "rule bp: unknown option 'modulate': one of form"),
+        (("--rules", "pepita:form"), "rule 'pepita:form': form has no value"),
+        (("--rules", "bp,", "--network", "fc:8"), "rule '' cannot be read"),
         (("--rules", "all", "--layers", "2"), "give one of them"),
-        (("--rules", "usf", "--keep-signs"), "--keep-signs: write it into --rules"),
-        (("--rules", "all", "--rule", "bp"), "--rule: write it into --rules"),
+        (("--rules", "usf", "--modulate", "all"), "No such option: --modulate"),
+        (("--rules", "all", "--rule", "bp"), "--rules all and --rule bp: give one of them"),
     ],
 )
 def test_mistakes_are_one_line(tmp_path, arguments, words):

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from pipepita.cli.commands import COMMANDS
+from pipepita.rules import BUILT_IN
 
 HEAVY = {"torch", "torchvision", "ray", "numpy", "scipy", "sklearn", "matplotlib", "river", "safetensors", "pandas"}
 
@@ -37,6 +38,9 @@ def imported(*arguments: str, cwd, code: int = 0) -> list[str]:
         ("--help",),
         ("devices",),
         ("devices", "--json", "--sources"),
+        ("rules",),
+        ("rules", "--json"),
+        *(("schedule", "--rule", rule) for rule in (*BUILT_IN, "pepita:modulate=all,form=recompute")),
         *((name, "--help") for name in COMMANDS),
     ],
     ids=" ".join,

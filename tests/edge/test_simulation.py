@@ -11,8 +11,8 @@ from pipepita.runs.reading import checked
 from pipepita.schedule import SCHEDULES, streaming
 from pipepita.schedule.world import Cost
 
-EQUAL = {"devices": "cortex-m4*4", "link": "delay 1ms", "network": "fc:64x3", "normalize": True, "modulate": "all",
-         "assign": "1,1,1,1", "samples": 120}  # fmt: skip
+EQUAL = {"devices": "cortex-m4*4", "link": "delay 1ms", "network": "fc:64x3", "normalize": True,
+         "rule": "pepita:modulate=all",         "assign": "1,1,1,1", "samples": 120}  # fmt: skip
 
 
 def simulated(**options) -> Simulation:
@@ -149,7 +149,7 @@ def test_a_device_that_is_off_takes_idle_power():
 
 
 def test_a_rule_of_one_pass_waits_for_the_label_to_enter():
-    found = by_name(simulated(rule="drtp", modulate=None, label_delay=0.2, samples=20))
+    found = by_name(simulated(rule="drtp", label_delay=0.2, samples=20))
     for outcome in found.values():
         assert outcome.timing.update.label == pytest.approx(200, rel=0.01)
         assert outcome.timing.prediction.p50 > 200
@@ -188,7 +188,7 @@ def test_trouble_of_a_device_is_its_own_when_it_is_alone():
 
 @pytest.mark.parametrize("rule", ["bp", "fa", "usf", "dfa", "drtp"])
 def test_other_rules_run_on_a_chain(rule):
-    found = by_name(simulated(rule=rule, modulate=None, samples=40, activation="tanh"))
+    found = by_name(simulated(rule=rule, samples=40, activation="tanh"))
     assert found["streaming"].capacity > found["locked"].capacity
     assert found["locked"].learnt.weights_sha256 == found["relaxed"].learnt.weights_sha256
     assert found["streaming"].timing.update.compute > 0
@@ -199,7 +199,7 @@ def test_learns_from_rivers_generators(name, samples):
     """A stream that nobody here wrote: clearly better than the more frequent class alone would be."""
     found = by_name(
         simulated(stream=f"river:{name}", devices="cortex-m4*2", assign=None, network="fc:64", samples=samples,
-                  lr=0.01, normalize=False, modulate=None)
+                  lr=0.01, normalize=False, rule="pepita")
     )  # fmt: skip
     learnt = found["streaming"].learnt
     late = list(zip(learnt.predictions, learnt.labels, strict=True))[2 * samples // 3 :]

@@ -28,7 +28,8 @@ active_watts = "2"
 def test_real_time_ends_with_the_simulations_bits(tmp_path, options):
     (tmp_path / "slow.toml").write_text(SLOW)
     chain = {"devices": "slow*2", "profiles": tmp_path / "slow.toml", "link": "delay 4ms 1ms rate 1mbit loss 1%"}
-    simulation = simulate(checked(Scenario, chain | {"network": "fc:64", "samples": 40, "modulate": "all"} | options))
+    common = {"network": "fc:64", "samples": 40, "rule": "pepita:modulate=all"}
+    simulation = simulate(checked(Scenario, chain | common | options))
     told = []
     real = validate(simulation, lambda *state: told.append(state))
     assert [one.outcome.setup.name for one in real] == ["locked", "relaxed", "streaming"]

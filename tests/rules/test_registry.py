@@ -124,6 +124,7 @@ def test_a_comma_begins_another_rule_unless_an_option_follows():
     assert split_several(text) == [
         "pepita", "pepita:modulate=all,form=stash", "bp", "my_rule.py:MyRule:scale=1,sizes=[1,2]", "m:C",
     ]  # fmt: skip
+    assert split_several("bp,") == ["bp", ""]  # which names no rule, and is refused as one
 
 
 def test_a_rule_of_a_file_is_found_again_from_anywhere(elsewhere, monkeypatch):

@@ -31,11 +31,13 @@ def test_file_then_options_then_assignments(tmp_path):
         ("window=0", "window 0"),
         ("schedule=lazy", "unknown schedule 'lazy'"),
         ("rule=pepito", "unknown rule 'pepito'.*did you mean 'pepita'"),
-        ("form=diff", "unknown form 'diff'"),
+        ("rule=pepita:form=diff", "rule pepita: unknown form 'diff'"),
         ("rule=bpp", "unknown rule 'bpp'.*did you mean 'bp'"),
-        ("keep_signs=true", "rule pepita: unknown option 'keep_signs': one of f_scale, form, mirror"),
-        ("mirror=-1", "mirror -1"),
-        ("modulate=none", "unknown modulate 'none'"),
+        ("rule=pepita:keep_signs=true", "rule pepita: unknown option 'keep_signs': one of f_scale, form, mirror"),
+        ("rule=pepita:mirror=-1", "rule pepita: mirror -1"),
+        ('rule={name="pepita", mirror=1.5}', "rule pepita: mirror 1.5 is not a whole number"),
+        ("rule={mirror=1}", "rule {'mirror': 1}: write it like"),
+        ("modulate=all", "unknown option 'modulate'"),
         ("engine=spark", "unknown engine 'spark'"),
         ("device=tpu", "device 'tpu'"),
         ("optimizer=sdg", "unknown optimizer 'sdg'"),
@@ -50,6 +52,15 @@ def test_refuses_in_one_line(assignment, words):
     with pytest.raises(pp.UserError, match=words) as error:
         read_job(None, {}, [assignment])
     assert "\n" not in str(error.value)
+
+
+def test_a_rule_is_a_text_or_a_table_in_a_file_too(tmp_path):
+    path = tmp_path / "job.toml"
+    for text in ('rule = "pepita:modulate=all,mirror=3"', '[rule]\nname = "pepita"\nmodulate = "all"\nmirror = 3'):
+        path.write_text(f"lr = 0.03\n{text}\n")
+        job = read_job(path, {}, [])
+        assert (job.lr, job.make_rule()) == (0.03, pp.Pepita(modulate="all", mirror=3))
+        assert read_job(path, {"rule": "bp"}, []).make_rule() == pp.Backprop()
 
 
 def test_bad_files(tmp_path):

@@ -68,14 +68,18 @@ names = (
 optimizers = st.tuples(
     st.sampled_from(sorted(_known())), st.lists(st.tuples(st.sampled_from(names), json_values), max_size=2)
 ).map(lambda pair: f"{pair[0]}:{','.join(f'{key}={value}' for key, value in pair[1])}")
+rules = st.tuples(
+    st.sampled_from(["pepita", "bp", "dfa", "", "os:getcwd", "no.py:Rule", "json:Rule:a", "a\0b.py:C", "x\n:y"]),
+    st.lists(
+        st.tuples(st.sampled_from(["form", "modulate", "f_scale", "mirror", "x\ny", ""]), json_values), max_size=2
+    ),
+).map(lambda pair: f"{pair[0]}:{','.join(f'{key}={value}' for key, value in pair[1])}")
 paths = st.text("ab/.\n\0\x1b~", max_size=8).map(lambda name: f"{name}.png")
 nearly = st.one_of(
     st.tuples(st.just("lr_decay"), decays),
     st.tuples(st.just("optimizer"), optimizers),
     st.tuples(st.sampled_from(["trace", "timeline", "run_dir", "profiles", "data_dir"]), paths),
-    st.tuples(
-        st.sampled_from(["rule", "form", "modulate", "perturbation"]), st.sampled_from(["pepita", "bp", "all", ""])
-    ),
+    st.tuples(st.just("rule"), rules),
 )
 
 

@@ -1,0 +1,54 @@
+"""`pipepita check-rule`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipepita.cli.words import JSON_HELP
+from pipepita.errors import RunError
+
+if TYPE_CHECKING:
+    from pipepita.testing import Verdict
+
+_RULE_HELP = "a rule, like pepita:modulate=all, my_rule:MyRule or path/to/my_rule.py:MyRule"
+
+
+def check_rule(
+    rule: Annotated[str, typer.Argument(help=_RULE_HELP, show_default=False)],
+    *,
+    local: Annotated[bool, typer.Option("--local", help="without Ray actors, which take most of the time")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
+) -> None:
+    """Check that a learning rule, perhaps your own, keeps the contract.
+
+    It is trained for a moment, again and again, on a small fully connected and a small convolutional network: every
+    engine, split and schedule must end with the same bits. What is wrong is named, and the exit code is 1.
+    """
+    from pipepita.rules import read, reference
+
+    made = read(rule)
+
+    from pipepita.testing import checks
+
+    verdicts = []
+    for verdict in checks(made, ray=not local):
+        verdicts.append(verdict)
+        if not as_json:
+            _show(verdict)
+    failed = [verdict.name for verdict in verdicts if verdict.failures]
+    if as_json:
+        print(json.dumps({"rule": reference(made), "passed": not failed, "checks": [asdict(one) for one in verdicts]}))
+    if failed:
+        raise RunError(f"rule {rule} breaks the contract: {', '.join(failed)}")
+
+
+def _show(verdict: Verdict) -> None:
+    word = "passed" if verdict.passed else "failed" if verdict.failures else "not run"
+    seconds = f"{verdict.seconds:5.1f} s" if verdict.reached else ""
+    print(f"{word:<8} {verdict.name:<34} {seconds}".rstrip(), flush=True)
+    for line in (*([verdict.note] if verdict.note else []), *verdict.failures):
+        print(f"         {line}", flush=True)
