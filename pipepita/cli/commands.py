@@ -33,7 +33,7 @@ COMMANDS = {
     "latency": Entry("latency", "Measure locked, relaxed and streaming side by side."),
     "schedule": Entry("schedule", "Show who does what in each slot, when every pass of every layer takes one slot."),
     "simulate": Entry("simulate", "Simulate online learning on a chain of edge devices."),
-    "rules": Entry("rules", "Show the learning rules that are known by name, and their options."),
+    "rules": Entry("rules", "Show the learning rules that --rule knows by name, and their options."),
     "check-rule": Entry("check_rule", "Check that a learning rule, perhaps your own, keeps the contract."),
     "devices": Entry("devices", "Show the devices and links that are known, and what they can do."),
     "reproduce": Entry("reproduce", "Run a paper's experiment, and put the result next to the paper's."),
