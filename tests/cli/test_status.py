@@ -118,10 +118,10 @@ def test_before_the_first_status(living, capsys):
 
 
 def test_no_word_for_a_while(living, capsys):
-    living.status(said("training", 14.2))
+    living.show(said("training", 14.2))
     status(living.path)
     assert "training  epoch 1/2  sample 3/4  restarts 0  no word for 14 s" in capsys.readouterr().out
-    living.status(said("interrupted", 14.2))
+    living.show(said("interrupted", 14.2))
     living.release()
     status(living.path)
     assert f"interrupted; go on with pipepita train --resume {living.path}  epoch 1/2" in capsys.readouterr().out
