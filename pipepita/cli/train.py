@@ -62,6 +62,7 @@ def train(
             data,
             rule=settings.make_rule(),
             engine=settings.engine,
+            normalize=False,  # the model is as the job says already
             deploy=deployed,
             observer=display(),
             stop=stop,

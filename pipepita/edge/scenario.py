@@ -71,7 +71,7 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
     # online learning takes one item at a time, each once
     batch_size: int = Field(1, ge=1, description="items per sample")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden activity dropped")
-    lr: float = Field(0.002, ge=0, le=1e38, description="learning rate")
+    lr: float | None = Field(0.002, ge=0, le=1e38, description="learning rate")
 
     @model_validator(mode="after")
     def _learning(self) -> Self:

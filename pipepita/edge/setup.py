@@ -61,13 +61,13 @@ class Network:
 
 def network(scenario: Scenario, stream: Stream) -> Network:
     """The untrained network for the items of `stream`, and what it costs."""
-    model = spec.build(
-        scenario.network, stream.item_shape, stream.classes,
-        activation=scenario.activation, dropout=scenario.dropout, normal=scenario.normalize,
-    )  # fmt: skip
+    rule = scenario.make_rule()
+    model = scenario.build(stream.item_shape, stream.classes, rule)
     spec.initialise(model, scenario.seed)
     layers = cut(model, stream.item_shape, stream.classes, scenario.seed)
-    task = Task(layers, stream.classes, scenario.make_rule(), scenario.optimizer, scenario.lr, scenario.seed)
+    rule = rule.settled(len(layers))
+    settled = scenario.settled(rule.defaults(len(layers)))
+    task = Task(layers, stream.classes, rule, settled.updater, settled.learning_rate, scenario.seed)
     return Network(task, counted(task, scenario.batch_size))
 
 

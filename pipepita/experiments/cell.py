@@ -130,7 +130,7 @@ def run(cell: Cell, folder: Path, data_dir: Path | None, told: Callable[[int], N
     began, found = time.perf_counter(), Outcome(cell)
     try:
         result = train(
-            model, data, rule=rule, engine="local", observer=_Progress(told), probe=probe,
+            model, data, rule=rule, engine="local", normalize=False, observer=_Progress(told), probe=probe,
             **job.options().model_dump(),
         )  # fmt: skip
         found.accuracies = [line["test_accuracy"] for line in result.history]

@@ -106,7 +106,8 @@ def _subject(model: nn.Sequential, data: Data, rule: Rule, settings: Options) ->
     work = rebuild(describe(model))
     spec.initialise(work, settings.seed)
     layers = cut(work, data.item_shape, data.classes, settings.seed)
-    task = Task(layers, data.classes, rule, settings.optimizer, settings.lr, settings.seed, settings.threads)
+    settings = settings.settled(rule.defaults(len(layers)))
+    task = Task(layers, data.classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads)
     slowed = paces(settings.standard_ms, settings.modulated_ms, len(layers))
     costs = measured_costs(task, settings.batch_size, LocalEngine(settings.device).devices(1)[0])
     answers = len(rule.passes) - 1  # 0: there is no second pass to pace

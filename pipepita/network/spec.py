@@ -53,6 +53,15 @@ def build(
     return nn.Sequential(*blocks, *_flatten(shape), nn.Linear(math.prod(shape), classes, bias=False))
 
 
+def hidden_layers(spec: str) -> int:
+    """How many layers `spec` has, the output layer not counted; `UserError` if it cannot be read.
+
+    >>> hidden_layers("conv:16,3/pool:2/fc:64x2")
+    3
+    """
+    return sum(kind in ("fc", "conv") for kind, _ in _parts(spec))
+
+
 def _parts(spec: str) -> list[tuple[str, list[int]]]:
     parts: list[tuple[str, list[int]]] = []
     for text in spec.split("/"):

@@ -140,7 +140,7 @@ class Coordinator:
         layer = self._pipeline.non_finite()
         if layer is not None:
             when = f"step {bad_step}" if bad_step is not None else f"step {self.step - 1} or before"
-            raise Diverged(f"diverged at {when}: {layer} holds a weight that is not finite; try a lower learning rate")
+            raise Diverged(f"diverged at {when}: {layer} holds a weight that is not finite")
         if bad_step is not None:
             raise Diverged(f"diverged at step {bad_step}: the output is not finite, though all weights are")
 

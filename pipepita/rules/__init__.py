@@ -8,6 +8,7 @@ is imported without torch; what a rule does to layers is imported when a layer i
 from __future__ import annotations
 
 from pipepita.rules.backward import Backprop, FeedbackAlignment, FixedSigns, RandomSigns, UniformSigns
+from pipepita.rules.defaults import Defaults
 from pipepita.rules.dfa import DirectFeedbackAlignment
 from pipepita.rules.drtp import TargetProjection
 from pipepita.rules.learner import Learner, Product
@@ -18,6 +19,7 @@ from pipepita.rules.rule import Reads, Rule
 __all__ = [
     "BUILT_IN",
     "Backprop",
+    "Defaults",
     "DirectFeedbackAlignment",
     "FeedbackAlignment",
     "FixedSigns",

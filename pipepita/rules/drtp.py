@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from pipepita.rules.defaults import Defaults
 from pipepita.rules.rule import Rule
 from pipepita.schedule import Flow
 
@@ -28,6 +29,10 @@ class TargetProjection(Rule):
 
     name: ClassVar[str] = "drtp"
     flow: ClassVar[Flow] = Flow.NONE
+
+    def defaults(self, layers: int) -> Defaults:
+        """With tanh, as in its paper: with ReLU it learns at no rate that is as good."""
+        return Defaults(activation="tanh")
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer with its matrix; the output layer has none."""

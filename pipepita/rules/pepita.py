@@ -14,10 +14,11 @@ With `modulate="all"` every layer has its own F_l and starts from h_{l-1} + F_l 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pipepita.errors import UserError
+from pipepita.rules.defaults import Defaults
 from pipepita.rules.rule import Reads, Rule
 from pipepita.schedule import MODULATED, STANDARD, Flow
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from pipepita.rules.learner import Learner
 
 _MOST_MIRRORED = 100_000
+_PAPERS_SCALE = 0.05
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ class Pepita(Rule):
 
     Args:
         form: Which weights the modulated pass meets while other samples are in flight, see `forms`.
-        modulate: Where the error enters: at the "input" (the paper), or at "all" layers, each with its own F_l.
+        modulate: Where the error enters: at the "input" (the paper), or at "all" layers, each with its own F_l. "auto"
+            is "input" for one hidden layer and "all" from the second on, without which depth fails.
         presynaptic: What a hidden layer's update is made of; "modulated" is the paper's, see `forms.hebbian`.
         perturbation: What enters: the projected "error" F e (the paper), F times its "sign", or "random" noise, see
             `projection`.
         f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), fan_in being the width that F projects onto (the
-            paper, Appendix A). 0 switches the error off.
+            paper, Appendix A: 0.05). 0 switches the error off. "auto" is the paper's, and twice that where "auto" has
+            chosen to modulate all layers.
         mirror: This many mini-batches of noise before each epoch align every F_l with the weights, see `mirror`.
 
     Raises:
@@ -50,24 +54,27 @@ class Pepita(Rule):
         <Flow.ALL: 'all'>
         >>> Pepita().reads("modulated", number=2, layers=3)
         Reads(upstream=True, downstream=False, signal=False)
+        >>> deep = Pepita().settled(layers=5)
+        >>> deep.modulate, deep.f_scale, deep.defaults(layers=5).lr
+        ('all', 0.1, 0.05)
     """
 
     form: Literal["difference", "textbook", "stash", "recompute"] = "difference"
-    modulate: Literal["input", "all"] = "input"
+    modulate: Literal["auto", "input", "all"] = "auto"
     presynaptic: Literal["modulated", "standard", "own", "two-step"] = "modulated"
     perturbation: Literal["error", "sign", "random"] = "error"
-    f_scale: float = 0.05
+    f_scale: float | Literal["auto"] = "auto"
     mirror: int = 0
     name: ClassVar[str] = "pepita"
     passes: ClassVar[tuple[str, ...]] = (STANDARD, MODULATED)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.f_scale < float("inf"):
+        if self.f_scale != "auto" and not 0 <= self.f_scale < float("inf"):
             raise UserError(f"f_scale {self.f_scale} is not a finite number of at least 0 (the paper: 0.05)")
         if not 0 <= self.mirror <= _MOST_MIRRORED:
             raise UserError(f"mirror {self.mirror} is not a number of mini-batches from 0 to {_MOST_MIRRORED}")
-        if self.mirror and (self.perturbation == "random" or not self.f_scale):
+        if self.mirror and (self.perturbation == "random" or self.f_scale == 0):
             raise UserError(f"mirror {self.mirror}: there is no F to align with perturbation random, or f_scale 0")
 
     @property
@@ -90,6 +97,18 @@ class Pepita(Rule):
         """Whether it mirrors."""
         return self.mirror > 0
 
+    def settled(self, layers: int) -> Self:
+        """The paper's own rule for one hidden layer; with the error at all layers from the second on."""
+        chosen: Literal["input", "all"] = "all" if layers > 2 else "input"
+        modulate = chosen if self.modulate == "auto" else self.modulate
+        twice = self.modulate == "auto" and modulate == "all"
+        scale = _PAPERS_SCALE * (2 if twice else 1) if self.f_scale == "auto" else self.f_scale
+        return replace(self, modulate=modulate, f_scale=scale)
+
+    def defaults(self, layers: int) -> Defaults:
+        """The paper's learning rate for one hidden layer; deeper networks, normalised, want a lower one."""
+        return Defaults(lr=0.1 if layers <= 2 else 0.05)
+
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """The modulated pass runs up the layers from the error, or with modulate="all" begins at every one."""
         if name == STANDARD:
@@ -103,7 +122,7 @@ class Pepita(Rule):
 
     @property
     def _chain(self) -> bool:
-        return self.modulate == "input"
+        return self.modulate != "all"
 
     @property
     def _climbs(self) -> bool:
@@ -120,7 +139,8 @@ class Pepita(Rule):
 
         perturbation = None
         if self._projects(layer.number):
-            bound = self.f_scale * (6 / layer.width) ** 0.5
+            scale = _PAPERS_SCALE if self.f_scale == "auto" else self.f_scale
+            bound = scale * (6 / layer.width) ** 0.5
             perturbation = PERTURBATIONS[self.perturbation](layer, classes, bound, seed)
         place = Place(layer.number == 1, layer.number == layers, self._chain)
         learner = FORMS[self.form](layer, place, perturbation, Hebbian(self.presynaptic))

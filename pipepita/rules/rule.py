@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from pipepita.rules import options
+from pipepita.rules.defaults import Defaults
 from pipepita.schedule import BACKWARD, BROADCAST, MODULATED, STANDARD, Flow
 from pipepita.schedule.topology import Reads
 
@@ -100,6 +101,17 @@ class Rule(Protocol):
     def aligns(self) -> bool:
         """Whether `Learner.align` is to be called before each epoch; False by default."""
         return False
+
+    def settled(self, layers: int) -> Self:
+        """This rule for a network of `layers` layers, output layer included: with its "auto" options chosen.
+
+        By default itself. Whoever trains calls it once, before anything else is asked.
+        """
+        return self
+
+    def defaults(self, layers: int) -> Defaults:
+        """What a network of `layers` layers is trained with under this rule, unless somebody says otherwise."""
+        return Defaults()
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """What layer `number` needs for pass `name`.

@@ -48,6 +48,15 @@ class _Console(Observer):
         return f"{minutes}:{seconds:02d}"
 
 
+def in_words(summary: dict[str, Any]) -> str:
+    """What is trained and how, with all that was chosen where nothing was said."""
+    options = ", ".join(f"{name} {value}" for name, value in summary.get("rule_options", {}).items())
+    parts = [f"{summary['rule']} ({options})" if options else str(summary["rule"])]
+    parts += ["normalized"] if summary.get("normalize") else []
+    parts += [f"lr {summary['lr']:g}", str(summary["optimizer"]), f"{summary['schedule']}, window {summary['window']}"]
+    return f"{summary['network']}: {'; '.join(parts)}"
+
+
 class PlainDisplay(_Console):
     """A line every ten seconds and at each epoch's end, for logs and pipes."""
 
@@ -56,6 +65,7 @@ class PlainDisplay(_Console):
 
     def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
         super().begin(epochs, samples, summary, done)
+        print(in_words(summary), file=sys.stderr)
         self._last = time.monotonic()
 
     def sample(self, tally: Tally) -> None:
@@ -114,6 +124,7 @@ class RichDisplay(_Console):
         self._end_status()
         self._shown = 0.0
         self._bar.start()
+        self._bar.console.print(in_words(summary), markup=False, highlight=False)
         self._task = self._bar.add_task("", total=epochs * samples, speed="", loss="-", train="-", test="-", eta="-")
 
     def epoch_begins(self, epoch: int, tally: Tally) -> None:

@@ -35,12 +35,7 @@ class Job(DataChoice, NetworkChoice, RuleChoice, EngineChoice, Options):
 
     def model(self, data: Data) -> nn.Sequential:
         """An untrained network for `data`."""
-        from pipepita.network import spec
-
-        return spec.build(
-            self.network, data.item_shape, data.classes,
-            activation=self.activation, dropout=self.dropout, normal=self.normalize,
-        )  # fmt: skip
+        return self.build(data.item_shape, data.classes, self.make_rule())
 
     def options(self) -> Options:
         """The part that `train` takes beside model, data, rule and engine."""

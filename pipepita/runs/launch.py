@@ -12,13 +12,14 @@ from torch import nn
 
 from pipepita import schedule as schedules
 from pipepita.data import Data
-from pipepita.errors import RunError, UserError
+from pipepita.errors import Diverged, RunError, UserError
 from pipepita.network.cut import cut
 from pipepita.network.layer import Layer
 from pipepita.pipeline import optimizers
 from pipepita.pipeline.task import Task
 from pipepita.rules import Pepita, Rule, options_of, reference
 from pipepita.rules.stability import stability_index
+from pipepita.runs.advice import DivergenceWarning, advice
 from pipepita.runs.folder import FolderListener, RunFolder
 from pipepita.runs.job import Options
 from pipepita.runs.keeper import Keeper
@@ -53,10 +54,16 @@ class Launch:
     def __init__(
         self, model: nn.Sequential, data: Data, rule: Rule, settings: Options, where: Where, watch: Watch
     ) -> None:
-        self._model, self._data, self._settings, self._where, self._watch = model, data, settings, where, watch
+        self._model, self._data, self._where, self._watch = model, data, where, watch
         layers = cut(model, data.item_shape, data.classes, settings.seed)
-        self._task = Task(layers, data.classes, rule, settings.optimizer, settings.lr, settings.seed, settings.threads)
-        self._schedule = schedules.make(settings.schedule, len(layers), settings.window, rule.flow)
+        rule, own = rule.settled(len(layers)), rule.defaults(len(layers))
+        settings = settings.settled(own)
+        self._schedule = schedules.make(settings.schedule, len(layers), settings.window, rule.flow, own.window)
+        # what was chosen is written down, so that a run that goes on chooses nothing anew
+        settings = self._settings = settings.model_copy(update={"window": self._schedule.window})
+        self._task = Task(
+            layers, data.classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads
+        )
         if settings.tensorboard and settings.run_dir is None:
             raise UserError("tensorboard needs --run-dir, where its curves go")
         self._batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
@@ -90,6 +97,7 @@ class Launch:
                 folder.create({**summary, **description(self._model, self._data, settings, init)})
                 self._write_into(folder, listeners, status)
             listeners.add(status)
+            listeners.add(DivergenceWarning(self._watch.observer, self._data.classes, self._advice()))
             guarded = Guarded(
                 engine, plan, max_restarts=settings.max_restarts, listener=listeners, state=at.state,
                 stop=self._watch.stop,
@@ -97,7 +105,7 @@ class Launch:
             cleanup.callback(guarded.close)
             status.watch(plan.stages, guarded.pulses)
             keeper = Keeper(folder, task, settings, at.checkpoint, at.progress.step)
-            with _failing(listeners, keeper, at.progress):
+            with _failing(listeners, keeper, at.progress, self._advice()):
                 guarded.open()
                 run = Run(guarded, self._data, settings, at.progress, keeper, listeners, self._watch.probe)
                 if init == "keep" and at.progress.step == 0:
@@ -143,15 +151,28 @@ class Launch:
         return {
             "rule": reference(rule),
             "rule_options": options_of(rule),
-            "normalize": any(isinstance(module, nn.RMSNorm) for module in self._model.modules()),
+            "normalize": self._normalized,
             "network": _in_words(self._task.layers),
             "dataset": self._data.name,
             "engine": engine,
             "schedule": self._schedule.name,
             "window": self._schedule.window,
             "stages": stages,
+            "lr": settings.lr,
+            "optimizer": settings.optimizer,
             "seed": settings.seed,
         }
+
+    @property
+    def _normalized(self) -> bool:
+        return any(isinstance(module, nn.RMSNorm) for module in self._model.modules())
+
+    def _advice(self) -> str:
+        """What to change if the run diverges."""
+        return advice(
+            self._task.rule, len(self._task.layers), normalized=self._normalized, lr=self._settings.learning_rate,
+            window=self._schedule.window,
+        )  # fmt: skip
 
     def _warn_if_unstable(self) -> None:
         rule, settings, window = self._task.rule, self._settings, self._schedule.window
@@ -159,8 +180,8 @@ class Launch:
             return
         with torch.inference_mode():
             x = self._task.layers[0].arrive(self._data.x_train[:1024])
-        momentum = optimizers.momentum(settings.optimizer)
-        index = stability_index(self._task.layers[0].synapse.module, x, settings.lr, momentum, window)
+        momentum = optimizers.momentum(settings.updater)
+        index = stability_index(self._task.layers[0].synapse.module, x, settings.learning_rate, momentum, window)
         if index > 1:
             self._watch.observer.warn(
                 f"textbook form with {window} samples in flight: stability index {index:.3g} is above 1, so the run "
@@ -169,12 +190,16 @@ class Launch:
 
 
 @contextmanager
-def _failing(listeners: Listener, keeper: Keeper, progress: Progress) -> Iterator[None]:
-    """A run that fails says where it stood and what was kept, and whoever listens hears of it."""
+def _failing(listeners: Listener, keeper: Keeper, progress: Progress, steadier: str) -> Iterator[None]:
+    """A run that fails says where it stood and what was kept, and whoever listens hears of it.
+
+    steadier: what to change if it diverged.
+    """
     try:
         yield
     except RunError as error:
-        failure = type(error)(f"{error} (epoch {progress.epoch}; {keeper.words()})")
+        change = f"; try {steadier}" if isinstance(error, Diverged) else ""
+        failure = type(error)(f"{error}{change} (epoch {progress.epoch}; {keeper.words()})")
         listeners.finished("failed", str(failure))
         raise failure from None
     except KeyboardInterrupt:

@@ -20,7 +20,9 @@ from pipepita.runs import tensorboard
 from pipepita.schedule import SCHEDULES
 
 if TYPE_CHECKING:
-    from pipepita.rules import Rule
+    from torch import nn
+
+    from pipepita.rules import Defaults, Rule
 
 
 class Group(BaseModel):
@@ -69,17 +71,31 @@ class NetworkChoice(Group):
     panel: ClassVar[str] = "Network and data"
 
     network: str = Field("fc:1024", description="hidden layers, like fc:256x8 or conv:32,5/pool:2/fc:256")
-    activation: str = Field("relu", description="of every hidden layer")
-    normalize: bool = Field(False, description="divide each item's hidden activity by its root mean square")
+    activation: str | None = Field(None, description="of every hidden layer (default: the rule's, mostly relu)")
+    normalize: bool | Literal["auto"] = Field(
+        "auto",
+        description="divide each item's hidden activity by its root mean square; auto: from two hidden layers on",
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden activity dropped")
 
     @model_validator(mode="after")
     def _activation(self) -> Self:
         from pipepita.network.modules import ACTIVATIONS
 
-        if self.activation not in ACTIVATIONS:
+        if self.activation is not None and self.activation not in ACTIVATIONS:
             raise unknown("activation", self.activation, ACTIVATIONS)
         return self
+
+    def build(self, item_shape: tuple[int, ...], classes: int, rule: Rule) -> nn.Sequential:
+        """An untrained network for items of this shape, with what `rule` does best with where nothing was said."""
+        from pipepita.network import spec
+
+        layers = spec.hidden_layers(self.network) + 1
+        return spec.build(
+            self.network, item_shape, classes,
+            activation=self.activation or rule.defaults(layers).activation, dropout=self.dropout,
+            normal=layers > 2 if self.normalize == "auto" else self.normalize,
+        )  # fmt: skip
 
 
 class RuleChoice(Group):
@@ -111,8 +127,17 @@ class Updates(Group):
 
     panel: ClassVar[str] = "Training"
 
-    lr: float = Field(0.1, ge=0, le=1e38, description="learning rate")
-    optimizer: str = Field("sgd", description="sgd (momentum 0.9), or any of torch.optim, as name:option=value,...")
+    lr: float | None = Field(
+        None,
+        ge=0,
+        le=1e38,
+        description="learning rate (default: the rule's; pepita: 0.1, from two hidden layers on 0.05; others: 0.01)",
+    )
+    optimizer: str | None = Field(
+        None,
+        description="sgd, adam or any other of torch.optim, as name:option=value,... "
+        "(default: the rule's own, mostly sgd:momentum=0.9)",
+    )
     batch_size: int = Field(64, ge=1, description="items per sample")
     seed: int = Field(0, ge=0, description="decides weights, feedback, dropout and order")
 
@@ -120,8 +145,27 @@ class Updates(Group):
     def _optimizer(self) -> Self:
         from pipepita.pipeline import optimizers
 
-        optimizers.check(self.optimizer)
+        if self.optimizer is not None:
+            optimizers.check(self.optimizer)
         return self
+
+    def settled(self, own: Defaults) -> Self:
+        """The same with a rule's own learning rate and optimizer where none were given."""
+        lr, optimizer = self.lr, self.optimizer
+        chosen = {"lr": own.lr if lr is None else lr, "optimizer": own.optimizer if optimizer is None else optimizer}
+        return self.model_copy(update=chosen)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate to begin with, once it is settled."""
+        assert self.lr is not None
+        return self.lr
+
+    @property
+    def updater(self) -> str:
+        """The optimizer, once it is settled."""
+        assert self.optimizer is not None
+        return self.optimizer
 
 
 class Epochs(Updates):
@@ -136,13 +180,16 @@ class Epochs(Updates):
 
     @model_validator(mode="after")
     def _decay(self) -> Self:
-        self.rate_in(1)
+        self._decayed(1)
         return self
 
     def rate_in(self, epoch: int) -> float:
-        """The learning rate of `epoch` (from 1): decayed once for each named epoch that is over."""
+        """The learning rate of `epoch` (from 1), once it is settled: decayed once for each named epoch that is over."""
+        return self.learning_rate * self._decayed(epoch)
+
+    def _decayed(self, epoch: int) -> float:
         if self.lr_decay is None:
-            return self.lr
+            return 1.0
         factor, at, epochs = self.lr_decay.partition("@")
         try:
             steps, by = [int(e) for e in epochs.split(",")], float(factor)
@@ -150,7 +197,7 @@ class Epochs(Updates):
                 raise ValueError
         except ValueError:
             raise UserError(f"lr_decay {self.lr_decay!r} cannot be read: write it like 0.1@60 or 0.5@20,40") from None
-        return self.lr * by ** sum(epoch > e for e in steps)
+        return by ** sum(epoch > e for e in steps)
 
 
 class Window(Group):
@@ -158,7 +205,12 @@ class Window(Group):
 
     panel: ClassVar[str] = "Schedule"
 
-    window: int | None = Field(None, ge=1, description="samples in flight, for streaming (default: fills the pipeline)")
+    window: int | None = Field(
+        None,
+        ge=1,
+        description="samples in flight, for streaming (default: what fills the pipeline, but at most what the rule "
+        "learns with by default, mostly 4)",
+    )
 
 
 class ScheduleChoice(Window):

@@ -31,7 +31,7 @@ def train(
     *,
     rule: Rule | None = None,
     engine: str | Engine = "ray",
-    normalize: bool = False,
+    normalize: bool | str = "auto",
     init: str = "he",
     costs: Sequence[float] | None = None,
     deploy: Deploy | None = None,
@@ -43,23 +43,45 @@ def train(
 ) -> Result:
     """Trains `model` in place and returns it with what happened.
 
-    model: an `nn.Sequential` whose last module is the output `nn.Linear`. data: a `Data`, or a name that `load` knows.
-    rule: `Pepita()` by default. engine: "ray", "local", or an open engine, which is then kept open.
-    normalize: put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model` too.
-    init: "he" draws He-uniform weights from the seed, as the paper does; "keep" goes on from the model's own weights.
-    A layer whose weights are frozen (`requires_grad_(False)`) keeps them in either case, and is never updated.
-    costs: seconds (or any unit) per layer, for balancing stages; by default multiplications are counted.
-    deploy: how `devices` are emulated; `pipepita.deployed` is what does it.
-    observer: told of progress. stop: asked before each sample; true ends the run there, with a checkpoint.
-    probe: called with the weights after each epoch; what it returns is the epoch's "probe" in `Result.history`.
-    about: more entries for the summary. options: the fields of `Options`: schedule, window, stages, optimizer, lr,
-    lr_decay, batch_size, epochs, seed, device, address, placement, threads, standard_ms, modulated_ms, trace, timeline,
-    run_dir, snapshot_every, checkpoint_every, keep_checkpoints, max_restarts, tensorboard. Nothing is written but
-    `trace`, `timeline` and `run_dir`, where they are given.
+    Args:
+        model: An `nn.Sequential` whose last module is the output `nn.Linear`, over items of the data's shape. A layer
+            whose weights are frozen (`requires_grad_(False)`) passes on what comes and is never updated.
+        data: A `Data`, or a name that `load` knows.
+        rule: The learning rule; `Pepita()` by default.
+        engine: "ray" (one actor per stage), "local" (this process), or an open engine, which is then kept open.
+        normalize: Put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model` too. "auto"
+            does so from the second hidden layer on, without which depth fails.
+        init: "he" draws He-uniform weights from the seed, as the paper does (frozen layers keep theirs); "keep" goes on
+            from the model's own weights.
+        costs: What each layer costs, in any unit, for balancing stages; by default multiplications are counted.
+        deploy: How `devices` are emulated; `pipepita.deployed` does it.
+        observer: Told of progress; by default it passes on warnings alone.
+        stop: Asked before each sample; true ends the run there, with a checkpoint.
+        probe: Called with the weights after each epoch; what it returns is the epoch's "probe" in `Result.history`.
+        about: More entries for the summary.
+        **options: The fields of `pipepita.runs.job.Options`. Learning: lr, optimizer (by default the rule's own),
+            lr_decay, batch_size, epochs, seed. Schedule: schedule, window. Where: stages, device, threads, address,
+            placement, max_restarts. Emulation: devices, link, assign, trouble, profiles, standard_ms, modulated_ms.
+            Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard, trace, timeline. Nothing
+            is written but `trace`, `timeline` and `run_dir`, if they are given.
 
-    Raises `UserError` for what cannot be trained so, `Diverged` when a weight or an output stops being finite,
-    `StageDied` or `ChannelClosed` when stages are lost more often than `max_restarts`. The model is changed only by a
-    run that ends well or is stopped. (`KeyboardInterrupt` when asked to stop while a lost stage finds no place.)
+    Returns:
+        What happened, with the trained model. Accuracies are percent, losses nats.
+
+    Raises:
+        UserError: What was asked for cannot be trained so.
+        Diverged: A weight or an output stopped being finite. The message says what to change.
+        StageDied: Stages were lost more often than `max_restarts`. (`ChannelClosed`, if it was a link.)
+        KeyboardInterrupt: `stop` said so while a lost stage found no place.
+
+        The model is changed only by a run that ends well or is stopped.
+
+    Example:
+        >>> import torch.nn as nn
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+        >>> result = train(model, "digits", engine="local", epochs=1)
+        >>> result.rule, result.steps
+        ('pepita', 23)
     """
     began = time.perf_counter()
     settings: Options = checked(Options, options)
@@ -69,7 +91,8 @@ def train(
     if init not in ("he", "keep"):
         raise unknown("init", init, ("he", "keep"))
     folder = RunFolder(settings.run_dir) if settings.run_dir is not None else None
-    cut(model, data.item_shape, data.classes)  # the caller's own, which shows more than a rebuilt one
+    layers = cut(model, data.item_shape, data.classes)  # the caller's own, which shows more than a rebuilt one
+    normalize = _normalizes(normalize, model, len(layers), observer)
     # From here on a rebuilt copy: bad input must not touch the model, and neither must a run that fails.
     work = rebuild(describe(model))
     still = [name for name, module in leaves(model) if frozen(module, name)]
@@ -99,6 +122,22 @@ def _check_kinds(data: object, rule: object, engine: object, stop: object) -> No
         raise UserError(f"engine is {engine!r}: pass 'ray', 'local', or an open engine")
     if not callable(stop):
         raise UserError(f"stop is {stop!r}: pass a function that says whether to stop")
+
+
+def _normalizes(normalize: bool | str, model: nn.Sequential, layers: int, observer: Listener) -> bool:
+    """Whether to put norms into `model`; "auto" is left to its depth."""
+    if isinstance(normalize, bool):
+        return normalize
+    if normalize != "auto":
+        raise unknown("normalize", normalize, ("auto", "True", "False"))
+    nested = [name for name, module in children(model) if isinstance(module, nn.Sequential)]
+    normed = any(isinstance(module, nn.RMSNorm) for module in model.modules())
+    if layers > 2 and nested and not normed:
+        observer.warn(
+            f"module {nested[0]} is an nn.Sequential inside the model, so normalize='auto' puts no nn.RMSNorm in: "
+            "deep networks hardly learn without; put them in yourself, or open it"
+        )
+    return layers > 2 and not nested
 
 
 def _give_back(model: nn.Sequential, work: nn.Sequential, normalize: bool) -> None:

@@ -157,11 +157,11 @@ MAX_WINDOW = 128
 SCHEDULES = ("locked", "relaxed", "streaming")
 
 
-def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP) -> Schedule:
+def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP, most: int = MAX_WINDOW) -> Schedule:
     """The schedule called `name` for a network of `layers` layers whose second pass travels like `flow`.
 
     window: for streaming; by default the smallest that fills the pipeline: ceil((layers + 1) / 2), at least 2; for a
-    backward pass as many as there are layers, and 1 where there is no second pass.
+    backward pass as many as there are layers, and 1 if there is no second pass. most: the largest such default.
     `UserError` for an unknown name, a window below 1 or above `MAX_WINDOW`, or one above 1 where there is none.
     """
     if name not in SCHEDULES:
@@ -171,7 +171,7 @@ def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP
     if window is not None and window > MAX_WINDOW:
         raise UserError(f"window {window} is above {MAX_WINDOW}, the most samples that may be in flight")
     if name == "streaming":
-        return streaming(window if window is not None else min(MAX_WINDOW, _filling(layers, flow)))
+        return streaming(window if window is not None else min(most, MAX_WINDOW, _filling(layers, flow)))
     if window not in (None, 1):
         raise UserError(f"window {window} needs --schedule streaming: {name} has one sample in flight")
     return locked() if name == "locked" else relaxed()

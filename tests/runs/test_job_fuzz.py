@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import pipepita as pp
 from pipepita.pipeline.optimizers import _known
+from pipepita.rules import Defaults
 from pipepita.runs.job import Job
 from pipepita.runs.reading import read_job
 
@@ -95,7 +96,9 @@ def assert_read(content: bytes | None, assignments: list[str]) -> None:
             assert str(error).isprintable()  # so it is one line, too
             return
     assert type(job) is Job
-    assert job.rate_in(1) >= 0 and job.make_rule().passes and job.options().epochs == job.epochs >= 1
+    assert (
+        job.settled(Defaults()).rate_in(1) >= 0 and job.make_rule().passes and job.options().epochs == job.epochs >= 1
+    )
     assert Job(**job.model_dump()) == job and str(job)
 
 
