@@ -22,8 +22,8 @@ _RULES: dict[str, dict[str, Any]] = {
     "usf": {"rule": "usf"},
     "brsf": {"rule": "brsf"},
     "frsf": {"rule": "frsf"},
-    "usf strict": {"rule": "usf:same_norm=true,keep_signs=true"},
-    "brsf strict": {"rule": "brsf:same_norm=true,keep_signs=true"},
+    "usf, norm and signs kept": {"rule": "usf:same_norm=true,keep_signs=true"},
+    "brsf, norm and signs kept": {"rule": "brsf:same_norm=true,keep_signs=true"},
 }
 
 
