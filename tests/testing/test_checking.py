@@ -275,6 +275,7 @@ def test_what_is_no_rule_is_refused():
             check_rule(wrong, ray=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["pepita:form=recompute", "pepita:modulate=all", "brsf:keep_signs=true", "drtp"])
 def test_built_in_rules_pass(text):
     assert len(check_rule(read(text), ray=False)) == 8
