@@ -39,6 +39,7 @@ GOOD = header.pack(ROWS, STANDARD, 5, (2, 3), 1)
         (header.pack(ROWS, STANDARD, 5, (2, 3), 4), "slot 4 came: the last one is 3"),
         (header.pack(ROWS, STANDARD, -1, (2, 3)), "step -1 came: they count from 0"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_headers_are_checked(data, reason):
     with pytest.raises(ChannelClosed, match=f"^channel test: a .*{reason}"):
