@@ -48,6 +48,7 @@ def test_one_entry_for_all(tmp_path):
     assert "| network |" in (tmp_path / "bench.md").read_text()
 
 
+@pytest.mark.slow
 def test_unknown_benchmark():
     done = subprocess.run([sys.executable, "-m", "bench", "nonsense"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2

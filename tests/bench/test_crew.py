@@ -28,6 +28,7 @@ def one_dies(number: int) -> None:
     time.sleep(60)
 
 
+@pytest.mark.slow
 def test_a_crew_answers_in_order_and_again():
     with Crew(2) as crew:
         assert crew.ask(double, [(1,), (2,)], 30) == [2, 4]
@@ -35,6 +36,7 @@ def test_a_crew_answers_in_order_and_again():
     assert not mp.active_children()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("job", "words"),
     [
@@ -48,6 +50,7 @@ def test_an_error_or_a_death_ends_the_wait_and_every_process(job, words):
     assert not mp.active_children()
 
 
+@pytest.mark.slow
 def test_silence_ends_after_the_timeout():
     with pytest.raises(pp.RunError, match=r"sleep: process 0 did not answer in 0\.2 s"), Crew(1) as crew:
         crew.ask(double, [(1,)], 30)

@@ -17,11 +17,13 @@ from bench.soak.measure import soak
 from pipepita.runs.recovery import Restart
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(CASES)))
 def test_every_case_is_one_of_its_own(case):
     assert undisturbed(case) == trained(case, pp.LocalEngine("cpu"), None)
 
 
+@pytest.mark.slow
 def test_what_a_digest_is_held_against_can_tell_cases_apart():
     # relaxed equals locked; the rest differ
     assert len({undisturbed(case) for case in range(len(CASES))}) == len(CASES) - 1

@@ -13,6 +13,7 @@ from bench.hops.bare import bare, pipe
 from bench.hops.gloo import gloo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [bare, pipe, gloo])
 def test_hops_between_plain_processes(kind):
     """Sizes one after the other, in the same pair of processes."""

@@ -33,6 +33,7 @@ def pair() -> Iterator[Crew]:
         yield crew
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("schedule", "micro_batches"), [(name, count) for name, counts in measure.MICRO_BATCHES.items() for count in counts]
 )
@@ -49,6 +50,7 @@ def test_pipelined_backprop_is_backprop(pair, schedule, micro_batches):
         torch.testing.assert_close(torch.from_numpy(theirs), mine.detach(), rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_1f1b_refuses_fewer_micro_batches_than_stages():
     """Which is why it is not tried with one."""
     before = set(mp.active_children())
@@ -64,6 +66,7 @@ def test_both_cut_the_net_at_the_same_place():
         assert theirs == [layers[i].parameters[0].shape for i in part]
 
 
+@pytest.mark.slow
 def test_a_turn_counts_three_quarters_of_the_steps(pair):
     parts = pair.ask(backprop.stage_turn, [(SMALL, "GPipe", 2, 8)] * 2, 60)
     turn = together(parts)

@@ -8,6 +8,7 @@ import pytest
 from commandline import error_of, process, run
 
 
+@pytest.mark.slow
 def test_tables(tmp_path):
     done = process("devices", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -96,6 +96,7 @@ def test_mistakes_get_one_line_and_code_2(tmp_path, arguments, words):
     assert words in error_of(run("train", *arguments, cwd=tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system: needs root")
 def test_a_full_disk_ends_the_run_with_the_last_good_checkpoint(tmp_path):
     disk = tmp_path / "disk"

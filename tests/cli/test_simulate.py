@@ -19,6 +19,7 @@ def summary(tmp_path_factory) -> dict:
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_json_has_every_figure(summary):
     assert list(summary["setups"]) == ["locked", "relaxed", "streaming", "one device"]
     for setup in summary["setups"].values():
@@ -32,6 +33,7 @@ def test_json_has_every_figure(summary):
     assert summary["drifts"][0][0] == 30
 
 
+@pytest.mark.slow
 def test_the_same_command_is_the_same_object(summary, tmp_path):
     again = run(*SMALL, "--drift", "remap@30", "--detector", "adwin", "--rate", "400", "--policy", "drop-newest",
                 "--json", cwd=tmp_path)  # fmt: skip
@@ -83,6 +85,7 @@ def test_mistakes_are_one_line_and_exit_with_2(options, words, tmp_path):
     assert words in error_of(run("simulate", *options, cwd=tmp_path))
 
 
+@pytest.mark.slow
 def test_real_time_too(tmp_path, places):
     small = ("--devices", "cortex-m4*2", "--network", "fc:32", "--samples", "20")
     done = process("simulate", *small, "--validate", "--json", cwd=tmp_path, **places)
@@ -93,6 +96,7 @@ def test_real_time_too(tmp_path, places):
     assert not Path(tmp_path, "runs").exists()
 
 
+@pytest.mark.slow
 def test_train_on_a_chain_in_real_time_ends_with_the_same_bits(tmp_path, places):
     job = ("train", "--network", "fc:32", "--epochs", "1", "--batch-size", "64", "--json", "--seed", "3")
     plain = run(*job, "--engine", "local", "--run-dir", "a", cwd=tmp_path)

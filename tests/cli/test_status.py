@@ -27,6 +27,7 @@ def wait(until, what: str, seconds: float = 90.0):
     return found
 
 
+@pytest.mark.slow
 def test_a_run_watched_from_outside(tmp_path, places):
     """While it goes on, while a stage is rebuilt, and when it has been killed."""
     folder, watched = tmp_path / "runs" / "one", tmp_path / "watched"

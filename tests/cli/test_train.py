@@ -21,6 +21,7 @@ SUMMARY = {
 }
 
 
+@pytest.mark.slow
 def test_train_then_evaluate(tmp_path):
     done = process("train", "--engine", "local", "--epochs", 4, "--network", "fc:64", "--json", cwd=tmp_path)
     summary = json.loads(done.stdout)
@@ -35,6 +36,7 @@ def test_train_then_evaluate(tmp_path):
     assert summary["weights_sha256"][:30] in table.stdout
 
 
+@pytest.mark.slow
 def test_ray_leaves_nothing_behind_and_agrees_with_local(tmp_path, places):
     common = ("--epochs", 2, "--network", "fc:32x2", "--schedule", "streaming", "--window", 3, "--json")
     shared = shared_memory()
@@ -117,6 +119,7 @@ def interrupted(folder: Path, number: int, places: dict[str, str]) -> subprocess
     return ended(child)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
     shared = shared_memory()
@@ -172,6 +175,7 @@ def test_schedule_of_a_rule(tmp_path):
     assert (once["period_slots"], once["locked_period_slots"]) == (1, 4)
 
 
+@pytest.mark.slow
 def test_schedule_shows_the_clock_diagram(tmp_path):
     done = process("schedule", "--layers", 3, "--schedule", "relaxed", "--samples", 2, cwd=tmp_path)
     assert done.stdout.splitlines()[1:4] == [
@@ -184,6 +188,7 @@ def test_schedule_shows_the_clock_diagram(tmp_path):
     assert (data["window"], data["period_slots"], data["locked_period_slots"]) == (3, 2, 8)
 
 
+@pytest.mark.slow
 def test_importing_is_light():
     heavy = "('ray', 'torchvision', 'matplotlib', 'sklearn')"
     script = f"import sys, pipepita, pipepita.cli; print([m for m in {heavy} if m in sys.modules])"

@@ -17,6 +17,8 @@ from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
 from pipepita.runs.reading import checked
 
+pytestmark = pytest.mark.slow  # they draw
+
 NASTY = """<script>alert("x")</script> & 'y' $z$ \x07"""
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 

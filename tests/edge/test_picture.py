@@ -18,6 +18,8 @@ from pipepita.errors import UserError
 from pipepita.runs.reading import checked
 from pipepita.schedule import Action
 
+pytestmark = pytest.mark.slow  # they draw
+
 NAMES = ["locked", "relaxed", "streaming", ALONE]
 
 

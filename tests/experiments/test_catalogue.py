@@ -46,6 +46,7 @@ def test_cells_differ_and_their_options_are_options(name):
         assert scale.epochs is None or {cell.epochs for cell in cells} == {7}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in NEEDS_WEIGHTS])
 @pytest.mark.parametrize("case", ["good", "one diverged", "one absent", "all absent"])
 def test_reports_stand_whatever_came_of_the_cells(name, case, tmp_path):

@@ -77,6 +77,7 @@ def test_more_stages_than_actors(ray_engine, few_digits):
         pp.train(model(few_digits, "fc:16x4"), few_digits, engine=ray_engine, stages=4, epochs=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "words"),
     [
