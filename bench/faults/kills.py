@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.faults.leftovers import processes
 from pipepita.runs.display import Observer
-from pipepita.runs.recovery import Restart
+from pipepita.runs.restart import Restart
 
 _LOOK_SECONDS = 0.05
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from rich.table import Table
 
-    from pipepita.runs.options import Group
+    from pipepita.runs.group import Group
 
 Assignments = Annotated[
     list[str] | None,

@@ -8,7 +8,9 @@ from pydantic import Field, model_validator
 
 from pipepita.edge.arrivals import POLICIES, PROCESSES
 from pipepita.errors import UserError, unknown
-from pipepita.runs.options import Chain, DataFolder, Group, NetworkChoice, RuleChoice, Updates, Window
+from pipepita.runs.group import Group
+from pipepita.runs.learning import DataFolder, NetworkChoice, RuleChoice, Updates
+from pipepita.runs.options import Chain, Window
 
 
 class StreamChoice(Group):

@@ -13,7 +13,7 @@ from pipepita.pipeline.tally import Tally
 from pipepita.runs.listeners import Listener
 
 if TYPE_CHECKING:
-    from pipepita.runs.recovery import Restart
+    from pipepita.runs.restart import Restart
 
 _PLAIN_SECONDS = 10.0
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipepita.pipeline.state import State
     from pipepita.runs.checkpoint import Checkpoint
     from pipepita.runs.progress import Progress
-    from pipepita.runs.recovery import Restart
+    from pipepita.runs.restart import Restart
     from pipepita.runs.status import RunStatus
 
 _TRIES, _TRY_SECONDS = 5, 0.1

@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipepita.runs.options import (
-    Chain,
-    DataChoice,
-    EngineChoice,
-    Epochs,
-    NetworkChoice,
-    Output,
-    PassTimes,
-    Places,
-    RuleChoice,
-    ScheduleChoice,
-)
+from pipepita.runs.learning import DataChoice, Epochs, NetworkChoice, RuleChoice
+from pipepita.runs.options import Chain, EngineChoice, Output, PassTimes, Places, ScheduleChoice
 
 if TYPE_CHECKING:
     from torch import nn

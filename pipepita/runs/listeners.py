@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipepita.errors import PipepitaError
     from pipepita.pipeline.tally import Tally
     from pipepita.runs.progress import Progress
-    from pipepita.runs.recovery import Restart
+    from pipepita.runs.restart import Restart
 
 
 class Listener:

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipepita.errors import UserError
+from pipepita.runs.group import Group
 from pipepita.runs.job import Job
-from pipepita.runs.options import Group
 
 _BITS = 63  # of a whole number, as TOML asks for
 

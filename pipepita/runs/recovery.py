@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from pipepita.errors import ChannelClosed, PipepitaError, StageDied
@@ -26,29 +25,12 @@ from pipepita.pipeline.state import State
 from pipepita.pipeline.tally import Tally
 from pipepita.pipeline.wiring import Plan
 from pipepita.runs.listeners import Listener
+from pipepita.runs.restart import Restart
 
 T = TypeVar("T")
 
 # what may go away by itself, and be rebuilt; anything else would happen again
 _FAULTS = (StageDied, ChannelClosed)
-
-
-@dataclass(frozen=True)
-class Restart:
-    """One recovery. cause: of the fault. replaced: the stages whose actors were lost. seconds: until all went on."""
-
-    number: int
-    allowed: int
-    cause: str
-    replaced: tuple[int, ...]
-    seconds: float
-
-    def __str__(self) -> str:
-        lost = f"stage {', '.join(map(str, self.replaced))} anew, " if self.replaced else ""
-        return (
-            f"{self.cause}; {lost}all back at the last snapshot after {self.seconds:.2f} s "
-            f"(restart {self.number} of at most {self.allowed})"
-        )
 
 
 class Guarded:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pipepita.pipeline.stage import StageSpec
     from pipepita.pipeline.tally import Tally
     from pipepita.runs.progress import Progress
-    from pipepita.runs.recovery import Restart
+    from pipepita.runs.restart import Restart
 
 SECONDS = 1.0  # from one status to the next
 

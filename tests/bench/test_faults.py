@@ -14,7 +14,7 @@ from bench.faults.kills import Killer, Watch
 from bench.faults.leftovers import Leftovers, processes
 from bench.faults.measure import CASES, trained, undisturbed
 from bench.soak.measure import soak
-from pipepita.runs.recovery import Restart
+from pipepita.runs.restart import Restart
 
 
 @pytest.mark.slow

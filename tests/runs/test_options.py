@@ -1,7 +1,7 @@
 from pipepita.edge.scenario import Scenario
 from pipepita.runs import options
+from pipepita.runs.group import Group
 from pipepita.runs.job import Job, Options
-from pipepita.runs.options import Group
 
 GROUPS = [
     one for one in vars(options).values() if isinstance(one, type) and issubclass(one, Group) and one is not Group

@@ -13,7 +13,7 @@ from pipepita.network import spec
 from pipepita.pipeline.pulse import Pulse
 from pipepita.pipeline.tally import Tally
 from pipepita.runs.progress import Progress
-from pipepita.runs.recovery import Restart
+from pipepita.runs.restart import Restart
 from pipepita.runs.status import RunStatus, StatusListener, read_status
 
 

@@ -1,0 +1,28 @@
+"""What every group of options shares: how it is checked, and where the help shows it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from pipepita.errors import UserError, unknown
+
+
+class Group(BaseModel):
+    """Options that belong together. panel: where the help shows them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
+
+    panel: ClassVar[str]
+
+    @classmethod
+    def panel_of(cls, name: str) -> str:
+        """The panel of an option: its own group's, also if `cls` is composed of groups and changes its default."""
+        groups = [base for base in reversed(cls.__mro__) if issubclass(base, Group) and "panel" in vars(base)]
+        return next(group.panel for group in groups if name in group.model_fields)
+
+    @classmethod
+    def unknown(cls, name: str) -> UserError:
+        """The error for an option that is not one of these."""
+        return unknown("option", name, cls.model_fields)

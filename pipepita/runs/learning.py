@@ -1,0 +1,177 @@
+"""The options that say what is learnt: from which data, by which network, under which rule, with which updates.
+
+Like all groups of options they are composed in `runs.job` and `edge.scenario`. Nothing here imports torch until a value
+is checked.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipepita.errors import UserError, unknown
+from pipepita.rules import BUILT_IN
+from pipepita.runs.group import Group
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from pipepita.rules import Defaults, Rule
+
+
+class DataFolder(Group):
+    """Where data sets are."""
+
+    panel: ClassVar[str] = "Network and data"
+
+    data_dir: Path | None = Field(None, description="where the data sets are (default: $PIPEPITA_DATA, else ./data)")
+    download: bool = Field(False, description="fetch a data set that is not there")
+
+
+class DataChoice(DataFolder):
+    """What a job learns from."""
+
+    panel: ClassVar[str] = "Network and data"
+
+    dataset: str = Field(
+        "digits",
+        description="digits, mnist, fashion-mnist, cifar10, cifar100 or npz:FILE",
+        examples=["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "npz:"],
+    )
+
+
+class NetworkChoice(Group):
+    """What is trained."""
+
+    panel: ClassVar[str] = "Network and data"
+
+    network: str = Field("fc:1024", description="hidden layers, like fc:256x8 or conv:32,5/pool:2/fc:256")
+    activation: str | None = Field(None, description="of every hidden layer (default: the rule's, mostly relu)")
+    normalize: bool | Literal["auto"] = Field(
+        "auto",
+        description="divide each item's hidden activity by its root mean square; auto: from two hidden layers on",
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden activity dropped")
+
+    @model_validator(mode="after")
+    def _activation(self) -> Self:
+        from pipepita.network.modules import ACTIVATIONS
+
+        if self.activation is not None and self.activation not in ACTIVATIONS:
+            raise unknown("activation", self.activation, ACTIVATIONS)
+        return self
+
+    def build(self, item_shape: tuple[int, ...], classes: int, rule: Rule) -> nn.Sequential:
+        """An untrained network for items of this shape, with what `rule` does best with where nothing was said."""
+        from pipepita.network import spec
+
+        layers = spec.hidden_layers(self.network) + 1
+        return spec.build(
+            self.network, item_shape, classes,
+            activation=self.activation or rule.defaults(layers).activation, dropout=self.dropout,
+            normal=layers > 2 if self.normalize == "auto" else self.normalize,
+        )  # fmt: skip
+
+
+class RuleChoice(Group):
+    """The learning rule. Its own options are the fields of its class, and stand in the same text."""
+
+    panel: ClassVar[str] = "Rule"
+
+    rule: str | dict[str, Any] = Field(
+        "pepita",
+        description=f"{', '.join(BUILT_IN)}, or one of your own, like my_rule.py:MyRule; options follow a colon, "
+        "like pepita:modulate=all,mirror=5 (`pipepita rules` shows them)",
+        examples=[*BUILT_IN],
+    )
+
+    @model_validator(mode="after")
+    def _rule(self) -> Self:
+        self.make_rule()
+        return self
+
+    def make_rule(self) -> Rule:
+        """The rule with its options; `UserError` for one that is not known, or an option that it does not have."""
+        from pipepita import rules
+
+        return rules.read(self.rule)
+
+
+class Updates(Group):
+    """How weights are updated."""
+
+    panel: ClassVar[str] = "Training"
+
+    lr: float | None = Field(
+        None,
+        ge=0,
+        le=1e38,
+        description="learning rate (default: the rule's; pepita: 0.1, from two hidden layers on 0.05; others: 0.01)",
+    )
+    optimizer: str | None = Field(
+        None,
+        description="sgd, adam or any other of torch.optim, as name:option=value,... "
+        "(default: the rule's own, mostly sgd:momentum=0.9)",
+    )
+    batch_size: int = Field(64, ge=1, description="items per sample")
+    seed: int = Field(0, ge=0, description="decides weights, feedback, dropout and order")
+
+    @model_validator(mode="after")
+    def _optimizer(self) -> Self:
+        from pipepita.pipeline import optimizers
+
+        if self.optimizer is not None:
+            optimizers.check(self.optimizer)
+        return self
+
+    def settled(self, own: Defaults) -> Self:
+        """The same with a rule's own learning rate and optimizer where none were given."""
+        lr, optimizer = self.lr, self.optimizer
+        chosen = {"lr": own.lr if lr is None else lr, "optimizer": own.optimizer if optimizer is None else optimizer}
+        return self.model_copy(update=chosen)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate to begin with, once it is settled."""
+        assert self.lr is not None
+        return self.lr
+
+    @property
+    def updater(self) -> str:
+        """The optimizer, once it is settled."""
+        assert self.optimizer is not None
+        return self.optimizer
+
+
+class Epochs(Updates):
+    """How long to train, and with which learning rate in which epoch."""
+
+    panel: ClassVar[str] = "Training"
+
+    epochs: int = Field(30, ge=1, description="passes over the training items")
+    lr_decay: str | None = Field(
+        None, description="FACTOR@EPOCH[,EPOCH...]: 0.1@60,90 multiplies by 0.1 at both (default: no decay)"
+    )
+
+    @model_validator(mode="after")
+    def _decay(self) -> Self:
+        self._decayed(1)
+        return self
+
+    def rate_in(self, epoch: int) -> float:
+        """The learning rate of `epoch` (from 1), once it is settled: decayed once for each named epoch that is over."""
+        return self.learning_rate * self._decayed(epoch)
+
+    def _decayed(self, epoch: int) -> float:
+        if self.lr_decay is None:
+            return 1.0
+        factor, at, epochs = self.lr_decay.partition("@")
+        try:
+            steps, by = [int(e) for e in epochs.split(",")], float(factor)
+            if not at or not 0 < by <= 1 or min(steps) < 1:
+                raise ValueError
+        except ValueError:
+            raise UserError(f"lr_decay {self.lr_decay!r} cannot be read: write it like 0.1@60 or 0.5@20,40") from None
+        return by ** sum(epoch > e for e in steps)
