@@ -1,11 +1,14 @@
 from pipepita.edge.scenario import Scenario
-from pipepita.runs import options
+from pipepita.runs import learning, options
 from pipepita.runs.group import Group
 from pipepita.runs.job import Job, Options
 
-GROUPS = [
-    one for one in vars(options).values() if isinstance(one, type) and issubclass(one, Group) and one is not Group
-]
+GROUPS = {
+    one
+    for module in (learning, options)
+    for one in vars(module).values()
+    if isinstance(one, type) and issubclass(one, Group) and one is not Group
+}
 
 
 def test_no_option_is_in_two_groups():
