@@ -8,7 +8,7 @@ A new listener is one class that overrides what it wants to hear.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -68,50 +68,14 @@ class Listeners(Listener):
         """One more; told before the others, so that what people see is on the disk already."""
         self._all.insert(0, listener)
 
-    def warn(self, text: str) -> None:
-        for one in self._all:
-            one.warn(text)
 
-    def prepares(self, text: str) -> None:
+def _passed_on(event: str) -> Callable[..., None]:
+    def tell(self: Listeners, *facts: Any, **more: Any) -> None:
         for one in self._all:
-            one.prepares(text)
+            getattr(one, event)(*facts, **more)
 
-    def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
-        for one in self._all:
-            one.begin(epochs, samples, summary, done)
+    return tell
 
-    def epoch_begins(self, epoch: int, tally: Tally) -> None:
-        for one in self._all:
-            one.epoch_begins(epoch, tally)
 
-    def sample(self, tally: Tally) -> None:
-        for one in self._all:
-            one.sample(tally)
-
-    def snapshot(self, progress: Progress) -> None:
-        for one in self._all:
-            one.snapshot(progress)
-
-    def evaluates(self, tally: Tally) -> None:
-        for one in self._all:
-            one.evaluates(tally)
-
-    def epoch_ends(self, line: dict[str, Any]) -> None:
-        for one in self._all:
-            one.epoch_ends(line)
-
-    def lost(self, fault: PipepitaError) -> None:
-        for one in self._all:
-            one.lost(fault)
-
-    def restarted(self, restart: Restart) -> None:
-        for one in self._all:
-            one.restarted(restart)
-
-    def finished(self, outcome: str, error: str | None = None) -> None:
-        for one in self._all:
-            one.finished(outcome, error)
-
-    def end(self) -> None:
-        for one in self._all:
-            one.end()
+for _event in (name for name in vars(Listener) if not name.startswith("_")):
+    setattr(Listeners, _event, _passed_on(_event))
