@@ -17,6 +17,12 @@ def test_masks_depend_on_seed_layer_and_step_alone():
         assert not torch.equal(one[0], other[0])
 
 
+def test_layers_of_one_width_have_masks_of_their_own():
+    model = nn.Sequential(nn.Linear(6, 50), nn.Dropout(0.5), nn.Linear(50, 50), nn.Dropout(0.5), nn.Linear(50, 2))
+    first, second, _ = cut(model, (6,), 2)
+    assert not torch.equal(first.masks(4, 7)[0], second.masks(4, 7)[0])
+
+
 def test_masks_keep_the_mean():
     mask = layer().masks(8, 0)[0]
     assert set(mask.unique().tolist()) == {0.0, 1 / 0.75} or torch.allclose(mask.unique(), torch.tensor([0, 1 / 0.75]))

@@ -32,6 +32,20 @@ def test_at_window_one_it_is_textbook_to_the_bit(few_digits, network, modulate, 
     assert all(not torch.equal(stale[0][key], stale[1][key]) for key in stale[0])  # in flight they differ
 
 
+@pytest.mark.parametrize("modulate", ["input", "all"])
+@pytest.mark.parametrize("form", FORMS)
+def test_both_passes_drop_the_same(few_digits, form, modulate):
+    """Without an error the modulated pass is the clean one again: no hidden weight moves."""
+    model = pp.build("fc:32x2", few_digits.item_shape, 10, dropout=0.5)
+    pp.initialise(model, 0)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    rule = pp.Pepita(form=form, modulate=modulate, f_scale=0)
+    pp.train(model, few_digits, engine="local", rule=rule, init="keep", epochs=1)
+    *hidden, last = before
+    assert all(torch.equal(model.state_dict()[key], before[key]) for key in hidden)
+    assert not torch.equal(model.state_dict()[last], before[last])
+
+
 class Chain:
     """A small network's learners, driven by hand, without channels that would keep messages."""
 

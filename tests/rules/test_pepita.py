@@ -168,6 +168,14 @@ def test_feedback_has_the_papers_range():
     assert feedback.std() == pytest.approx(bound / 3**0.5, rel=0.1)
 
 
+@pytest.mark.parametrize("perturbation", ["error", "sign", "random"])
+def test_layers_of_one_width_have_feedback_of_their_own(perturbation):
+    layers = cut(pp.build("fc:30x3", (30,), 10), (30,), 10)
+    error = torch.rand(4, 10)
+    first, *others = (PERTURBATIONS[perturbation](layer, 10, 0.1, 0)(0, error) for layer in layers)
+    assert all(not torch.equal(first, other) for other in others)
+
+
 def test_reads_says_who_needs_the_error():
     chain, broadcast = pp.Pepita(), pp.Pepita(modulate="all")
     assert [chain.reads(MODULATED, n, 3) for n in (1, 2, 3)] == [
