@@ -69,7 +69,9 @@ def test_a_damaged_outcome_is_none(folder, tmp_path, damage):
 
 
 def test_divergence_is_an_outcome(tmp_path):
-    cell = Cell("pepita", "fc digits", {**OPTIONS, "network": "fc:64x4", "lr": 30.0}, epochs=2, keep=True)
+    cell = Cell(
+        "pepita", "fc digits", {**OPTIONS, "network": "fc:64x4", "lr": 30.0, "normalize": False}, epochs=2, keep=True
+    )
     run(cell, tmp_path, None)
     found = read(cell, tmp_path)
     assert "diverged at step" in found.diverged
