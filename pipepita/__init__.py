@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pipepita.network.spec import build, initialise, normalized
     from pipepita.rules import (
         Backprop,
+        Defaults,
         DirectFeedbackAlignment,
         FeedbackAlignment,
         FixedSigns,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Backprop": "rules",
     "Data": "data",
+    "Defaults": "rules",
     "DirectFeedbackAlignment": "rules",
     "Diverged": "errors",
     "FeedbackAlignment": "rules",

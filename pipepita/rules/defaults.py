@@ -7,10 +7,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Defaults:
-    """The settings under which a rule learns, for a network of some depth.
+    """The settings under which a rule learns, for a network of some depth: what `Rule.defaults` returns.
 
-    lr: learning rate. optimizer: as `--optimizer` takes it. activation: of hidden layers, by its name. window: the most
-    samples in flight that `streaming` takes by itself; with more of them deep networks stop learning at this rate.
+    Attributes:
+        lr: Learning rate.
+        optimizer: As `--optimizer` takes it.
+        activation: Of hidden layers, by its name.
+        window: The most samples in flight that `streaming` takes by itself. With more of them deep networks stop
+            learning at this rate.
+
+    Example:
+        >>> Defaults(activation="tanh").lr
+        0.01
     """
 
     lr: float = 0.01

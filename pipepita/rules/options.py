@@ -104,6 +104,14 @@ def _first(value: Any, kinds: tuple[Any, ...]) -> Any:
     raise _Unfit
 
 
+def _fits(value: Any, kind: Any) -> bool:
+    try:
+        _fit(value, kind)
+    except _Unfit:
+        return False
+    return True
+
+
 def _small(value: int) -> int:
     if value.bit_length() > _BITS:
         raise _Unfit
@@ -112,7 +120,8 @@ def _small(value: int) -> int:
 
 def _in_words(kind: Any) -> str:
     if get_origin(kind) is Literal:
-        return f"one of {', '.join(map(str, get_args(kind)))}"
+        values = ", ".join(map(str, get_args(kind)))
+        return f"one of {values}" if len(get_args(kind)) > 1 else values
     if get_origin(kind) in (typing.Union, UnionType):
         return " or ".join(_in_words(one) for one in get_args(kind))
     if kind is tuple or get_origin(kind) is tuple:
@@ -127,7 +136,11 @@ def described(field: Field[Any], kind: type) -> str:
     if get_origin(hint) is Literal:
         others = [str(value) for value in get_args(hint) if value != default]
         return f"{field.name}={default} (or {', '.join(others)})"
-    return f"{field.name}={json.dumps(default) if isinstance(default, bool) else default}"
+    shown = f"{field.name}={json.dumps(default) if isinstance(default, bool) else default}"
+    if get_origin(hint) in (typing.Union, UnionType) and default != "...":
+        others = [_in_words(one) for one in get_args(hint) if not _fits(default, one)]
+        return f"{shown} (or {' or '.join(others)})"
+    return shown
 
 
 def _types(kind: type) -> dict[str, Any]:

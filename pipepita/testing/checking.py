@@ -20,6 +20,7 @@ _SAYS: dict[str, Callable[[Rule], Iterator[str]]] = {
     "plain data": saying.plain_data,
     "wrong options are one line": saying.wrong_options,
     "passes and what they read": saying.passes_and_reads,
+    "settles for a depth": saying.settles,
 }
 _TRAINS, _REPEATS = "trains", "two runs are equal"
 _DOES: dict[str, Callable[[Trial], Iterator[str]]] = {
@@ -70,8 +71,7 @@ def checks(rule: Rule, *, ray: bool = True) -> Iterator[Verdict]:
         verdict = _judged(name, lambda says=says: says(rule))  # type: ignore[misc]
         sound = sound and verdict.passed
         yield verdict
-    trials = [Trial(rule, network) for network in NETWORKS]
-    verdict, trials = _trains(trials) if sound else (Verdict(_TRAINS, reached=False), [])
+    verdict, trials = _trains(rule) if sound else (Verdict(_TRAINS, reached=False), [])
     yield verdict
     yield (verdict := _over(trials, _REPEATS, doing.repeats))
     trials = trials if verdict.passed else []  # runs that do not repeat cannot be compared
@@ -91,8 +91,9 @@ def checks(rule: Rule, *, ray: bool = True) -> Iterator[Verdict]:
             yield _over(trials, name, does)
 
 
-def _trains(trials: list[Trial]) -> tuple[Verdict, list[Trial]]:
+def _trains(rule: Rule) -> tuple[Verdict, list[Trial]]:
     """Whether the rule trains at all, and on which networks the other checks can be run."""
+    trials = [Trial.of(rule, network) for network in NETWORKS]
     refused: dict[str, str] = {}
 
     def trained() -> Iterator[str]:

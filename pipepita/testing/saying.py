@@ -11,11 +11,11 @@ from typing import Any
 
 from pipepita.channels.channel import CONTROL
 from pipepita.errors import UserError
-from pipepita.rules import Reads, Rule, options, options_of
+from pipepita.rules import Defaults, Reads, Rule, options, options_of
 from pipepita.rules.loading import in_words
 from pipepita.schedule import Flow
 
-_OWN = ("flow", "passes", "updates", "rows", "aligns", "name", "reads", "learner")
+_OWN = ("flow", "passes", "updates", "rows", "aligns", "name", "reads", "learner", "settled", "defaults")
 _ODD: tuple[Any, ...] = (None, -1, math.nan, "no such value")
 
 
@@ -39,6 +39,18 @@ def plain_data(rule: Rule) -> Iterator[str]:
             yield "built anew from its options, as they stand in run.json, it is another one"
     except Exception as error:
         yield f"it cannot be built anew from its options, as a resumed run must: {in_words(error)}"
+
+
+def settles(rule: Rule) -> Iterator[str]:
+    """Whatever its "auto" options are for some depth, it is a rule of the same kind, and they are chosen once."""
+    for layers in (1, 2, 5):
+        settled = rule.settled(layers)
+        if type(settled) is not type(rule) or settled.settled(layers) != settled:
+            yield f"settled({layers}) must be the rule itself or a changed copy of it, and settle no further"
+            return
+        if not isinstance(rule.defaults(layers), Defaults):
+            yield f"defaults({layers}) must be a pipepita.Defaults"
+            return
 
 
 def wrong_options(rule: Rule) -> Iterator[str]:

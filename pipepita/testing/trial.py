@@ -40,6 +40,11 @@ class Trial:
     network: str
     _whole: dict[Schedule, State] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, rule: Rule, network: str) -> Trial:
+        """With the rule as it is for a network of this depth."""
+        return cls(rule.settled(len(cls(rule, network).layers())), network)
+
     def whole(self, schedule: Schedule) -> State:
         """What is learnt in one stage of one process: what all else is compared with."""
         if schedule not in self._whole:

@@ -57,7 +57,7 @@ def test_killed_in_actors_and_resumed_to_the_same_bits(folder, places, rule, kep
 def test_the_example_passes_and_a_copy_that_looks_at_the_clock_does_not(folder):
     done = run("check-rule", "my_rule.py:MyRule", "--local", cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["passed"] * 8
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["passed"] * 9
     text = EXAMPLE.read_text().replace("import math\n", "import math\nimport time\n", 1)
     (folder / "late.py").write_text(
         text.replace("error @ self.feedback)", "error @ self.feedback * (time.time() % 2))")
@@ -72,7 +72,7 @@ def test_the_example_passes_and_a_copy_that_looks_at_the_clock_does_not(folder):
 def test_verdicts_as_json(folder):
     done = run("check-rule", "my_rule:MyRule:density=0.5", "--local", "--json", cwd=folder)
     told = json.loads(done.stdout)
-    assert (told["rule"], told["passed"], len(told["checks"])) == ("my_rule:MyRule", True, 8)
+    assert (told["rule"], told["passed"], len(told["checks"])) == ("my_rule:MyRule", True, 9)
     assert {tuple(one) for one in told["checks"]} == {("name", "failures", "note", "seconds", "reached")}
 
 
@@ -107,7 +107,7 @@ def test_rules_are_listed_with_their_options_and_broken_ones_with_the_reason(fol
     monkeypatch.syspath_prepend(folder)
     told = json.loads(run("rules", "--json", cwd=folder).stdout)["rules"]
     assert told["usf"]["options"]["keep_signs"] == "keep_signs=false"
-    assert told["pepita"]["options"]["modulate"] == "modulate=input (or all)"
+    assert told["pepita"]["options"]["modulate"] == "modulate=auto (or input, all)"
     assert told["mine"]["package"] == "brokenrules" and told["mine"]["options"] == {"density": "density=0.1"}
     assert "too old" in told["broken"]["about"] and told["broken"]["options"] == {}
     table = run("rules", cwd=folder).stdout

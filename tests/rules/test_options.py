@@ -78,3 +78,5 @@ def test_an_option_is_described_with_what_else_it_may_be():
     known = options.options(Many)
     assert options.described(known["how"], Many) == "how=fast (or slow, 3)"
     assert [options.described(known[name], Many) for name in ("on", "share")] == ["on=false", "share=0.5"]
+    assert options.described(known["limit"], Many) == "limit=None (or a whole number)"
+    assert options.described(options.options(pp.Pepita)["f_scale"], pp.Pepita) == "f_scale=auto (or a number)"

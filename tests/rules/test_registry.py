@@ -90,7 +90,7 @@ def test_a_rule_is_a_text_or_a_table(text, rule):
         ("pepita:modulat=all", "rule pepita: unknown option 'modulat': one of .*; did you mean 'modulate'"),
         ("pepita:mirror=1.5", "rule pepita: mirror '1.5' is not a whole number"),
         ("pepita:mirror=-1", "rule pepita: mirror -1 is not a number of mini-batches from 0 to 100000"),
-        ("pepita:f_scale=wide", "rule pepita: f_scale 'wide' is not a number"),
+        ("pepita:f_scale=wide", "rule pepita: f_scale 'wide' is not a number or auto"),
         ("pepita:f_scale=-1", "rule pepita: f_scale -1.0 is not a finite number of at least 0"),
         ("pepita:f_scale=NaN", "rule pepita: f_scale nan is not a finite number of at least 0"),
         ("pepita:mirror=99999999999999999999", "rule pepita: mirror '99999999999999999999' is not a whole number"),

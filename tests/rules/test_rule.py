@@ -76,9 +76,10 @@ def test_a_learner_of_few_methods_does_nothing_else():
     assert learner.align(1, above) is above and learner.align(1, None) is None
 
 
-@pytest.mark.parametrize(
-    "module", ["rules.rule", "rules.learner", "rules.gradient", "rules.registry", "rules.pepita", "testing.checking"]
-)
+PUBLIC = ("rule", "defaults", "learner", "gradient", "registry", "pepita")
+
+
+@pytest.mark.parametrize("module", [*(f"rules.{name}" for name in PUBLIC), "testing.checking"])
 def test_examples_of_docstrings_say_what_is(module):
     failed, _ = doctest.testmod(importlib.import_module(f"pipepita.{module}"))
     assert failed == 0

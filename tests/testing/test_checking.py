@@ -235,6 +235,14 @@ class Endless(Sound):
 
 
 @dataclass(frozen=True)
+class Restless(Sound):
+    scale: float = 1.0
+
+    def settled(self, layers):
+        return Restless(self.scale * layers)
+
+
+@dataclass(frozen=True)
 class Twice(Rude, Deaf):
     """Wrong in two ways."""
 
@@ -254,6 +262,7 @@ class Twice(Rude, Deaf):
         ),
         (Deaf, "passes and what they read", "no layer reads the signal"),
         (Reserved, "passes and what they read", "must be one or two different names, none of them evaluate, end, done"),
+        (Restless, "settles for a depth", "settled(2) must be the rule itself or a changed copy of it"),
         (Endless, "passes and what they read", "must be some of the passes"),
     ],
 )
@@ -278,7 +287,7 @@ def test_what_is_no_rule_is_refused():
 @pytest.mark.slow
 @pytest.mark.parametrize("text", ["pepita:form=recompute", "pepita:modulate=all", "brsf:keep_signs=true", "drtp"])
 def test_built_in_rules_pass(text):
-    assert len(check_rule(read(text), ray=False)) == 8
+    assert len(check_rule(read(text), ray=False)) == 9
 
 
 def test_a_rule_for_linear_layers_only_is_checked_on_them():
