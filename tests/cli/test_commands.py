@@ -6,9 +6,10 @@ import inspect
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import commandline
 import pytest
-from commandline import command
 
 from pipepita.cli.commands import COMMANDS, function
 from pipepita.data.sets import SETS
@@ -17,9 +18,7 @@ from pipepita.runs.job import Job
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words), capture_output=True, text=True, timeout=60, env={**os.environ, **environment}
-    )
+    return commandline.run(*words, cwd=Path.cwd(), **environment)
 
 
 def completed(line: str) -> list[str]:
