@@ -32,7 +32,6 @@ def resume(
     run_dir: str | Path,
     data: Data | None = None,
     *,
-    data_dir: str | Path | None = None,
     rule: Rule | None = None,
     engine: str | Engine | None = None,
     deploy: Deploy | None = None,
@@ -44,14 +43,14 @@ def resume(
 
     data: for runs on data of your own; otherwise the run's data set is loaded by name, from `data_dir` or where the run
     found it. rule: the run's own, for one whose class cannot be found again by its name. engine: another one than the
-    run's. deploy: as in `train`. changes: any of `CHANGEABLE`, which then hold for the next time, too; with more
-    `epochs` a finished run goes on. A checkpoint that is damaged is warned of by name, and the one before is used; if
-    the run was killed before its first, it begins again.
+    run's. deploy: as in `train`. changes: `data_dir`, and any of `CHANGEABLE`, which then hold for the next time, too;
+    with more `epochs` a finished run goes on. A checkpoint that is damaged is warned of by name, and the one before is
+    used; if the run was killed before its first, it begins again.
 
     Raises `UserError` for a folder that is none, a run that still goes on, other data, checkpoints that are all
     damaged, and changes that would decide the bits; and as `train`.
     """
-    began, observer = time.perf_counter(), observer or Observer()
+    began, observer, data_dir = time.perf_counter(), observer or Observer(), changes.pop("data_dir", None)
     for name in changes:
         if name not in CHANGEABLE:
             may = ", ".join(CHANGEABLE)
