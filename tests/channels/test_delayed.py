@@ -10,7 +10,7 @@ from pipepita.channels.delayed import DelayedInlet, Origin
 from pipepita.channels.memory import MemoryChannel
 from pipepita.schedule import STANDARD
 
-LATE = 0.05
+LATE = 0.5
 
 
 class Constant:

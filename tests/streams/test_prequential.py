@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import time
 
 import pytest
+from calls import calls
 
 import pipepita as pp
 from pipepita.streams import DETECTORS, Prequential
@@ -96,11 +96,6 @@ def test_what_cannot_be():
             Prequential(window)
 
 
-def test_adding_is_cheap():
-    found, wrong, taken = Prequential(detector="adwin"), changing(5000), []
-    for _ in range(3):
-        began = time.perf_counter()
-        for prediction in wrong:
-            found.add(prediction, 0)
-        taken.append((time.perf_counter() - began) / len(wrong))
-    assert min(taken) < 20e-6  # 1 us where nothing else runs
+def test_adding_takes_the_same_few_calls_each_time():
+    found, wrong = Prequential(detector="adwin"), changing(5000)
+    assert calls(lambda: [found.add(prediction, 0) for prediction in wrong]) < 12 * len(wrong)
