@@ -46,7 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = getattr(item, "fixturenames", ())
         if any(name in fixtures for name in _CLUSTERED):
             item.add_marker("slow")
-        item.add_marker(pytest.mark.xdist_group("ray_engine" if "ray_engine" in fixtures else str(item.path)))
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("ray_engine" if "ray_engine" in fixtures else str(item.path)))
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 

@@ -145,6 +145,7 @@ def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
         assert not any(torch.equal(base[0][key], stale[0][key]) for key in base[0])
 
 
+@pytest.mark.long
 @pytest.mark.crossed(
     {
         "network": NETWORKS,

@@ -34,6 +34,7 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_rules_side_by_side(tmp_path, places):
     done = process(
         "latency", "--network", "fc:16x2", "--rules", "pepita, bp,drtp,pepita:modulate=all,form=stash", "--dataset",

@@ -31,6 +31,7 @@ def killed(folder: Path, places: dict[str, str], *arguments: object, after: int)
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_killed_twice_and_resumed(tmp_path, places):
     shared = shared_memory()
     whole = json.loads(run("train", *OPTIONS, "--engine", "local", "--run-dir", "whole", cwd=tmp_path).stdout)

@@ -12,7 +12,7 @@ import pipepita as pp
 from pipepita.engines.ray import monitor
 from pipepita.engines.ray.pipeline import RayPipeline
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 RULES = {
     "pepita": pp.Pepita(modulate="input"),
     "stash, all": pp.Pepita(form="stash", modulate="all"),

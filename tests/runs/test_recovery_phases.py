@@ -8,7 +8,7 @@ from faults import OPTIONS, Log, kill, model
 import pipepita as pp
 from pipepita.engines.ray.pipeline import RayPipeline
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 PHASES = ["_connect", "train", "join", "state", "load", "non_finite", "evaluate", "align"]
 
 
