@@ -36,18 +36,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(list(mark.args[0]), chosen(*mark.args, **mark.kwargs))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts Ray is slow. Under xdist a file stays together, and so do all users of the one engine.
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """What starts Ray is slow. Under xdist a file stays together, and so do all users of the one engine."""
+    fixtures = getattr(item, "fixturenames", ())
+    if any(name in fixtures for name in _CLUSTERED):
+        item.add_marker("slow")
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group("ray_engine" if "ray_engine" in fixtures else str(item.path)))
 
-    What takes long begins first, so that nobody waits for it in the end.
-    """
-    for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if any(name in fixtures for name in _CLUSTERED):
-            item.add_marker("slow")
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group("ray_engine" if "ray_engine" in fixtures else str(item.path)))
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that nobody waits for it in the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
