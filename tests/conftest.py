@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,7 @@ from pipepita.data.sets import DATA_DIR_VARIABLE
 from pipepita.engines.ray.cluster import Cluster
 
 _CLUSTERED = ("ray_engine", "cluster")  # fixtures that start Ray
+_APART = ("ray/test_hosts.py",)  # files whose tests share nothing and wait for minutes
 _engine: list[pp.RayEngine] = []  # of the tests that use `ray_engine` one after the other
 
 
@@ -36,13 +39,30 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(list(mark.args[0]), chosen(*mark.args, **mark.kwargs))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests run one after the other, on one worker, and so do all files that use the one `ray_engine`.
+
+    (Not by xdist's groups, which pytest 9 does not let it note in a test's name.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    @cache
+    def scope(file: str) -> str:
+        return "ray_engine" if "ray_engine" in (config.rootpath / file).read_text() else file
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return nodeid if file.endswith(_APART) else scope(file)
+
+    return Scheduling(config, log)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What starts Ray is slow. Under xdist a file stays together, and so do all users of the one engine."""
-    fixtures = getattr(item, "fixturenames", ())
-    if any(name in fixtures for name in _CLUSTERED):
+    """What starts Ray is slow."""
+    if any(name in getattr(item, "fixturenames", ()) for name in _CLUSTERED):
         item.add_marker("slow")
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group("ray_engine" if "ray_engine" in fixtures else str(item.path)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -113,7 +113,6 @@ def stages_on(host: hosts.Host) -> list[int]:
     return [pid for pid, name in host.processes().items() if name.startswith(_STAGE)]
 
 
-@pytest.mark.xdist_group("links")
 def test_links_that_are_cut_for_a_while(three, tmp_path, bits):
     """There is no other place for the stage beyond: its run waits for the link, and goes on."""
     first, second, _ = three
@@ -147,7 +146,6 @@ def test_links_that_are_cut_for_a_while(three, tmp_path, bits):
     nobody_stays(three)
 
 
-@pytest.mark.xdist_group("hosts")
 def test_hosts_that_are_lost(three, tmp_path, bits):
     """The stage goes to another host; where there is none the run ends."""
     first, second, third = three
