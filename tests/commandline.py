@@ -49,7 +49,7 @@ def process(*arguments: object, cwd: Path, **environment: str) -> CompletedProce
     return ended(start(*arguments, cwd=cwd, **environment))
 
 
-def ended(child: subprocess.Popen[str], seconds: float = 120) -> CompletedProcess[str]:
+def ended(child: subprocess.Popen[str], seconds: float = 240) -> CompletedProcess[str]:
     """What a command of `start` printed, once it has ended."""
     try:
         out, err = child.communicate(timeout=seconds)

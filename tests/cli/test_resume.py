@@ -22,7 +22,7 @@ OPTIONS = (
 def killed(folder: Path, places: dict[str, str], *arguments: object, after: int) -> None:
     """A run that gets SIGKILL once it has written a checkpoint of at least `after` samples."""
     child = start("train", *arguments, cwd=folder, **places)
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 200
     while not any(int(path.name[5:]) >= after for path in (folder / "out" / "checkpoints").glob("step-*")):
         assert time.monotonic() < deadline and child.poll() is None, ended(child)
         time.sleep(0.01)
@@ -37,7 +37,7 @@ def test_killed_twice_and_resumed(tmp_path, places):
     whole = json.loads(run("train", *OPTIONS, "--engine", "local", "--run-dir", "whole", cwd=tmp_path).stdout)
     killed(tmp_path, places, *OPTIONS, "--run-dir", "out", after=40)
     killed(tmp_path, places, "--resume", "out", "--json", after=200)
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while processes_of(places["TMPDIR"]) or list(Path(places["TMPDIR"]).iterdir()):
         assert time.monotonic() < deadline, processes_of(places["TMPDIR"])
         time.sleep(0.1)

@@ -112,7 +112,7 @@ def interrupted(folder: Path, number: int, places: dict[str, str]) -> subprocess
     """A long run through Ray that gets signal `number` once it trains."""
     arguments = ("--epochs", 100_000, "--network", "fc:32", "--run-dir", "out", "--json")
     child = start("train", *arguments, cwd=folder, **places)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 200
     while not (folder / "out" / "metrics.jsonl").exists():
         assert time.monotonic() < deadline and child.poll() is None, ended(child)
         time.sleep(0.1)
