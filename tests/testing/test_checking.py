@@ -1,54 +1,18 @@
-"""The checker of rules: it passes sound rules, and names what is wrong with each broken one."""
+"""The checker of rules: it passes sound rules, and names what is wrong with each broken learner."""
 
 from __future__ import annotations
 
 import math
 import random
 import time
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 import pytest
 import torch
+from sound import Direct, Sound, rule_of
 
-import pipepita as pp
-from pipepita.randomness import generator
 from pipepita.rules import read
 from pipepita.testing import check_rule, checks
-
-
-class Direct(pp.GradientLearner):
-    """Direct feedback alignment; `factor` is what the broken ones change."""
-
-    def second(self, step, arriving, error):
-        self.learn(step, error if self.last else error @ self.feedback * self.factor(step))
-
-    def factor(self, step):
-        return 1.0
-
-
-@dataclass(frozen=True)
-class Sound(pp.Rule):
-    flow = pp.Flow.ALL
-    kind: ClassVar[type] = Direct
-
-    def learner(self, layer, layers, classes, seed):
-        last, width = layer.number == layers, math.prod(layer.out_shape)
-        drawn = torch.empty(classes, width).uniform_(-1, 1, generator=generator(seed, "feedback", layer.number))
-        return self.kind(layer, last, None if last else drawn)
-
-
-def rule_of(learner: type) -> pp.Rule:
-    """A rule that is sound but for its learner."""
-
-    @dataclass(frozen=True)
-    class Broken(Sound):
-        kind: ClassVar[type] = learner
-
-    Broken.__module__ = __name__
-    Broken.__qualname__ = "Broken"
-    globals()["Broken"] = Broken  # where a copy is looked for
-    return Broken()
 
 
 class Clock(Direct):
@@ -176,112 +140,6 @@ def test_layers_that_know_of_each_other_without_a_message_are_found_out():
 
 def test_a_learner_that_remembers_passes():
     assert all(verdict.passed for verdict in checks(rule_of(Remembering), ray=False))
-
-
-@dataclass
-class Thawed(pp.Rule):
-    flow = pp.Flow.ALL
-    learner = Sound.learner
-
-
-@dataclass(frozen=True)
-class Loose(Sound):
-    scale: float = 1.0
-
-    def __post_init__(self):
-        """Forgets to check the types."""
-
-
-@dataclass(frozen=True)
-class Rude(Sound):
-    scale: float = 1.0
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.scale < 0:
-            raise ValueError("no")
-
-
-@dataclass(frozen=True)
-class Unequal(Sound):
-    drawn: object = field(default_factory=object)
-
-
-@dataclass(frozen=True)
-class FlowAsOption(Sound):
-    flow: pp.Flow = pp.Flow.ALL
-
-
-@dataclass(frozen=True)
-class FromAbove(Sound):
-    def reads(self, name, number, layers):
-        return pp.Reads(upstream=True) if name == "standard" else pp.Reads(downstream=number < layers, signal=True)
-
-
-@dataclass(frozen=True)
-class Deaf(Sound):
-    def reads(self, name, number, layers):
-        return pp.Reads(upstream=True)
-
-
-@dataclass(frozen=True)
-class Reserved(Sound):
-    passes = ("standard", "end")
-
-
-@dataclass(frozen=True)
-class Endless(Sound):
-    updates = ("standard",)
-
-
-@dataclass(frozen=True)
-class Restless(Sound):
-    scale: float = 1.0
-
-    def settled(self, layers):
-        return Restless(self.scale * layers)
-
-
-@dataclass(frozen=True)
-class Twice(Rude, Deaf):
-    """Wrong in two ways."""
-
-
-@pytest.mark.parametrize(
-    ("kind", "name", "reason"),
-    [
-        (Thawed, "plain data", "Thawed is not a frozen dataclass: write @dataclass"),
-        (Unequal, "plain data", "a copy of it is not equal to it"),
-        (FlowAsOption, "plain data", "flow has become an option: write it without an annotation, or as ClassVar"),
-        (Loose, "wrong options are one line", "'no such value' is not a number, and is taken all the same"),
-        (Rude, "wrong options are one line", "option scale = -1 ends in ValueError: no: raise UserError in one line"),
-        (
-            FromAbove,
-            "passes and what they read",
-            "goes to all layers at once, and a layer reads what comes from above",
-        ),
-        (Deaf, "passes and what they read", "no layer reads the signal"),
-        (Reserved, "passes and what they read", "must be one or two different names, none of them evaluate, end, done"),
-        (Restless, "settles for a depth", "settled(2) must be the rule itself or a changed copy of it"),
-        (Endless, "passes and what they read", "must be some of the passes"),
-    ],
-)
-def test_what_is_wrong_with_what_a_rule_says_is_named(kind, name, reason):
-    verdicts = {verdict.name: verdict for verdict in checks(kind(), ray=False)}
-    assert any(reason in line for line in verdicts[name].failures), verdicts[name].failures
-    assert not verdicts["trains"].reached  # nothing is compared that cannot be sound
-
-
-def test_all_failures_are_in_one_line():
-    with pytest.raises(pp.RunError, match=r"^rule .*Twice breaks the contract: .*scale = -1 .*; .*signal") as error:
-        check_rule(Twice(), ray=False)
-    assert "\n" not in str(error.value)
-
-
-def test_what_is_no_rule_is_refused():
-    for wrong in (3, pp.Pepita, "pepita"):
-        with pytest.raises(pp.UserError, match="pass a rule, like pipepita.Pepita"):
-            check_rule(wrong, ray=False)
 
 
 @pytest.mark.slow
