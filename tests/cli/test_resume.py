@@ -88,7 +88,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         (("--max-restarts", -1), "max_restarts '-1'"),
         (("--keep-checkpoints", 0), "keep_checkpoints '0'"),
         (("--placement", ","), "placement ',' is neither pack, spread, one-per-host nor a node a stage"),
-        (("--placement", "sprad"), "placement"),
+        pytest.param(("--placement", "sprad"), "placement", marks=pytest.mark.slow),  # asks a cluster for its nodes
     ],
 )
 def test_mistakes_get_one_line_and_code_2(tmp_path, arguments, words):
