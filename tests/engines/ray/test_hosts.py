@@ -213,7 +213,7 @@ def moved(run: Training, host: hosts.Host) -> None:
 
 def nobody_stays(where: tuple[hosts.Host, ...]) -> None:
     """Waits until no stage of a run that is over is left: it would keep its node's CPU."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while any(stages_on(host) for host in where):
         assert time.monotonic() < deadline
         time.sleep(0.1)

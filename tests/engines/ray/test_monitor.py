@@ -33,7 +33,7 @@ def frozen(engine, monkeypatch) -> Iterator[None]:
 
 
 def wait_for(what) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not what():
         assert time.monotonic() < deadline
         time.sleep(0.02)
