@@ -1,9 +1,7 @@
-"""What a rule need not say: the defaults of `Rule` and `Learner`; and the examples of what is public."""
+"""What a rule need not say: the defaults of `Rule` and `Learner`."""
 
 from __future__ import annotations
 
-import doctest
-import importlib
 from dataclasses import dataclass
 
 import pytest
@@ -74,12 +72,3 @@ def test_a_learner_of_few_methods_does_nothing_else():
     learner.remember({})
     assert (learner.fixed(), learner.memory()) == ({}, {})
     assert learner.align(1, above) is above and learner.align(1, None) is None
-
-
-PUBLIC = ("rule", "defaults", "learner", "gradient", "registry", "pepita")
-
-
-@pytest.mark.parametrize("module", [*(f"rules.{name}" for name in PUBLIC), "testing.checking"])
-def test_examples_of_docstrings_say_what_is(module):
-    failed, _ = doctest.testmod(importlib.import_module(f"pipepita.{module}"))
-    assert failed == 0
