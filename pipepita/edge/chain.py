@@ -20,7 +20,7 @@ from pipepita.edge.profiles import Catalogue, DeviceProfile, LinkProfile
 from pipepita.edge.words import size
 from pipepita.edge.work import LayerWork, memory
 from pipepita.errors import UserError
-from pipepita.network.partition import cut
+from pipepita.network.partition import balance_by
 from pipepita.schedule.topology import COORDINATOR
 
 MOST_DEVICES = 10_000
@@ -120,4 +120,4 @@ def _balanced(chain: Chain, works: Sequence[LayerWork], window: int) -> list[ran
             return math.inf
         return totals[device.name][part.stop] - totals[device.name][part.start]
 
-    return cut(len(works), len(chain.devices), cost)
+    return balance_by(len(works), len(chain.devices), cost)

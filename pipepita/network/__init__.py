@@ -1,1 +1,1 @@
-"""Networks: an ordinary `nn.Sequential` goes in, is cut into layers, and comes back trained."""
+"""Networks: an ordinary `nn.Sequential` is cut into layers, trained, and given back."""

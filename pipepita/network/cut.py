@@ -1,4 +1,4 @@
-"""Cuts an `nn.Sequential` into layers, and refuses one that no rule here can train.
+"""Cuts an `nn.Sequential` into layers, and refuses a model that no rule can train.
 
 Flatten | Linear ReLU Dropout | Conv2d ReLU MaxPool2d Flatten | Linear
 incoming  synapse activity ...   synapse activity outgoing       synapse (output layer)
@@ -17,24 +17,33 @@ from pipepita.network.modules import ACTIVATION, DROPOUT, NORM, POOL, SHAPE, SOF
 
 
 def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) -> list[Layer]:
-    """The layers of `model`, numbered from 1, holding copies of its modules and weights.
+    """Cuts `model` into layers, numbered from 1, which hold copies of its modules and weights.
 
-    item_shape: the shape of one input item, without the batch. seed: what the dropout masks are drawn from.
-    Raises `UserError` for a module that cannot be trained, an order that has no meaning here, or shapes that do not
-    fit; the message names the module by its state_dict prefix.
+    Args:
+        model: The network, ending with the output layer.
+        item_shape: The shape of one input item, without the batch.
+        classes: How many classes the data has.
+        seed: What the dropout masks are drawn from.
+
+    Returns:
+        The layers in order.
+
+    Raises:
+        UserError: A module cannot be trained, stands in the wrong place, or gets items of a shape that it cannot take.
+            The message names the module by its state_dict prefix.
     """
     if not isinstance(model, nn.Sequential):
         raise UserError(f"the model is {type(model).__name__}: pipepita trains an nn.Sequential")
-    still = {name for name, module in leaves(model) if frozen(module, name)}
+    frozen_names = {name for name, module in leaves(model) if frozen(module, name)}
     incoming, groups = _group(model)
-    if all(trainable in still for (trainable, _), *_ in groups):
+    if all(trainable in frozen_names for (trainable, _), *_ in groups):
         raise UserError("the model has nothing to train: all of its layers are frozen (requires_grad_(False))")
     layers = []
     for number, (trainable, *followers) in enumerate(groups, 1):
         pooled = next((i for i, (name, module) in enumerate(followers) if role(module, name) in (POOL, SHAPE)), None)
         activity, outgoing = (followers, []) if pooled is None else (followers[:pooled], followers[pooled:])
         layer = Layer(number, trainable, activity, outgoing, incoming if number == 1 else [], seed)
-        layer.frozen = trainable[0] in still
+        layer.frozen = trainable[0] in frozen_names
         layers.append(layer)
     shape = item_shape
     for layer in layers:
@@ -90,12 +99,12 @@ def _check(name: str, module: nn.Module, part: str) -> None:
         raise UserError(f"module {name} is an RMSNorm with weights: pass elementwise_affine=False")
     if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
         raise UserError(
-            f"module {name} is Flatten({module.start_dim}, {module.end_dim}): only Flatten() keeps items apart"
+            f"module {name} is Flatten({module.start_dim}, {module.end_dim}): only Flatten() keeps a batch's items separate"
         )
     if part == SOFTMAX and module.dim not in (1, -1):
         raise UserError(f"module {name} is Softmax(dim={module.dim}): classes are on dim=1")
     if part == DROPOUT and not 0 <= float(module.p) < 1:  # type: ignore[arg-type]
-        raise UserError(f"module {name} is {type(module).__name__}(p={module.p}): 0 <= p < 1")
+        raise UserError(f"module {name} is {type(module).__name__}(p={module.p}): p must be at least 0 and below 1")
     if getattr(module, "return_indices", False):
         raise UserError(f"module {name} returns indices: pass return_indices=False")
 
@@ -113,7 +122,7 @@ def _check_order(group: list[Named]) -> None:
 
 
 def _own(module: nn.Module) -> nn.Module:
-    """A copy for the pipeline: its weights can be updated without touching the model, and nothing works in place."""
+    """A copy for the pipeline. Updating its weights does not touch the model, and it never works in place."""
     own = copy.deepcopy(module).requires_grad_(False)
     if getattr(own, "inplace", False):
         own.inplace = False  # type: ignore[assignment]

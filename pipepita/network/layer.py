@@ -1,10 +1,10 @@
-"""One trainable block, and the pieces of its forward pass that a rule puts together.
+"""One layer: a trainable linear map with what follows it, and the pieces of its forward pass that a rule combines.
 
     x --incoming--> x --synapse--> a --activity--> h --outgoing--> what the next layer gets
       (flatten)       (W x + b)      (activation,    (pooling and
                                       norm, dropout)  what follows it)
 
-The post-activation, pre-pooling activity h is the one that a rule's update looks at.
+A rule's update uses the activity h: after the activation function and before pooling.
 """
 
 from __future__ import annotations
@@ -28,8 +28,22 @@ Named = tuple[str, nn.Module]
 class Layer:
     """A linear or convolutional map with the modules that follow it. Everything runs without autograd.
 
-    number: its place in the network, from 1. trainable, activity, outgoing: modules with their state_dict prefixes,
-    as in the picture above. seed: what dropout masks are drawn from, together with the layer's number and the step.
+    Args:
+        number: The layer's place in the network, from 1.
+        trainable: The linear map, with its state_dict prefix.
+        activity: The modules that make the activity h, with their state_dict prefixes (see the picture above).
+        outgoing: The modules between h and the next layer, with their state_dict prefixes.
+        incoming: The modules in front of the linear map, which only the first layer has.
+        seed: Dropout masks are drawn from (seed, "dropout", number, step).
+
+    Attributes:
+        frozen: Whether the weights are never updated.
+        name: The state_dict prefix of the linear map.
+        synapse: The linear map.
+        item_shape: The shape of one arriving item, before `incoming` flattens it.
+        in_shape: The shape of one item that the linear map takes.
+        out_shape: The shape of one item that the next layer gets.
+        cost: Multiplications of one item's forward pass.
     """
 
     def __init__(
@@ -42,19 +56,23 @@ class Layer:
         seed: int = 0,
     ) -> None:
         self.number, self.seed = number, seed
-        self.frozen = False  # whether its weights stay as they are
+        self.frozen = False
         self.name, module = trainable
         self.synapse: Synapse = SYNAPSES[type(module)](module)  # type: ignore[arg-type, assignment]
         self._incoming, self._activity, self._outgoing = list(incoming), list(activity), list(outgoing)
         self._mask_shapes: list[tuple[Shape, float]] = []
         self._activity_masks = sum(_drops(module) for _, module in activity)
-        self.item_shape: Shape = ()  # of what comes, before it is flattened
+        self.item_shape: Shape = ()
         self.in_shape: Shape = ()
         self.out_shape: Shape = ()
         self.cost = 0
 
     def fit(self, shape: Shape) -> Shape:
-        """Checks that items of `shape` pass through; learns the shapes on the way; returns the outgoing shape."""
+        """Checks that items of `shape` can pass through, notes all shapes on the way, and returns the outgoing shape.
+
+        Raises:
+            UserError: A module cannot take items of the shape that it gets.
+        """
         self.item_shape = tuple(shape)
         with torch.inference_mode():
             x = self.arrive(torch.zeros(1, *shape))
@@ -90,7 +108,7 @@ class Layer:
 
     @property
     def pools(self) -> bool:
-        """Whether what goes out differs from the activity."""
+        """Whether the next layer gets something else than the activity: pooled or flattened, for example."""
         return bool(self._outgoing)
 
     def to(self, device: torch.device) -> None:
@@ -98,7 +116,10 @@ class Layer:
         self.synapse.module.to(device)
 
     def masks(self, batch: int, step: int) -> list[Tensor]:
-        """The dropout masks of one sample, already divided by the share kept; the same for every pass of `step`."""
+        """The dropout masks of one sample, which are the same for every pass of `step`.
+
+        An entry is 0, or 1 divided by the probability of not being dropped.
+        """
         device = self.parameters[0].device
         source = generator(self.seed, "dropout", self.number, step, device=device) if self._mask_shapes else None
         return [
@@ -107,17 +128,17 @@ class Layer:
         ]
 
     def arrive(self, x: Tensor) -> Tensor:
-        """`x` in the shape that the synapse takes."""
+        """`x` in the shape that the linear map takes."""
         for module in self._incoming:
             x = module(x)
         return x
 
     def activity(self, preactivation: Tensor, masks: Masks = ()) -> Tensor:
-        """The post-activation, pre-pooling activity; without masks there is no dropout (evaluation)."""
+        """The activity h: after the activation function, before pooling. Without masks there is no dropout."""
         return _run(self._activity, preactivation, masks[: self._activity_masks])
 
     def outgoing(self, activity: Tensor, masks: Masks = ()) -> Tensor:
-        """What the next layer gets: `activity` after pooling and whatever follows it."""
+        """What the next layer gets: `activity` after pooling and all that follows it."""
         return _run(self._outgoing, activity, masks[self._activity_masks :])
 
     def evaluate(self, x: Tensor) -> Tensor:
@@ -126,7 +147,7 @@ class Layer:
 
     @property
     def width(self) -> int:
-        """Floats of one incoming item."""
+        """How many floats one item has that the linear map takes."""
         return math.prod(self.in_shape)
 
 
@@ -141,10 +162,10 @@ def _mask_shape(module: nn.Module, x: Tensor) -> Shape:
 
 
 def _run(modules: Sequence[Named], x: Tensor, masks: Masks) -> Tensor:
-    left = iter(masks)
+    remaining = iter(masks)
     for _, module in modules:
         if _drops(module):
-            mask = next(left, None)
+            mask = next(remaining, None)
             x = x if mask is None else x * mask
         else:
             x = module(x)

@@ -1,7 +1,7 @@
-"""The torch modules that a network may hold: what part each plays, and how to write it down as data.
+"""The torch modules that a network may hold: which role each plays, and how to write it down as data.
 
-One entry a module type. The entry's arguments are both the constructor's and the module's attributes, so a network
-can be stored as JSON and rebuilt without pickle.
+There is one entry per module type. Its arguments are names of both constructor arguments and attributes of the module,
+so a network can be stored as JSON and rebuilt without pickle.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ SYNAPSE, ACTIVATION, NORM, DROPOUT, POOL, SHAPE, SOFTMAX = (
     "dropout",
     "pool",
     "shape",
-    "softmax",  # only behind the output layer, where the rule applies it anyway
+    "softmax",  # only after the output layer, where the rule applies it anyway
 )
 
 
 @dataclass(frozen=True)
 class Kind:
-    """The part that a module type plays in a layer, and the arguments that rebuild it."""
+    """The role that a module type plays in a layer, and the arguments that rebuild it."""
 
     role: str
     arguments: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def role(module: nn.Module, name: str) -> str:
-    """The part that `module` plays; `UserError` if the rules cannot train a network that holds it."""
+    """The role that `module` plays. Raises `UserError` if no rule can train a network that holds it."""
     kind = KINDS.get(type(module))
     if kind is None:
         raise UserError(
@@ -86,23 +86,23 @@ def role(module: nn.Module, name: str) -> str:
 
 
 def children(model: nn.Sequential) -> list[tuple[str, nn.Module]]:
-    """The direct children in order. `named_children` would leave out one that stands there twice."""
+    """The direct children in order. (`named_children` would leave out a module that occurs a second time.)"""
     return [(name, module) for name, module in model._modules.items() if module is not None]
 
 
 def leaves(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]]:
-    """The modules of `model` in order with their state_dict prefixes; an `nn.Sequential` inside is opened."""
-    found: list[tuple[str, nn.Module]] = []
+    """The modules of `model` in order, with their state_dict prefixes; those of a nested `nn.Sequential` too."""
+    modules: list[tuple[str, nn.Module]] = []
     for name, module in children(model):
         if isinstance(module, nn.Sequential):
-            found += leaves(module, f"{prefix}{name}.")
+            modules += leaves(module, f"{prefix}{name}.")
         else:
-            found.append((f"{prefix}{name}", module))
-    return found
+            modules.append((f"{prefix}{name}", module))
+    return modules
 
 
 def describe(model: nn.Sequential) -> list[dict[str, Any]]:
-    """`model` as JSON-able data: one dict a child, `{"type": name, **arguments}`; `{"children": [...]}` if nested."""
+    """`model` as JSON data: a list of `{"type": name, **arguments}`, or `{"children": [...]}` for a nested one."""
     return [{"name": name, **_describe(module, name)} for name, module in children(model)]
 
 
@@ -119,9 +119,9 @@ def _describe(module: nn.Module, name: str) -> dict[str, Any]:
 
 
 def frozen(module: nn.Module, name: str) -> bool:
-    """Whether the weights of `module` stay as they are (`requires_grad_(False)`); `UserError` if only some of them do.
+    """Whether the weights of `module` are frozen (`requires_grad_(False)`). Raises `UserError` if only some are.
 
-    A layer whose weights are frozen passes on what comes, and is never updated.
+    A layer with frozen weights takes part in every pass, and is never updated.
     """
     wants = {parameter.requires_grad for parameter in module.parameters()}
     if len(wants) > 1:
@@ -130,7 +130,7 @@ def frozen(module: nn.Module, name: str) -> bool:
 
 
 def rebuild(description: list[dict[str, Any]]) -> nn.Sequential:
-    """The inverse of `describe`; `UserError` for a type that is not in the table."""
+    """The inverse of `describe`. Raises `UserError` for a type that is not in the table."""
     model = nn.Sequential()
     for entry in description:
         arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
@@ -138,8 +138,8 @@ def rebuild(description: list[dict[str, Any]]) -> nn.Sequential:
         if "children" in arguments:
             model.add_module(name, rebuild(entry["children"]))
             continue
-        kind, still = arguments.pop("type"), arguments.pop("frozen", False)
+        kind, is_frozen = arguments.pop("type"), arguments.pop("frozen", False)
         if kind not in _NAMES:
             raise unknown("module type", kind, _NAMES)
-        model.add_module(name, _NAMES[kind](**arguments).requires_grad_(not still))
+        model.add_module(name, _NAMES[kind](**arguments).requires_grad_(not is_frozen))
     return model

@@ -1,9 +1,9 @@
-"""Spec strings: `fc:256x8`, `conv:32,5/pool:2/fc:256`, shorthand for an `nn.Sequential`.
+"""Spec strings such as `fc:256x8` or `conv:32,5/pool:2/fc:256`: a short way to write an `nn.Sequential`.
 
-    fc:N            a hidden layer of N units
+    fc:N              a hidden layer of N units
     conv:N,K[,S[,P]]  N filters of K x K, stride S, padding P
-    pool:K[,S]      max pooling over K x K (avgpool: average)
-    ...xR           R of them, one after the other
+    pool:K[,S]        max pooling over K x K, stride S (avgpool: average pooling)
+    ...xR             R of them, one after the other
 
 The output layer comes from the data. There are no biases, as in the paper.
 """
@@ -29,11 +29,32 @@ _PART = re.compile(r"([a-z]+):(\d+(?:,\d+)*)(?:x(\d+))?")
 def build(
     spec: str, item_shape: Shape, classes: int, *, activation: str = "relu", dropout: float = 0.0, normal: bool = False
 ) -> nn.Sequential:
-    """An untrained `nn.Sequential` for items of `item_shape` and `classes` classes.
+    """Makes an `nn.Sequential` from a spec string.
 
-    Each hidden layer is its linear or convolution, then `activation`, then (with `normal`) an `nn.RMSNorm` without
-    parameters, then dropout with probability `dropout`, then pooling. `UserError` for a spec that cannot be read or
-    does not fit the items.
+    Each hidden layer is a linear map or a convolution, then the activation function, then (with `normal`) an
+    `nn.RMSNorm` without parameters, then dropout, then pooling. The output layer is an `nn.Linear`. No layer has a
+    bias. The weights are torch's own random ones; `initialise` draws those of the paper.
+
+    Args:
+        spec: The hidden layers, like "fc:256x8" or "conv:32,5/pool:2/fc:256"; the syntax is at the top of this module.
+        item_shape: The shape of one input item, without the batch: (features,) or (channels, height, width).
+        classes: How many classes there are, which is the width of the output layer.
+        activation: The activation function of hidden layers, by its name in lower case, like "relu" or "tanh".
+        dropout: The probability that a unit of a hidden layer is dropped, at least 0 and below 1.
+        normal: Whether each item's hidden activity is divided by its root mean square.
+
+    Returns:
+        The network: (B, *item_shape) float32 to (B, classes) float32.
+
+    Raises:
+        UserError: The spec cannot be read or does not fit the items, or another argument is out of range.
+
+    Example:
+        >>> model = build("conv:8,3/pool:2/fc:32", (1, 28, 28), 10, dropout=0.1)
+        >>> [type(module).__name__ for module in model]
+        ['Conv2d', 'ReLU', 'Dropout', 'MaxPool2d', 'Flatten', 'Linear', 'ReLU', 'Dropout', 'Linear']
+        >>> model(torch.zeros(5, 1, 28, 28)).shape
+        torch.Size([5, 10])
     """
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
@@ -54,10 +75,14 @@ def build(
 
 
 def hidden_layers(spec: str) -> int:
-    """How many layers `spec` has, the output layer not counted; `UserError` if it cannot be read.
+    """How many hidden layers `spec` has.
 
-    >>> hidden_layers("conv:16,3/pool:2/fc:64x2")
-    3
+    Raises:
+        UserError: The spec cannot be read.
+
+    Example:
+        >>> hidden_layers("conv:16,3/pool:2/fc:64x2")
+        3
     """
     return sum(kind in ("fc", "conv") for kind, _ in _parts(spec))
 
@@ -76,7 +101,7 @@ def _parts(spec: str) -> list[tuple[str, list[int]]]:
         if repeat < 1 or min(numbers[:3]) < 1:
             raise UserError(f"network {spec!r}: {text!r} has a number below 1")
         if max(numbers) > _MOST_UNITS or repeat > _MOST_LAYERS:
-            raise UserError(f"network {spec!r}: {text!r} is too large: {_MOST_UNITS} units and {_MOST_LAYERS} layers")
+            raise UserError(f"network {spec!r}: {text!r} is above {_MOST_UNITS} units or {_MOST_LAYERS} layers")
         parts += [(kind, numbers)] * repeat
     return parts
 
@@ -113,7 +138,7 @@ def _pool(kind: type[nn.Module]) -> Callable[[list[int], Shape], tuple[list[nn.M
 
 def _needs_image(kind: str, shape: Shape) -> None:
     if len(shape) != 3:
-        raise UserError(f"{kind} needs items of shape (channels, height, width), but there they have shape {shape}")
+        raise UserError(f"{kind} needs items of shape (channels, height, width), but they have shape {shape} there")
 
 
 def _after(module: nn.Module, kind: str, numbers: list[int], shape: Shape) -> Shape:
@@ -133,10 +158,21 @@ _BUILDERS: dict[str, Callable[[list[int], Shape], tuple[list[nn.Module], Shape]]
 
 
 def initialise(model: nn.Sequential, seed: int) -> None:
-    """He-uniform weights, U(-b, b) with b = sqrt(6 / fan_in) (He et al. 2015; PEPITA's Appendix A), zero biases.
+    """Draws He-uniform weights, U(-b, b) with b = sqrt(6 / fan_in), in place, and sets biases to zero.
 
-    In place. Layer l draws from (seed, "weights", l), so its weights do not depend on the layers around it. Frozen
-    layers keep theirs.
+    Layer l draws from (seed, "weights", l), so its weights do not depend on the layers around it. Frozen layers keep
+    their weights. Source: He et al. 2015; Dellaferrera & Kreiman 2022, Appendix A.
+
+    Args:
+        model: The network. Its `nn.Linear` and `nn.Conv2d` modules are numbered from 1; a nested `nn.Sequential` is
+            searched too.
+        seed: What the weights are drawn from.
+
+    Example:
+        >>> model = build("fc:8", (6,), 3)
+        >>> initialise(model, seed=0)
+        >>> bool(model[0].weight.abs().max() <= 1)  # b = sqrt(6 / 6)
+        True
     """
     number = 0
     for _, module in leaves(model):
@@ -154,9 +190,25 @@ def initialise(model: nn.Sequential, seed: int) -> None:
 
 
 def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
-    """`model` with an `nn.RMSNorm` without parameters behind each hidden activation that has none yet, in place.
+    """Puts an `nn.RMSNorm` without parameters after each hidden activation that has none yet, in place.
 
-    The names of the children stay as they are: a norm behind child "1" is called "1_norm".
+    It divides each item's hidden activity by its own root mean square. The other modules keep their names: a norm
+    after child "1" is called "1_norm".
+
+    Args:
+        model: The network; it holds no other `nn.Sequential`.
+        item_shape: The shape of one input item, without the batch.
+
+    Returns:
+        `model` itself.
+
+    Raises:
+        UserError: The model holds an `nn.Sequential`.
+
+    Example:
+        >>> model = build("fc:8", (6,), 3)
+        >>> [name for name, _ in normalized(model, (6,)).named_children()]
+        ['0', '1', '1_norm', '2']
     """
     before = children(model)
     rebuilt: list[tuple[str, nn.Module]] = []
@@ -168,7 +220,7 @@ def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
             x = module(x)
         rebuilt.append((name, module))
         if isinstance(module, nn.Sequential):
-            raise UserError(f"normalize: open the nn.Sequential inside ({name}), or put its nn.RMSNorm in yourself")
+            raise UserError(f"normalize: module {name} is an nn.Sequential: write its modules out, or add nn.RMSNorm yourself")
         follower = before[position + 1][1] if position + 1 < len(before) else None
         if role(module, name) == ACTIVATION and follower is not None and role(follower, "") != NORM:
             rebuilt.append((f"{name}_norm", nn.RMSNorm(x.shape[1:], elementwise_affine=False)))

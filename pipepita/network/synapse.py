@@ -1,6 +1,6 @@
-"""The trainable linear maps: what a layer multiplies with, and the local product that updates it.
+"""The trainable linear maps: the multiplication by the weights, and the local product that updates them.
 
-A new kind of trainable map is one class here and one entry in `SYNAPSES`.
+To add a kind of map, write one class here and one entry in `SYNAPSES`.
 """
 
 from __future__ import annotations
@@ -17,48 +17,103 @@ Shape = tuple[int, ...]
 
 
 class Synapse(Protocol):
-    """A linear map with weights (and maybe a bias) that learns from a product of post- and presynaptic activity."""
+    """A linear map with weights W, and perhaps a bias, that learns from products of post- and presynaptic activity.
+
+    All tensors are float32. in_shape and out_shape are the shapes of one item before and after the map, without the
+    batch of B items: (features,) or (channels, height, width).
+
+    Attributes:
+        module: The torch module that holds the weights.
+
+    Example:
+        >>> linear = LinearSynapse(nn.Linear(3, 2, bias=False).requires_grad_(False))
+        >>> linear.forward(torch.ones(5, 3)).shape
+        torch.Size([5, 2])
+        >>> update = [torch.empty(2, 3)]
+        >>> linear.accumulate(torch.ones(5, 2), torch.ones(5, 3), update, decay=0.0, scale=-1.0)
+        >>> update[0].tolist()
+        [[-1.0, -1.0, -1.0], [-1.0, -1.0, -1.0]]
+    """
 
     module: nn.Linear | nn.Conv2d
 
     def forward(self, x: Tensor) -> Tensor:
-        """W x + bias: the pre-activation of presynaptic activity `x`, (B, *in_shape) -> (B, *out_shape)."""
+        """W x + bias: from the presynaptic activity, (B, *in_shape), to the pre-activation, (B, *out_shape)."""
 
     def drive(self, x: Tensor, onto: Tensor) -> Tensor:
-        """onto <- onto + W x, without bias; returns `onto`."""
+        """Adds W x, without the bias, to `onto` in place.
+
+        Args:
+            x: (B, *in_shape).
+            onto: (B, *out_shape).
+
+        Returns:
+            `onto`.
+        """
 
     def through(self, basis: Tensor) -> Tensor:
-        """W basis, without bias, for `mix`: (C, *in_shape) -> something with C rows."""
+        """W times each of C inputs, without the bias, in the form that `mix` takes.
+
+        Args:
+            basis: (C, *in_shape).
+
+        Returns:
+            A tensor with C rows.
+        """
 
     def forward_and_through(self, x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward(x)` and `through(basis)` in one product, which reads W once."""
+        """`forward(x)` and `through(basis)`, in one multiplication that reads W once if that is faster."""
 
     def mix(self, shares: Tensor, through: Tensor, onto: Tensor) -> Tensor:
-        """onto <- onto + W (shares basis) from `through(basis)`, for shares (B, C): W meets C items instead of B."""
+        """Adds W (shares @ basis) to `onto` in place, where `through` is `through(basis)`.
+
+        W is multiplied with the C inputs of the basis instead of the B items of the batch, which is cheaper if C < B.
+
+        Args:
+            shares: (B, C): how much of each input of the basis each item holds.
+            through: What `through` returned.
+            onto: (B, *out_shape).
+
+        Returns:
+            `onto`.
+        """
 
     def back(self, post: Tensor, weight: Tensor, shape: Shape) -> Tensor:
-        """weight^T post, for any `weight` of the map's shape: what came out as `post` at inputs of `shape`, (B, ...).
+        """The transposed map with other weights: weight^T post.
 
-        Contiguous, whatever `post` was.
+        Args:
+            post: (B, *out_shape).
+            weight: A tensor of W's shape.
+            shape: (B, *in_shape), the shape of the result.
+
+        Returns:
+            A contiguous tensor of that shape.
         """
 
     def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
-        """into <- decay * into + scale * (post pre^T, averaged over the batch), for [weight] or [weight, bias].
+        """into <- decay * into + scale * (post pre^T, averaged over the batch), in place.
 
-        With decay 0 whatever `into` held is ignored, so it may be uninitialised.
+        Args:
+            post: (B, *out_shape), postsynaptic.
+            pre: (B, *in_shape), presynaptic.
+            into: Tensors of the shapes of [weight] or [weight, bias]. With decay 0 their contents are ignored, so they
+                may be uninitialised.
+            decay: The factor of what is there already.
+            scale: The factor of the product.
         """
 
     def check(self, shape: Shape) -> str | None:
-        """Why items of `shape` do not fit, or None."""
+        """Says why items of `shape` do not fit, to follow the name of the module; None if they fit."""
 
     def multiplications(self, out_shape: Shape) -> int:
-        """Multiplications of one item's forward pass."""
+        """How many multiplications the forward pass of one item takes."""
 
 
 class LinearSynapse:
-    """`nn.Linear`: dW = post^T pre / B (section 3.2).
+    """`nn.Linear`: dW = post^T pre / B (section 3.2 of the paper).
 
-    The weight lies in memory as (in, out), behind its usual (out, in) face: a fifth off a CPU's forward pass.
+    The weight keeps its usual shape (out, in) but lies transposed in memory, as (in, out). That makes the forward pass
+    on a CPU a fifth faster.
     """
 
     def __init__(self, module: nn.Linear) -> None:
@@ -67,7 +122,7 @@ class LinearSynapse:
 
     def forward(self, x: Tensor) -> Tensor:
         weight, bias = self.module.weight.t(), self.module.bias
-        # not F.linear, which does not see how the weight lies
+        # not F.linear, which does not notice how the weight lies in memory
         return torch.mm(x, weight) if bias is None else torch.addmm(bias, x, weight)
 
     def drive(self, x: Tensor, onto: Tensor) -> Tensor:
@@ -106,9 +161,9 @@ class LinearSynapse:
 class ConvSynapse:
     """`nn.Conv2d` with any stride, padding, dilation, groups and padding mode.
 
-    The product is the paper's section 3.3: post x input patches, summed over positions, divided by their number,
-    averaged over the batch; one convolution call. Everything is kept channels last, which on a CPU makes convolutions
-    three and max pooling ten times as fast as the default layout.
+    The product is that of the paper's section 3.3: post times input patches, summed over the positions of the image,
+    divided by their number, and averaged over the batch. One convolution call computes it. All tensors are kept in the
+    layout "channels last": on a CPU it makes convolutions three times and max pooling ten times as fast.
     """
 
     def __init__(self, module: nn.Conv2d) -> None:
@@ -118,7 +173,7 @@ class ConvSynapse:
         symmetric = all(before == after for before, after in sides)
         if module.padding_mode == "zeros" and symmetric:
             self._padding, self._border = tuple(before for before, _ in sides), None
-        else:  # what conv2d cannot pad itself is padded before it; F.pad counts from the last dimension
+        else:  # padding that conv2d cannot do is done before it; F.pad counts from the last dimension
             self._padding, self._border = (0, 0), [side for pair in reversed(sides) for side in pair]
 
     def _padded(self, x: Tensor) -> Tensor:
@@ -149,10 +204,11 @@ class ConvSynapse:
         return self._convolve(basis, None).permute(0, 2, 3, 1).flatten(1)
 
     def forward_and_through(self, x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
-        return self.forward(x), self.through(basis)  # little weight to read, and a larger input to join
+        # one call would have to join the inputs first: copying them costs more than reading a small weight twice
+        return self.forward(x), self.through(basis)
 
     def mix(self, shares: Tensor, through: Tensor, onto: Tensor) -> Tensor:
-        rows = onto.permute(0, 2, 3, 1)  # channels last, as convolutions here return it: flat without a copy
+        rows = onto.permute(0, 2, 3, 1)  # convolutions here return channels last, so this is flat without a copy
         rows.view(len(rows), -1).addmm_(shares, through)
         return onto
 
@@ -165,7 +221,7 @@ class ConvSynapse:
         return (arrived if self._border is None else self._unpadded(arrived, shape)).contiguous()
 
     def _unpadded(self, x: Tensor, shape: Shape) -> Tensor:
-        """The transpose of the padding: what lay on the border goes back to where it came from."""
+        """The transpose of the padding: values on the border are added to the places that they were copied from."""
         with torch.inference_mode(False), torch.enable_grad():
             inner = torch.zeros(shape, device=x.device, requires_grad=True)
             (arrived,) = torch.autograd.grad(self._padded(inner), inner, x.clone())
@@ -197,7 +253,10 @@ class ConvSynapse:
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    """`x` with exactly these strides: where a dimension is 1 others would pass, but might choose another kernel."""
+    """`x` channels last, with exactly these strides.
+
+    If a dimension is 1, other strides are valid too, but torch might choose another kernel for them.
+    """
     _, channels, height, width = x.shape
     strides = (channels * height * width, 1, channels * width, channels)
     return x.contiguous(memory_format=torch.channels_last).as_strided(x.shape, strides)

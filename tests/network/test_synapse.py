@@ -75,9 +75,9 @@ def test_convolution_of_a_mixture(name):
     synapse, x, basis, shares = ConvSynapse(module), torch.randn(7, 4, 9, 8), torch.randn(5, 4, 9, 8), torch.randn(7, 5)
     mixture = (shares @ basis.flatten(1)).view_as(x)
     expected = synapse.forward(x + mixture)
-    ahead, through = synapse.forward_and_through(x, basis)
-    torch.testing.assert_close(ahead, synapse.forward(x))
-    torch.testing.assert_close(synapse.mix(shares, through, ahead), expected, atol=1e-5, rtol=1e-4)
+    preactivation, through = synapse.forward_and_through(x, basis)
+    torch.testing.assert_close(preactivation, synapse.forward(x))
+    torch.testing.assert_close(synapse.mix(shares, through, preactivation), expected, atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(synapse.drive(mixture, synapse.forward(x)), expected, atol=1e-5, rtol=1e-4)
 
 
@@ -89,9 +89,9 @@ def test_linear(bias):
     x, basis, shares, post = torch.randn(7, 5), torch.randn(4, 5), torch.randn(7, 4), torch.randn(7, 3)
     torch.testing.assert_close(synapse.forward(x), original(x))
     expected = original(x + shares @ basis)
-    ahead, through = synapse.forward_and_through(x, basis)
+    preactivation, through = synapse.forward_and_through(x, basis)
     torch.testing.assert_close(through, synapse.through(basis))
-    torch.testing.assert_close(synapse.mix(shares, through, ahead), expected)
+    torch.testing.assert_close(synapse.mix(shares, through, preactivation), expected)
     torch.testing.assert_close(synapse.drive(shares @ basis, synapse.forward(x)), expected)
     start = [torch.randn_like(parameter) for parameter in module.parameters()]
     into = [value.clone() for value in start]
