@@ -99,7 +99,7 @@ def _check(name: str, module: nn.Module, part: str) -> None:
         raise UserError(f"module {name} is an RMSNorm with weights: pass elementwise_affine=False")
     if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
         raise UserError(
-            f"module {name} is Flatten({module.start_dim}, {module.end_dim}): only Flatten() keeps a batch's items separate"
+            f"module {name} is Flatten({module.start_dim}, {module.end_dim}): only Flatten() keeps items separate"
         )
     if part == SOFTMAX and module.dim not in (1, -1):
         raise UserError(f"module {name} is Softmax(dim={module.dim}): classes are on dim=1")

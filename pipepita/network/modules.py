@@ -102,7 +102,7 @@ def leaves(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]
 
 
 def describe(model: nn.Sequential) -> list[dict[str, Any]]:
-    """`model` as JSON data: a list of `{"type": name, **arguments}`, or `{"children": [...]}` for a nested one."""
+    """`model` as JSON data: one dict per child, with its type and arguments, or its own children if it is nested."""
     return [{"name": name, **_describe(module, name)} for name, module in children(model)]
 
 

@@ -220,7 +220,7 @@ def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
             x = module(x)
         rebuilt.append((name, module))
         if isinstance(module, nn.Sequential):
-            raise UserError(f"normalize: module {name} is an nn.Sequential: write its modules out, or add nn.RMSNorm yourself")
+            raise UserError(f"normalize: module {name} is an nn.Sequential: write out its modules, or add nn.RMSNorm")
         follower = before[position + 1][1] if position + 1 < len(before) else None
         if role(module, name) == ACTIVATION and follower is not None and role(follower, "") != NORM:
             rebuilt.append((f"{name}_norm", nn.RMSNorm(x.shape[1:], elementwise_affine=False)))
