@@ -1,8 +1,8 @@
 """Learning rules: which passes a sample makes, and what a layer does in each.
 
-A new rule is one file, here or anywhere: a frozen dataclass that inherits from `Rule`, named `module:Class` or
-`file.py:Class`. One that belongs here has a short name too: one entry in `registry.BUILT_IN`. What this package exports
-is imported without torch; what a rule does to layers is imported when a layer is there.
+A new rule is one file, here or anywhere: a frozen dataclass that inherits from `Rule`. It is named `module:Class` or
+`file.py:Class`. A built-in rule also has a short name, which is one entry in `registry.BUILT_IN`. This package can be
+imported without torch: a rule imports what it needs to train layers when it is given the first one.
 """
 
 from __future__ import annotations

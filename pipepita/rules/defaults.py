@@ -1,4 +1,4 @@
-"""What a rule is trained with unless somebody says otherwise."""
+"""The settings that a rule is trained with if the user does not choose others."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Defaults:
-    """The settings under which a rule learns, for a network of some depth: what `Rule.defaults` returns.
+    """Settings with which a rule learns, for a network of some depth: what `Rule.defaults` returns.
 
     Attributes:
-        lr: Learning rate.
-        optimizer: As `--optimizer` takes it.
-        activation: Of hidden layers, by its name.
-        window: The most samples in flight that `streaming` takes by itself. With more of them deep networks stop
-            learning at this rate.
+        lr: The learning rate.
+        optimizer: The optimizer, as `--optimizer` takes it.
+        activation: The activation function of hidden layers, by its name.
+        window: The largest window that `streaming` chooses by itself. With more samples in flight, deep networks do not
+            learn at this learning rate.
 
     Example:
         >>> Defaults(activation="tanh").lr

@@ -1,9 +1,9 @@
-"""Direct feedback alignment (Nokland 2016): the error comes to every layer at once, through a fixed random matrix.
+"""Direct feedback alignment (Nokland 2016): the error reaches every layer at once, through a fixed random matrix.
 
     broadcast pass   delta_l = (B_l e) f_l'(a_l)        delta_L = e
 
-No layer waits for another, and no weight takes part, so all layers update at once, and samples in flight need no
-copies of weights.
+No layer waits for another, so all layers update at once. The pass goes through no weights, so samples in flight need no
+copies of them.
 """
 
 from __future__ import annotations
@@ -21,16 +21,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DirectFeedbackAlignment(Rule):
-    """Direct feedback alignment: the error reaches each layer through a fixed random matrix.
+    """Direct feedback alignment (Nokland 2016): the error reaches each layer through a fixed random matrix.
 
     B_l ~ U(-b, b) with b = sqrt(6 / width of h_l) (He-uniform), drawn from (seed, "feedback", l).
+
+    Example:
+        >>> rule = DirectFeedbackAlignment()
+        >>> rule.name, rule.flow
+        ('dfa', <Flow.ALL: 'all'>)
     """
 
     name: ClassVar[str] = "dfa"
     flow: ClassVar[Flow] = Flow.ALL
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
-        """The layer with its matrix; the output layer has none."""
+        """The layer and its matrix B_l, as `Rule.learner` describes. The output layer has no matrix."""
         from pipepita.rules.direct import DirectLearner, projection
 
         return DirectLearner(layer, layer.number == layers, projection(layer, layers, classes, seed))

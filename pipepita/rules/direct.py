@@ -1,4 +1,4 @@
-"""Learners that are taught through a matrix of their own: by the error (dfa), or by the target itself (drtp)."""
+"""Learners that get the error (dfa) or the target (drtp) through a random matrix of their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipepita.rules.gradient import GradientLearner
 
 
 class DirectLearner(GradientLearner):
-    """One layer that gets the error through a matrix of its own."""
+    """One layer of direct feedback alignment: it gets the error through its own matrix."""
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         assert error is not None
@@ -21,7 +21,7 @@ class DirectLearner(GradientLearner):
 
 
 class TargetLearner(GradientLearner):
-    """One layer that gets the target through a matrix of its own."""
+    """One layer of direct random target projection: it gets the target through its own matrix."""
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         assert target is not None
@@ -30,11 +30,11 @@ class TargetLearner(GradientLearner):
         return sent
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
-        raise NotImplementedError("there is no second pass")
+        raise NotImplementedError("direct random target projection has no second pass")
 
 
 def projection(layer: Layer, layers: int, classes: int, seed: int) -> Tensor | None:
-    """B_l^T, (classes, width of h_l), which makes a signal at h_l of an error or target; the output layer has none."""
+    """B_l^T, (classes, width of h_l): turns an error or target into a signal at h_l. None for the output layer."""
     if layer.number == layers:
         return None
     width = math.prod(layer.out_shape)

@@ -1,9 +1,9 @@
-"""Direct random target projection (Frenkel et al. 2021): the target itself teaches every layer; there is one pass.
+"""Direct random target projection (Frenkel et al. 2021): every layer learns from the target, in a single pass.
 
     standard pass    h_l = f_l(W_l h_{l-1}),    delta_l = -(B_l y) f_l'(a_l)        delta_L = h_L - y
 
-A layer knows the target when the sample comes, so it updates itself in the standard pass: nothing is locked, no sample
-is ever in flight with old weights, and every schedule ends with the same weights.
+The target arrives together with the sample, so a layer updates itself in the standard pass. No layer is ever locked, no
+sample in flight meets two versions of the weights, and every schedule ends with the same weights.
 """
 
 from __future__ import annotations
@@ -22,20 +22,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TargetProjection(Rule):
-    """Direct random target projection: the target reaches each layer through a fixed random matrix.
+    """Direct random target projection (Frenkel et al. 2021): the target reaches each layer through a random matrix.
 
-    B_l ~ U(-b, b) with b = sqrt(6 / width of h_l) (He-uniform), drawn from (seed, "feedback", l).
+    B_l ~ U(-b, b) with b = sqrt(6 / width of h_l) (He-uniform), drawn from (seed, "feedback", l) and fixed.
+
+    Example:
+        >>> rule = TargetProjection()
+        >>> rule.name, rule.passes, rule.defaults(layers=2).activation
+        ('drtp', ('standard',), 'tanh')
     """
 
     name: ClassVar[str] = "drtp"
     flow: ClassVar[Flow] = Flow.NONE
 
     def defaults(self, layers: int) -> Defaults:
-        """With tanh, as in its paper: with ReLU it learns at no rate that is as good."""
+        """With tanh, as in its paper: with ReLU no learning rate is as good."""
         return Defaults(activation="tanh")
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
-        """The layer with its matrix; the output layer has none."""
+        """The layer and its matrix B_l, as `Rule.learner` describes. The output layer has no matrix."""
         from pipepita.rules.direct import TargetLearner, projection
 
         return TargetLearner(layer, layer.number == layers, projection(layer, layers, classes, seed))

@@ -1,4 +1,4 @@
-"""What a backward pass goes through, and the learner of one layer that makes it: see the table in `backward`."""
+"""The weights that a backward pass goes through, and the learner of one layer: see the table in `backward`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from pipepita.randomness import generator, uniform
 from pipepita.rules.gradient import GradientLearner
 from pipepita.rules.learner import Product
 
-# (weights, sample) -> what the backward pass goes through instead
+# (weights, step) -> what the backward pass goes through instead of the weights
 Through = Callable[[Tensor, int], Tensor]
 
 
 class Feedback(NamedTuple):
-    """How V_l comes from W_l. drawn: what was drawn for it and never changes."""
+    """How V_l is made from W_l.
+
+    Attributes:
+        through: The function that makes it.
+        drawn: The random tensor that it uses, if it uses one that never changes.
+    """
 
     through: Through
     drawn: Tensor | None = None
 
 
 class BackwardLearner(GradientLearner):
-    """One layer of a backward pass; its message to the layer below is V_l^T delta_l, (B, *in_shape)."""
+    """One layer of a backward pass. Its message to the layer below is V_l^T delta_l, (B, *in_shape)."""
 
     def __init__(self, layer: Layer, layers: int, feedback: Feedback, *, stash: bool, keep_signs: bool = False) -> None:
         super().__init__(layer, layer.number == layers, feedback.drawn)
@@ -37,18 +42,18 @@ class BackwardLearner(GradientLearner):
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         signal = error if self.last else arriving
         assert signal is not None
-        delta, flight = self.learn(step, signal)
+        delta, kept = self.learn(step, signal)
         weight = self._stashed.pop(step, self.layer.parameters[0])
         if self.layer.number == 1:
             return None
-        return self.layer.synapse.back(delta, self._through(weight, step), flight.inputs.shape)
+        return self.layer.synapse.back(delta, self._through(weight, step), kept.inputs.shape)
 
     def product(self, step: int) -> Product:
-        # the update comes now: samples in flight have seen the weights that it replaces
+        # the update comes next: keep the weights that it replaces for the samples whose standard pass met them
         if self._stash and self.layer.number > 1:
-            unkept = self._flights.keys() - self._stashed.keys()
-            if unkept:
-                self._stashed |= dict.fromkeys(unkept, self.layer.parameters[0].clone())
+            without_copy = self._forward_passes.keys() - self._stashed.keys()
+            if without_copy:
+                self._stashed |= dict.fromkeys(without_copy, self.layer.parameters[0].clone())
         return super().product(step)
 
     def updated(self) -> None:
@@ -70,7 +75,7 @@ def weights() -> Feedback:
 
 
 def fixed(layer: Layer, seed: int) -> Feedback:
-    """A matrix that is drawn once, whatever the weights are."""
+    """A random matrix that is drawn once and does not depend on the weights."""
     drawn = _drawn(layer, generator(seed, "feedback", layer.number))
     return Feedback(lambda weight, step: drawn, drawn)
 
@@ -81,7 +86,7 @@ def uniform_signs(layer: Layer, seed: int) -> Feedback:
 
 
 def redrawn_signs(layer: Layer, seed: int) -> Feedback:
-    """The signs of the weights, with magnitudes that are drawn anew for every sample."""
+    """The signs of the weights, with magnitudes that are drawn for each sample."""
 
     def through(weight: Tensor, step: int) -> Tensor:
         return _drawn(layer, generator(seed, "magnitudes", layer.number, step)).abs_().mul_(weight.sign())
@@ -103,7 +108,7 @@ SIGNS: dict[str, Callable[[Layer, int], Feedback]] = {
 
 
 def normalised(feedback: Feedback) -> Feedback:
-    """`feedback` with the norm of the weights."""
+    """`feedback`, scaled to the norm of the weights."""
 
     def scaled(weight: Tensor, step: int) -> Tensor:
         through = feedback.through(weight, step)
@@ -113,11 +118,11 @@ def normalised(feedback: Feedback) -> Feedback:
 
 
 def _bound(weight: Tensor) -> float:
-    """Of He-uniform weights in `weight`'s place."""
+    """The bound b of He-uniform weights U(-b, b) of this shape."""
     return (6 / weight[0].numel()) ** 0.5
 
 
 def _drawn(layer: Layer, source: torch.Generator) -> Tensor:
-    """Like He-uniform weights, on the layer's device and lying in memory as its weights do."""
+    """He-uniform numbers with the shape, the device and the memory layout of the layer's weights."""
     weight = layer.parameters[0]
     return torch.empty_like(weight).copy_(uniform(tuple(weight.shape), _bound(weight), source))

@@ -1,11 +1,11 @@
-"""What the rules with a local gradient share: the standard pass, and the way from a teaching signal to an update.
+"""What rules with a local gradient share: the standard pass, and how a teaching signal becomes an update.
 
     a_l = W_l h_{l-1},    h_l = f_l(a_l)        f_l: activation, norm, dropout and pooling
     delta_l = (signal at h_l) f_l'(a_l)         (output layer, with softmax and cross-entropy: the error itself)
     dW_l = delta_l h_{l-1}^T
 
-Rules differ in the signal alone: where it comes from, and through which weights. f_l' is autograd's, within one layer;
-what crosses layers is the rule's.
+The rules differ only in the signal: where it comes from, and which weights it goes through. Autograd computes f_l'
+inside one layer; what goes from layer to layer is up to the rule.
 """
 
 from __future__ import annotations
@@ -19,35 +19,41 @@ from pipepita.network.layer import Layer
 from pipepita.rules.learner import Learner, Product
 
 
-class Flight(NamedTuple):
-    """What one layer keeps of one sample until its update: (B, ...) tensors."""
+class ForwardPass(NamedTuple):
+    """What one layer keeps of one sample's standard pass until the update: (B, ...) tensors.
 
-    inputs: Tensor  # h_{l-1}
-    preactivation: Tensor  # a_l, the leaf of this layer's own small graph
-    sent: Tensor  # h_l; the output layer's softmax
+    Attributes:
+        inputs: h_{l-1}.
+        preactivation: a_l, where the layer's own autograd graph begins.
+        sent: h_l; at the output layer the softmax.
+    """
+
+    inputs: Tensor
+    preactivation: Tensor
+    sent: Tensor
 
 
 class GradientLearner(Learner):
     """One layer that learns from the gradient of its own activity.
 
-    A rule inherits from this class and writes `second`: it makes a teaching signal, gives it to `learn`, and returns
-    what goes on to the next layer, if anything does.
+    Inherit from this class and write `second`: it makes a teaching signal, gives it to `learn`, and returns the message
+    to the next layer, or None.
 
     Args:
         layer: The layer.
         last: Whether it is the output layer, whose activity is the softmax and whose signal is the error.
         feedback: A tensor that the rule drew for this layer and never changes, like a feedback matrix. It is moved to
-            the layer's device, and `fixed` shows it.
+            the layer's device, and `fixed` returns it.
 
     Attributes:
         layer: The layer.
-        last: As above.
-        feedback: As above.
+        last: Whether it is the output layer.
+        feedback: The tensor on the layer's device, or None.
 
     Example:
         >>> import torch
         >>> import pipepita as pp
-        >>> class Direct(pp.GradientLearner):  # direct feedback alignment: the error through a matrix of one's own
+        >>> class Direct(pp.GradientLearner):  # direct feedback alignment: the error goes through a matrix
         ...     def second(self, step, arriving, error):
         ...         self.learn(step, error if self.last else error @ self.feedback)
         >>> from pipepita.network.cut import cut
@@ -64,13 +70,13 @@ class GradientLearner(Learner):
     def __init__(self, layer: Layer, last: bool, feedback: Tensor | None = None) -> None:
         self.layer, self.last = layer, last
         self.feedback = None if feedback is None else feedback.to(layer.parameters[0].device)
-        self._flights: dict[int, Flight] = {}
+        self._forward_passes: dict[int, ForwardPass] = {}
         self._products: dict[int, Product] = {}
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         layer = self.layer
         x = layer.arrive(x)
-        with torch.inference_mode(False):  # autograd keeps nothing that was made in inference mode
+        with torch.inference_mode(False):  # autograd cannot use tensors that were made in inference mode
             masks = layer.masks(len(x), step)
             preactivation = layer.synapse.forward(x)
             if self.last:
@@ -78,29 +84,30 @@ class GradientLearner(Learner):
             else:
                 preactivation.requires_grad_()
                 sent = layer.outgoing(layer.activity(preactivation, masks), masks)
-        self._flights[step] = Flight(x, preactivation, sent)
+        self._forward_passes[step] = ForwardPass(x, preactivation, sent)
         return sent.detach()
 
-    def learn(self, step: int, signal: Tensor) -> tuple[Tensor, Flight]:
-        """Sets sample `step`'s update from a teaching signal at the layer's activity.
+    def learn(self, step: int, signal: Tensor) -> tuple[Tensor, ForwardPass]:
+        """Makes sample `step`'s update from a teaching signal at the layer's activity.
 
         Args:
             step: The sample's number.
-            signal: (B, *out_shape) or (B, width of it), float32: what stands for the gradient at h_l; at the output
-                layer the error.
+            signal: (B, *out_shape), or the same flattened to (B, width), float32: it takes the place of the gradient at
+                h_l. At the output layer it is the error.
 
         Returns:
-            delta_l, (B, *shape before activation and pooling), and what was kept of the sample, which is forgotten.
+            delta_l, (B, *shape before activation and pooling), float32, and what was kept of the sample. The learner
+            forgets the latter.
         """
-        flight = self._flights.pop(step)
+        kept = self._forward_passes.pop(step)
         delta = signal
         if not self.last:
-            signal = signal.view_as(flight.sent)
-            (delta,) = torch.autograd.grad(flight.sent, flight.preactivation, signal)
-        # a synapse averages over positions, as PEPITA's rule does; a gradient is their sum
+            signal = signal.view_as(kept.sent)
+            (delta,) = torch.autograd.grad(kept.sent, kept.preactivation, signal)
+        # a gradient is a sum over the positions of an image, but a synapse averages over them, as in PEPITA
         positions = delta[0, 0].numel() if delta.ndim == 4 else 1
-        self._products[step] = Product(delta, flight.inputs, float(positions))
-        return delta, flight
+        self._products[step] = Product(delta, kept.inputs, float(positions))
+        return delta, kept
 
     def product(self, step: int) -> Product:
         return self._products.pop(step)

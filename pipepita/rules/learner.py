@@ -1,4 +1,4 @@
-"""What a rule makes of one layer: the contract with the stage that holds it, and defaults for what few rules need."""
+"""What a rule makes of one layer: the protocol that a stage calls, with defaults for what few rules need."""
 
 from __future__ import annotations
 
@@ -11,12 +11,19 @@ if TYPE_CHECKING:
 
 
 class Product(NamedTuple):
-    """What an update is made of: dW = scale * post pre^T / B, for a convolution averaged over the positions too.
+    """One update of a layer: dW = scale * post pre^T / B. For a convolution it is averaged over the positions, too.
+
+    The optimizer subtracts it: with plain SGD, W <- W - lr dW.
 
     Attributes:
-        post: (B, *shape before activation and pooling), float32: what the update says at the layer's output.
-        pre: (B, *in_shape), float32: the layer's input.
-        scale: A factor of the whole.
+        post: (B, *shape before activation and pooling), float32: the postsynaptic factor.
+        pre: (B, *in_shape), float32: the presynaptic factor, which is the layer's input.
+        scale: The factor of the whole product.
+
+    Example:
+        >>> import torch
+        >>> Product(post=torch.ones(8, 5), pre=torch.ones(8, 3), scale=-1.0).post.shape
+        torch.Size([8, 5])
     """
 
     post: Tensor
@@ -25,15 +32,36 @@ class Product(NamedTuple):
 
 
 class Learner(Protocol):
-    """One layer under one rule, with what it keeps of the samples in flight.
+    """One layer under one rule, and what it keeps of the samples in flight.
 
-    Inherit from this class, or from `GradientLearner` if a teaching signal is all that the rule adds. A stage calls
-    `standard`, `second` and `product` for every sample, in the schedule's order and inside `torch.inference_mode`; with
-    a window of K up to K samples are in flight between the two passes, so keep what you need by `step` and forget it in
-    `product`. Nothing may depend on a clock, a global generator or another learner.
+    Inherit from this class, or from `GradientLearner` if your rule only has to make a teaching signal. A stage calls
+    `standard`, `second` and `product` for every sample, in the schedule's order and inside `torch.inference_mode`. With
+    a window of K, up to K samples are between their two passes, so keep what you need by `step`, and forget it in
+    `product`. Nothing may depend on a clock, a global random generator or another learner.
 
     Attributes:
-        layer: The layer. Its weights are updated in place by the optimizer, never by the learner.
+        layer: The layer. The optimizer updates its weights in place; the learner never does.
+
+    Example:
+        A layer that never learns:
+
+        >>> import pipepita as pp
+        >>> class Frozen(pp.Learner):
+        ...     def __init__(self, layer):
+        ...         self.layer = layer
+        ...     def standard(self, step, x, target=None):
+        ...         return self.layer.evaluate(x)
+        ...     def second(self, step, arriving, error):
+        ...         return None
+        ...     def product(self, step):
+        ...         return None
+        ...     def evaluate(self, x):
+        ...         return self.layer.evaluate(x)
+        >>> import torch
+        >>> from pipepita.network.cut import cut
+        >>> hidden = Frozen(cut(pp.build("fc:5", (4,), 3), (4,), 3)[0])
+        >>> hidden.standard(0, torch.rand(8, 4)).shape, hidden.memory()
+        (torch.Size([8, 5]), {})
     """
 
     layer: Layer
@@ -43,58 +71,77 @@ class Learner(Protocol):
 
         Args:
             step: The sample's number, from 0.
-            x: (B, *item_shape), float32: what the layer below sent, or the items. Valid until the update.
-            target: (B, classes), float32, one-hot, if the rule's `reads` asks for the signal in this pass.
+            x: (B, *item_shape), float32: what the layer below sent; at the first layer, the items. The tensor may be
+                overwritten after the sample's update.
+            target: (B, classes), float32, one-hot, if the rule's `reads` asks for the signal in this pass; else None.
 
         Returns:
-            (B, *out_shape): what the next layer gets. The output layer returns its softmax, (B, classes).
+            (B, *out_shape), float32: what the next layer gets. The output layer returns its softmax, (B, classes).
         """
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
-        """Sample `step`'s second pass, from what the rule's `reads` asks for.
+        """Sample `step`'s second pass.
 
         Args:
             step: The sample's number.
-            arriving: What the layer below (flow up) or above (flow down) returned from its own second pass.
-            error: (B, classes), float32: output minus one-hot target.
+            arriving: What the layer below (flow up) or above (flow down) returned from its own second pass, float32, if
+                the rule's `reads` asks for it; else None.
+            error: (B, classes), float32: output minus one-hot target, if the rule's `reads` asks for the signal; else
+                None.
 
         Returns:
-            What goes to the next layer in this pass's direction, at most `rows` rows for each item; None for nothing.
+            The message to the next layer in the direction of this pass, float32, with at most `Rule.rows` rows per
+            item; None if there is none.
         """
 
     def product(self, step: int) -> Product | None:
-        """What to update with, once a pass has run that the rule `updates` after; None: no update this time."""
+        """The update of sample `step`, asked for after each pass that is in the rule's `updates`.
+
+        Args:
+            step: The sample's number.
+
+        Returns:
+            The update, or None if there is none this time.
+        """
 
     def evaluate(self, x: Tensor) -> Tensor:
-        """`standard` without dropout, for an evaluation: (B, *item_shape) to (B, *out_shape). Keeps nothing."""
+        """The standard pass without dropout, for an evaluation. Keeps nothing.
+
+        Args:
+            x: (B, *item_shape), float32.
+
+        Returns:
+            (B, *out_shape), float32. The output layer returns its softmax, (B, classes).
+        """
 
     def updated(self) -> None:
-        """The optimizer has changed the weights. By default nothing happens."""
+        """Called when the optimizer has changed the weights. Does nothing by default."""
         return
 
     def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
-        """Before each epoch (from 1), from the output layer down, if the rule `aligns`; by default nothing happens.
+        """Called before each epoch, from the output layer down, if the rule `aligns`. Does nothing by default.
 
         Args:
-            epoch: Which one begins.
+            epoch: The epoch that begins, from 1.
             above: What the layer above returned; None at the output layer.
 
         Returns:
-            What the layer below is told.
+            What the layer below gets as `above`.
         """
         return above
 
     def fixed(self) -> dict[str, Tensor]:
-        """What the rule drew for this layer and never changes, by name: "<layer.name>.feedback". By default nothing."""
+        """What the rule drew for this layer and never changes, by a name like "0.feedback". Empty by default."""
         return {}
 
     def memory(self) -> dict[str, Tensor]:
-        """What a drained layer would miss if it were built anew and given only its weights; by default nothing.
+        """The tensors besides the weights that the learner needs to continue after a restart. Empty by default.
 
-        Names begin with `layer.name` and a dot. A snapshot keeps these tensors next to the weights.
+        It is called while no sample is in flight. Names begin with `layer.name` and a dot. A snapshot holds these
+        tensors next to the weights.
         """
         return {}
 
     def remember(self, memory: dict[str, Tensor]) -> None:
-        """Takes back what `memory` gave. Copies it: the tensors are not the learner's own."""
+        """Continues from what `memory` returned. Copy the tensors: they do not belong to the learner."""
         return

@@ -1,4 +1,4 @@
-"""A rule's options are the fields of its dataclass, whose values are checked against their types, or read from text."""
+"""A rule's options are the fields of its dataclass. Their values are checked against their types, or read from text."""
 
 from __future__ import annotations
 
@@ -11,50 +11,57 @@ from typing import Any, Literal, get_args, get_origin
 
 from pipepita.errors import UserError, unknown
 
-_BITS = 63  # of a whole number, as TOML asks for
+_BITS = 63  # a whole number has at most so many, as in TOML
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", NoneType: "null"}
 
 
 class _Unfit(Exception):
-    """A value is not of the type that it should have."""
+    """A value is not of the type that it should be."""
 
 
 def options(kind: type) -> dict[str, Field[Any]]:
-    """The options of a rule's class, in order."""
+    """The options of a rule's class, by name and in order."""
     return {field.name: field for field in fields(kind) if field.init} if is_dataclass(kind) else {}
 
 
 def check(rule: Any) -> None:
-    """`UserError` for the first option of `rule` whose value is not of its type."""
+    """Raises `UserError` for the first option of `rule` whose value is not of its type."""
     types = _types(type(rule))
     for name in options(type(rule)):
         _fitting(name, getattr(rule, name), types[name])
 
 
 def fitted(kind: type, name: str, given: Mapping[str, Any], *, text: bool = False) -> dict[str, Any]:
-    """`given` as the options that the rule `kind` takes.
+    """Checks and converts `given` to what the class of a rule takes.
 
-    name: of the rule, for the errors. text: the values are text, as on the command line: JSON where that is of the
-    option's type, else the text itself.
+    Args:
+        kind: The class of the rule.
+        name: What errors call the rule.
+        given: The values of some options.
+        text: Whether the values are text, as on the command line. A text is read as JSON if that gives a value of the
+            option's type; otherwise it is the value itself.
 
-    Raises `UserError` for an option that the rule does not have, one that it wants and did not get, or a value that is
-    not of the option's type.
+    Returns:
+        The keyword arguments for `kind`.
+
+    Raises:
+        UserError: The rule does not have an option, lacks one that has no default, or a value is not of its type.
     """
     known, types = options(kind), _types(kind)
-    found = {}
+    values = {}
     for option, value in given.items():
         if option not in known:
             if not known:
-                raise UserError(f"rule {name} has no options, and so no {option} {_shown(value)}")
+                raise UserError(f"rule {name} has no options, but {option} {_shown(value)} was given")
             raise UserError(f"rule {name}: {unknown('option', option, known)}")
         try:
-            found[option] = (_read if text else _fitting)(option, value, types[option])
+            values[option] = (_read if text else _fitting)(option, value, types[option])
         except UserError as error:
             raise UserError(f"rule {name}: {error}") from None
     for option, field in known.items():
-        if option not in found and field.default is MISSING and field.default_factory is MISSING:
+        if option not in values and field.default is MISSING and field.default_factory is MISSING:
             raise UserError(f"rule {name} needs its option {option}: write it like {name}:{option}=...")
-    return found
+    return values
 
 
 def _read(option: str, text: str, kind: Any) -> Any:
@@ -75,7 +82,7 @@ def _fitting(option: str, value: Any, kind: Any) -> Any:
 
 
 def _fit(value: Any, kind: Any) -> Any:
-    """`value` as a `kind`; `_Unfit` where it is none. A type that is not known here is left to the rule."""
+    """`value` as a `kind`. Raises `_Unfit` if it is not one; other types than those here are not checked."""
     if kind is Any:
         return value
     if get_origin(kind) is Literal:
@@ -130,7 +137,7 @@ def _in_words(kind: Any) -> str:
 
 
 def described(field: Field[Any], kind: type) -> str:
-    """What an option may be: `form=difference (or textbook, stash)`."""
+    """The default of an option and its other values: `form=difference (or textbook, stash)`."""
     hint = _types(kind)[field.name]
     default = field.default if field.default is not MISSING else "..."
     if get_origin(hint) is Literal:
@@ -144,7 +151,7 @@ def described(field: Field[Any], kind: type) -> str:
 
 
 def _types(kind: type) -> dict[str, Any]:
-    """The type of each option; `Any` where it cannot be resolved, as in a process that lacks the rule's module."""
+    """The type of each option; `Any` if it cannot be resolved, as in a process that lacks the rule's module."""
     try:
         hints = typing.get_type_hints(kind)
     except (NameError, AttributeError, TypeError):
@@ -156,4 +163,4 @@ def _shown(value: object) -> str:
     try:
         return repr(value)
     except (ValueError, RecursionError):
-        return f"(a {type(value).__name__} too large to show)"
+        return "(too large to show)"

@@ -1,15 +1,16 @@
-"""PEPITA (Dellaferrera & Kreiman, ICML 2022): present the input to perturb, instead of propagating, the error.
+"""PEPITA (Dellaferrera & Kreiman, ICML 2022): the error perturbs the input of a second forward pass.
 
     standard pass    h_0 = x,        h_l = f_l(W_l h_{l-1})
     error            e   = h_L - y
     modulated pass   m_0 = x + F e,  m_l = f_l(W_l m_{l-1})
     updates          l < L:  dW_l = (h_l - m_l) m_{l-1}^T        l = L:  dW_L = (m_L - y) m_{L-1}^T
 
-With samples in flight the weights move between a sample's two passes. Which of them the modulated pass meets is the
-rule's *form*: `pipepita.rules.forms` has the four. At window 1 they agree.
+With samples in flight, the weights change between a sample's two passes. The rule's *form* says which of them the
+modulated pass uses: `pipepita.rules.forms` describes the four. At window 1 they agree.
 
-With `modulate="all"` every layer has its own F_l and starts from h_{l-1} + F_l e: no chain, all layers update at once
-(but for the form `recompute`, whose clean pass still runs up the layers).
+With `modulate="all"` every layer has its own F_l, and its modulated pass starts from h_{l-1} + F_l e. Then no layer
+waits for the one below, and all update at once. (The form `recompute` is the exception: it repeats the standard pass,
+which runs up the layers.)
 """
 
 from __future__ import annotations
@@ -32,19 +33,22 @@ _PAPERS_SCALE = 0.05
 
 @dataclass(frozen=True)
 class Pepita(Rule):
-    """Two forward passes: the second one's input is perturbed by the projected error.
+    """PEPITA: two forward passes, of which the projected error perturbs the second (Dellaferrera & Kreiman 2022).
 
     Args:
-        form: Which weights the modulated pass meets while other samples are in flight, see `forms`.
-        modulate: Where the error enters: at the "input" (the paper), or at "all" layers, each with its own F_l. "auto"
-            is "input" for one hidden layer and "all" from the second on, without which depth fails.
-        presynaptic: What a hidden layer's update is made of; "modulated" is the paper's, see `forms.hebbian`.
-        perturbation: What enters: the projected "error" F e (the paper), F times its "sign", or "random" noise, see
-            `projection`.
-        f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), fan_in being the width that F projects onto (the
-            paper, Appendix A: 0.05). 0 switches the error off. "auto" is the paper's, and twice that where "auto" has
-            chosen to modulate all layers.
-        mirror: This many mini-batches of noise before each epoch align every F_l with the weights, see `mirror`.
+        form: Which weights the modulated pass uses while other samples are in flight: see `pipepita.rules.forms`.
+        modulate: Where the error enters: at the "input" (the paper), or at "all" layers, each with its own F_l (its
+            Discussion). "auto" is "input" for one hidden layer, and "all" for more, since deep networks do not learn
+            with "input".
+        presynaptic: What a hidden layer's update is made of: see `pipepita.rules.forms.hebbian`. "modulated" is the
+            paper's (section 3).
+        perturbation: What enters: the projected "error" F e (section 3), F times the "sign" of the error (Discussion),
+            or "random" noise (Appendix D). See `pipepita.rules.projection`.
+        f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), where fan_in is the width that F projects onto. The
+            paper has 0.05 (Appendix A). With 0 the error does not enter. "auto" is 0.05, or 0.1 if `modulate` is
+            "auto" and all layers are modulated.
+        mirror: How many mini-batches of noise align every F_l with the weights before each epoch, from 0 to 100000: see
+            `pipepita.rules.mirror`.
 
     Raises:
         UserError: A value is none of these.
@@ -79,26 +83,26 @@ class Pepita(Rule):
 
     @property
     def updates(self) -> tuple[str, ...]:
-        """After the modulated pass; the two-step form after both."""
+        """A layer updates itself after the modulated pass; with presynaptic="two-step", after both passes."""
         return self.passes if self.presynaptic == "two-step" else (MODULATED,)
 
     @property
     def flow(self) -> Flow:
-        """Up the layers, or to all at once where nothing but the error travels."""
+        """Up the layers, or to all layers at once if they need nothing but the error."""
         return Flow.UP if self._climbs else Flow.ALL
 
     @property
     def rows(self) -> int:
-        """2 where the modulated pass brings the clean activity beside the modulated one, else 1."""
+        """2 if a message of the modulated pass holds the clean activity beside the modulated one, else 1."""
         return 2 if self._chain and self._clean_travels else 1
 
     @property
     def aligns(self) -> bool:
-        """Whether it mirrors."""
+        """Whether mini-batches of noise align F before each epoch."""
         return self.mirror > 0
 
     def settled(self, layers: int) -> Self:
-        """The paper's own rule for one hidden layer; with the error at all layers from the second on."""
+        """The paper's rule for one hidden layer; for more, the error enters at all layers."""
         chosen: Literal["input", "all"] = "all" if layers > 2 else "input"
         modulate = chosen if self.modulate == "auto" else self.modulate
         twice = self.modulate == "auto" and modulate == "all"
@@ -106,34 +110,37 @@ class Pepita(Rule):
         return replace(self, modulate=modulate, f_scale=scale)
 
     def defaults(self, layers: int) -> Defaults:
-        """The paper's learning rate for one hidden layer; deeper networks, normalised, want a lower one."""
+        """The paper's learning rate for one hidden layer, and half of it for deeper networks, which are normalised."""
         return Defaults(lr=0.1 if layers <= 2 else 0.05)
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
-        """The modulated pass runs up the layers from the error, or with modulate="all" begins at every one."""
+        """The modulated pass runs up the layers from the error; with modulate="all" it begins at every layer."""
         if name == STANDARD:
             return Reads(upstream=True)
         return Reads(upstream=self._climbs and number > 1, signal=self._projects(number) or number == layers)
 
     @property
     def _clean_travels(self) -> bool:
-        """Whether the modulated pass brings every layer the clean activity of the one below, too."""
+        """Whether the modulated pass also brings every layer the clean activity of the layer below."""
         return self.form == "recompute"
 
     @property
     def _chain(self) -> bool:
+        """Whether the modulated activity runs from layer to layer."""
         return self.modulate != "all"
 
     @property
     def _climbs(self) -> bool:
+        """Whether the modulated pass has messages from layer to layer."""
         return self._chain or self._clean_travels
 
     def _projects(self, number: int) -> bool:
+        """Whether the error enters at layer `number`."""
         return number == 1 or not self._chain
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
-        """The layer with its feedback matrix F_l, drawn from (seed, "feedback", l), where it needs one."""
-        from pipepita.rules.forms import FORMS, Hebbian, Place
+        """The layer and, if the error enters there, its matrix F_l, which is drawn from (seed, "feedback", l)."""
+        from pipepita.rules.forms import FORMS, Hebbian, Position
         from pipepita.rules.mirror import Mirror
         from pipepita.rules.projection import PERTURBATIONS
 
@@ -142,7 +149,7 @@ class Pepita(Rule):
             scale = _PAPERS_SCALE if self.f_scale == "auto" else self.f_scale
             bound = scale * (6 / layer.width) ** 0.5
             perturbation = PERTURBATIONS[self.perturbation](layer, classes, bound, seed)
-        place = Place(layer.number == 1, layer.number == layers, self._chain)
-        learner = FORMS[self.form](layer, place, perturbation, Hebbian(self.presynaptic))
+        position = Position(layer.number == 1, layer.number == layers, self._chain)
+        learner = FORMS[self.form](layer, position, perturbation, Hebbian(self.presynaptic))
         learner.mirror = Mirror(layer, self.mirror, seed) if self.mirror else None
         return learner

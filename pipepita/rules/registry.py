@@ -1,11 +1,11 @@
-"""Where rules come from, and how one is named: `--rule`, `rule = ...` in a job, and run.json all end here.
+"""Finds rules by name and makes them: for `--rule`, for `rule = ...` in a job, and for the run.json of an earlier run.
 
-    RULE     a name, then its options, if any:  pepita    pepita:modulate=all,form=stash    my_rule:MyRule:scale=0.1
-    a name   of a built-in rule, or of one that an installed package offers in the entry-point group `pipepita.rules`;
+    RULE     a name, then perhaps options:  pepita    pepita:modulate=all,form=stash    my_rule:MyRule:scale=0.1
+    name     of a built-in rule, or of one that an installed package offers in the entry-point group `pipepita.rules`;
              or module:Class, or path/to/file.py:Class
 
-A name holds no "=" and an option always does, so the two cannot be taken for each other. In TOML a rule is such a text,
-or a table: `[rule]` with `name = "pepita"` and the options. No torch is imported to name a rule or to list its options.
+A name holds no "=" and an option always does, so they cannot be confused. In TOML a rule is such a text, or a table:
+`[rule]` with `name = "pepita"` and the options. Naming a rule or listing its options does not import torch.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ BUILT_IN = {
     "dfa": "pipepita.rules.dfa:DirectFeedbackAlignment",
     "drtp": "pipepita.rules.drtp:TargetProjection",
 }
-GROUP = "pipepita.rules"  # of entry points
+GROUP = "pipepita.rules"  # the entry-point group in which packages offer rules
 _RULE = re.compile(r"(?P<name>[^:=]+(:[^\W\d][\w.]*(?=:|$))?)(:(?P<options>.*))?", re.DOTALL)
 
 
 def installed() -> dict[str, EntryPoint]:
-    """What installed packages offer, by name, not loaded yet. A built-in name stays the built-in rule's."""
-    from importlib.metadata import entry_points  # of all packages: only if a name is not built in
+    """The rules that installed packages offer, by name, not loaded yet. None of them can replace a built-in rule."""
+    from importlib.metadata import entry_points  # slow: it reads about all installed packages
 
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
 
 
 def find(name: str) -> type[Rule]:
-    """The class of the rule `name`; `UserError` in one line for a name that leads to none."""
+    """The class of the rule called `name`. Raises `UserError` if there is none."""
     if name in BUILT_IN:
         return cast("type[Rule]", loading.load(BUILT_IN[name]))
     if ":" in name:
@@ -62,10 +62,16 @@ def find(name: str) -> type[Rule]:
 
 
 def split(text: str) -> tuple[str, dict[str, str]]:
-    """`"pepita:modulate=all"` as `("pepita", {"modulate": "all"})`; the options stay text.
+    """Splits a text like "pepita:modulate=all" into the rule's name and its options.
+
+    Args:
+        text: A rule, as at the top of this module.
+
+    Returns:
+        The name, and the options by name, whose values are text.
 
     Raises:
-        UserError: The text is not of the form above.
+        UserError: The text is not of that form.
 
     Example:
         >>> split("pepita:modulate=all,form=stash")
@@ -79,7 +85,7 @@ def split(text: str) -> tuple[str, dict[str, str]]:
     matched = _RULE.fullmatch(text.strip())
     if matched is None:
         raise UserError(f"rule {text!r} cannot be read: {form}")
-    name, found = matched["name"], {}
+    name, given = matched["name"], {}
     first, colon, second = name.partition(":")
     if colon and first in BUILT_IN:
         raise UserError(f"rule {text!r}: {second} has no value: {form}")
@@ -87,31 +93,37 @@ def split(text: str) -> tuple[str, dict[str, str]]:
         option, equals, value = part.partition("=")
         if not equals or not option.strip():
             raise UserError(f"rule {text!r}: {part.strip()!r} is not option=value: {form}")
-        found[option.strip()] = value.strip()
-    return name, found
+        given[option.strip()] = value.strip()
+    return name, given
 
 
 def split_several(text: str) -> list[str]:
-    """`"pepita:modulate=all,form=stash,bp"` as `["pepita:modulate=all,form=stash", "bp"]`.
+    """Splits a comma-separated list of rules into their texts.
 
     A comma begins another rule unless an option follows it.
+
+    Args:
+        text: The list.
+
+    Returns:
+        One text per rule.
 
     Example:
         >>> split_several("bp,usf:form=stash,keep_signs=true,my_rule.py:MyRule:scale=1")
         ['bp', 'usf:form=stash,keep_signs=true', 'my_rule.py:MyRule:scale=1']
     """
-    found: list[str] = []
+    texts: list[str] = []
     for part in _parts(text):
         option, equals, _ = part.partition("=")
-        if found and equals and ":" not in option:
-            found[-1] += f",{part}"
+        if texts and equals and ":" not in option:
+            texts[-1] += f",{part}"
         else:
-            found.append(part.strip())
-    return found
+            texts.append(part.strip())
+    return texts
 
 
 def _parts(text: str) -> list[str]:
-    """`text` at its commas, but for those in brackets."""
+    """Splits `text` at its commas, except those in brackets."""
     parts, depth = [""], 0
     for sign in text:
         depth += (sign in "[{(") - (sign in ")}]")
@@ -123,14 +135,14 @@ def _parts(text: str) -> list[str]:
 
 
 def make(name: str, given: Mapping[str, Any]) -> Rule:
-    """The rule called `name` with these options.
+    """Makes the rule called `name` with these options.
 
     Args:
-        name: Of a built-in or installed rule, module:Class, or file.py:Class; as `reference` gives it.
-        given: Values of the fields of its dataclass; those left out have their defaults.
+        name: The name of a built-in or installed rule, module:Class, or file.py:Class; `reference` returns one.
+        given: Values for fields of its dataclass. The other fields have their defaults.
 
     Raises:
-        UserError: The name leads to no rule, or the rule does not take such options.
+        UserError: There is no such rule, or it does not take such options.
 
     Example:
         >>> make("usf", {"keep_signs": True})
@@ -140,36 +152,45 @@ def make(name: str, given: Mapping[str, Any]) -> Rule:
 
 
 def read(spec: str | Mapping[str, Any]) -> Rule:
-    """The rule of a text like `pepita:modulate=all`, or of a table like `{"name": "pepita", "modulate": "all"}`.
+    """Makes the rule that a text or a table describes.
+
+    Args:
+        spec: A text like "pepita:modulate=all", or a table like {"name": "pepita", "modulate": "all"}.
 
     Raises:
-        UserError: As `make`, or the text cannot be read.
+        UserError: The text or table cannot be read, there is no such rule, or it does not take such options.
 
     Example:
         >>> read("bp:form=textbook") == read({"name": "bp", "form": "textbook"})
         True
     """
     if isinstance(spec, str):
-        name, found = split(spec)
-        return _made(find(name), name, found, text=True)
+        name, given = split(spec)
+        return _made(find(name), name, given, text=True)
     if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
         raise UserError(f'rule {spec!r}: write it like "pepita:modulate=all", or as a table with its name and options')
     return make(spec["name"], {option: value for option, value in spec.items() if option != "name"})
 
 
 def _made(kind: type[Rule], name: str, given: Mapping[str, Any], *, text: bool) -> Rule:
-    found = options.fitted(kind, name, given, text=text)
+    values = options.fitted(kind, name, given, text=text)
     try:
-        return kind(**found)
+        return kind(**values)
     except UserError as error:
         raise UserError(f"rule {name}: {error}") from None
-    except Exception as error:  # a stranger's class may raise anything
-        shown = ", ".join(f"{option}={value!r}" for option, value in found.items()) or "no options"
+    except Exception as error:  # a class from outside may raise anything
+        shown = ", ".join(f"{option}={value!r}" for option, value in values.items()) or "no options"
         raise UserError(f"rule {name} cannot be made with {shown}: {loading.in_words(error)}") from None
 
 
 def reference(rule: Rule) -> str:
-    """What names the class of `rule` again, for `make`: its name if it is built in or installed, else where it is.
+    """The name under which `make` finds the class of `rule` again.
+
+    Args:
+        rule: The rule.
+
+    Returns:
+        Its short name if it is built in or offered by an installed package, else module:Class or file.py:Class.
 
     Example:
         >>> reference(make("dfa", {}))
@@ -183,29 +204,31 @@ def reference(rule: Rule) -> str:
 
 
 def again(name: str, given: Mapping[str, Any], passed: Rule | None = None) -> Rule:
-    """The rule of an earlier run, from what its run.json says.
+    """Makes the rule of an earlier run again, from what its run.json says.
 
     Args:
-        name: As `reference` gave it.
-        given: As `options_of` gave it, perhaps through JSON.
-        passed: The rule itself, if its class cannot be found by name: defined in a script that is not running now.
+        name: What `reference` returned.
+        given: What `options_of` returned, perhaps written to JSON and read again.
+        passed: The rule itself, if its class cannot be loaded by name because a script defines it.
 
     Raises:
-        UserError: The rule cannot be found, or what was passed is another one.
+        UserError: The rule cannot be loaded, or `passed` is another rule or has other options.
     """
     if passed is None:
         try:
             return make(name, given)
         except UserError as error:
-            raise UserError(f"{error} (the run's own rule can be passed, too: rule=...)") from None
-    own = json.loads(json.dumps(options_of(passed)))
-    if reference(passed).rpartition(":")[2] != name.rpartition(":")[2] or own != given:
-        raise UserError(f"rule {reference(passed)} with {own} is not the run's, which is {name} with {given}")
+            raise UserError(f"{error} (you can also pass the run's rule itself: rule=...)") from None
+    passed_options = json.loads(json.dumps(options_of(passed)))
+    if reference(passed).rpartition(":")[2] != name.rpartition(":")[2] or passed_options != given:
+        raise UserError(
+            f"rule {reference(passed)} with {passed_options} is not the run's, which is {name} with {given}"
+        )
     return passed
 
 
 def options_of(rule: Rule) -> dict[str, Any]:
-    """The options of `rule` and their values, for `make`.
+    """The options of `rule` and their values, as `make` takes them.
 
     Example:
         >>> options_of(make("bp", {}))

@@ -1,4 +1,4 @@
-"""What a learning rule says, so that stages, wiring and schedules can serve any of them. It needs no torch for that."""
+"""The protocol of a learning rule, by which stages, wiring and schedules serve any rule. It needs no torch."""
 
 from __future__ import annotations
 
@@ -24,16 +24,19 @@ _PASSES = {
 
 
 class Rule(Protocol):
-    """A learning rule: which passes a sample makes, how they travel, and who learns in them.
+    """A learning rule: which passes a sample makes, how they travel, and what a layer does in them.
 
-    Write a rule as a frozen dataclass that inherits from this class. It must say its `flow` and make its `learner`;
-    everything else has a default. The fields of the dataclass are the rule's options: `--rule NAME:option=value` sets
-    them, checked against their types. A rule is plain data: it is printed, compared, sent to other processes and built
-    anew when a run is resumed. A `__post_init__` of your own may raise `UserError` for a value that cannot be; let it
-    call `super().__post_init__()`, which checks the types.
+    Write a rule as a frozen dataclass that inherits from this class. It must define `flow` and `learner`; everything
+    else has a default. The fields of the dataclass are the rule's options. `--rule NAME:option=value` sets them, and
+    their values are checked against their types. A rule is plain data: it is printed, compared, sent to other
+    processes, and made again when a run is resumed. Your own `__post_init__` may raise `UserError` for a value that is
+    not allowed. Let it call `super().__post_init__()`, which checks the types.
 
-    `pipepita check-rule` and `pipepita.testing.check_rule` hold a rule to the contract. A complete example is
+    `pipepita check-rule` and `pipepita.testing.check_rule` check that a rule keeps this contract. A complete example is
     `scripts/examples/my_rule.py`.
+
+    Raises:
+        UserError: The value of an option is not of its type.
 
     Example:
         >>> from dataclasses import dataclass
@@ -52,78 +55,91 @@ class Rule(Protocol):
     """
 
     def __post_init__(self) -> None:
-        """Checks the fields against their types, `Literal` ones against their values; raises `UserError`."""
+        """Checks each field against its type (a `Literal` one against its values), and raises `UserError`."""
         options.check(self)
 
     @property
     def flow(self) -> Flow:
-        """How the second pass travels: up the layers, down them, to all of them at once; or there is none."""
+        """How the second pass travels: up the layers, down the layers, or to all at once; or that there is none."""
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
-        """`layer` under this rule.
+        """Makes the learner of one layer.
 
         Args:
-            layer: The layer, with its weights; it knows its `number` (from 1) and its shapes.
+            layer: The layer, with its weights, its `number` (from 1) and its shapes.
             layers: How many layers the whole network has.
             classes: How many classes there are, which is the width of the output, the target and the error.
-            seed: What the learner draws comes from `pipepita.randomness.generator(seed, purpose, layer.number, ...)`:
-                never from a global generator, so that it does not depend on who draws when.
+            seed: Draw random numbers only from `pipepita.randomness.generator(seed, purpose, layer.number, ...)`, never
+                from a global generator: they must not depend on the order in which layers draw.
+
+        Returns:
+            The learner, which holds `layer`.
 
         Raises:
-            UserError: The rule cannot serve this layer, like a convolution.
+            UserError: The rule cannot train this layer, for example because it is a convolution.
         """
 
     @property
     def name(self) -> str:
-        """A short name for tables and progress lines; the class's own by default."""
+        """A short name for tables and progress lines. By default that of the class."""
         return type(self).__name__
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """The passes that a sample makes: the first one, and what follows it, if anything does.
+        """The names of the one or two passes that a sample makes, in order.
 
-        By default "standard", and then "modulated", "backward" or "broadcast", as `flow` suggests. Any two names will
-        do but "evaluate", "end" and "done".
+        By default "standard", and then "modulated", "backward" or "broadcast", depending on `flow`. Other names are
+        allowed, except "evaluate", "end" and "done".
         """
         return _PASSES[self.flow]
 
     @property
     def updates(self) -> tuple[str, ...]:
-        """After which of the passes a layer updates itself: by default after the last one, which must be among them."""
+        """The passes after which a layer updates itself. By default the last one, which must be among them."""
         return (self.passes[-1],)
 
     @property
     def rows(self) -> int:
-        """How many rows of a message between layers an item takes at most: 1 for one activity (default), 2 for two."""
+        """How many rows per item a message between layers has at most: 1 for one activity (default), 2 for two."""
         return 1
 
     @property
     def aligns(self) -> bool:
-        """Whether `Learner.align` is to be called before each epoch; False by default."""
+        """Whether `Learner.align` is called before each epoch. False by default."""
         return False
 
     def settled(self, layers: int) -> Self:
-        """This rule for a network of `layers` layers, output layer included: with its "auto" options chosen.
+        """This rule with its "auto" options replaced by what suits the network. By default the rule itself.
 
-        By default itself. Whoever trains calls it once, before anything else is asked.
+        A run calls it once, before anything else.
+
+        Args:
+            layers: How many layers the network has, including the output layer.
         """
         return self
 
     def defaults(self, layers: int) -> Defaults:
-        """What a network of `layers` layers is trained with under this rule, unless somebody says otherwise."""
+        """The settings with which this rule trains a network if the user does not choose others.
+
+        Args:
+            layers: How many layers the network has, including the output layer.
+        """
         return Defaults()
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """What layer `number` needs for pass `name`.
 
-        By default the first pass runs up the layers, and where it is the only one each layer is also told the target.
-        A second pass that goes up begins at the first layer, with the error, which the output layer is told too; one
-        that goes down begins at the output layer with the error; one that goes to all brings the error to each layer.
+        By default the first pass runs up the layers; if it is the only one, each layer also gets the target. A second
+        pass that goes up begins with the error at the first layer, and the output layer gets the error too. One that
+        goes down begins with the error at the output layer. One that goes to all brings each layer the error.
 
         Args:
             name: One of `passes`.
             number: The layer's place in the network, from 1.
-            layers: How many layers the network has.
+            layers: How many layers the network has, including the output layer.
+
+        Returns:
+            Which messages must have arrived.
         """
         first, last = number == 1, number == layers
         if name == self.passes[0]:

@@ -1,11 +1,11 @@
-"""When the textbook modulated pass cannot stand samples in flight.
+"""Whether the textbook modulated pass diverges with samples in flight.
 
-With weights that move between a sample's two passes, h_l - m_l contains (W_old - W_now) h_{l-1}, which feeds back
-positively. It stays bounded only while
+If the weights change between a sample's two passes, h_l - m_l contains (W_old - W_now) h_{l-1}, a positive feedback. It
+stays bounded only while
 
     lr * lambda_max(E[x x^T]) * staleness / (1 - momentum) < 1        staleness = window - 1
 
-for the layer's inputs x (patches, for a convolution).
+where x are the inputs of the layer (for a convolution: its input patches).
 """
 
 from __future__ import annotations
@@ -22,9 +22,14 @@ _ITEMS, _ROUNDS = 1024, 30
 
 
 def largest_eigenvalue(module: nn.Linear | nn.Conv2d, x: Tensor) -> float:
-    """lambda_max of E[x x^T] over what `module` multiplies its weights with; x: (N, *in_shape).
+    """The largest eigenvalue of E[x x^T], where x are the inputs or the input patches of `module`.
 
-    Power iteration: from below, a percent or two short where the two largest eigenvalues are nearly equal.
+    It comes from a power iteration, so it is never too large, and a percent or two too small if the two largest
+    eigenvalues are nearly equal.
+
+    Args:
+        module: The linear map. Its weights do not matter.
+        x: (N, *in_shape), float32.
     """
     probe = _one_unit(module)
     weight = probe.module.weight
@@ -39,7 +44,7 @@ def largest_eigenvalue(module: nn.Linear | nn.Conv2d, x: Tensor) -> float:
 
 
 def _one_unit(module: nn.Linear | nn.Conv2d) -> LinearSynapse | ConvSynapse:
-    """A synapse like `module`'s with a single unit (one a group, for a grouped convolution)."""
+    """A synapse like that of `module` with a single unit (for a grouped convolution: one unit per group)."""
     one = copy.deepcopy(module).requires_grad_(False)
     one.weight = nn.Parameter(torch.zeros_like(module.weight[: getattr(module, "groups", 1)]), requires_grad=False)
     one.bias = None
@@ -47,7 +52,7 @@ def _one_unit(module: nn.Linear | nn.Conv2d) -> LinearSynapse | ConvSynapse:
 
 
 def stability_index(module: nn.Linear | nn.Conv2d, x: Tensor, lr: float, momentum: float, window: int) -> float:
-    """The left side of the condition above for a network's first layer and its inputs x: (N, *in_shape)."""
+    """The left side of the condition above, for a network's first layer and its inputs `x`, (N, *in_shape)."""
     if window <= 1:
         return 0.0
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Networks whose autograd gradient goes backwards through other weights: what feedback rules are checked against."""
+"""Autograd's gradients with other weights in the backward pass, to compare rules with feedback weights with."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class _Conv(torch.autograd.Function):
 
 
 def gradients(model: nn.Sequential, x: Tensor, y: Tensor, through: Callable[[nn.Module], Tensor]) -> dict[str, Tensor]:
-    """d(mean cross-entropy)/d(parameter) by name, in float64, with `through(module)` in the backward pass's place.
+    """d(mean cross-entropy)/d(parameter) by name, in float64, with `through(module)` as weights of the backward pass.
 
-    The padding of a convolution is done before it, so that autograd knows about it.
+    A convolution's padding is done before it, so that autograd takes it into account.
     """
     model = model.double()
     h = x.double()

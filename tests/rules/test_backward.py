@@ -1,4 +1,4 @@
-"""bp, fa and the sign-concordant rules against autograd, with the feedback substituted, for every kind of layer."""
+"""bp, fa and the sign-concordant rules against autograd with substituted feedback weights, for every kind of layer."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def bound(weight: torch.Tensor) -> float:
 
 
 def feedback(rule: str, model: nn.Sequential):
-    """What each rule's backward pass goes through at step 0, from its definition."""
+    """The weights that each rule's backward pass goes through at step 0, by definition."""
 
     def drawn(module, purpose, *where):
         shape = tuple(module.weight.shape)
@@ -106,7 +106,7 @@ def test_one_step_is_autograds(sample, network, rule):
 
 @pytest.mark.parametrize("rule", ["fa", "usf"])
 def test_feedback_matters(sample, rule):
-    """Another backward pass than bp's gives other updates below the output layer, so the comparison can tell."""
+    """Below the output layer the updates differ from those of bp, so the comparison above can fail."""
     model = NETWORKS["fully connected"]()
     spec.initialise(model, SEED)
     true, other = updated(model, pp.Backprop(), *sample), updated(model, RULES[rule], *sample)
@@ -139,7 +139,7 @@ def test_feedback_of_the_same_norm_has_the_weights_norm_and_their_signs(rule):
 
 
 def test_in_flight_stash_goes_back_through_the_weights_of_the_standard_pass(sample):
-    """Two samples in flight at layer 2: the second's backward pass meets W from before the first's update, or after."""
+    """Two samples in flight at layer 2: the second one's backward pass uses W from before or after the first update."""
     x = sample[0]
     deltas = {}
     for form in ("stash", "textbook"):
@@ -176,7 +176,7 @@ def test_nothing_is_stashed_without_samples_in_flight(sample):
             before(),
         )
         Coordinator(pipeline, schedule, pp.Backprop().passes, batch_size=2).train_epoch(x, y, 0, LR)
-        # layer 2 of 4 has a window of 3: two more samples have seen the weights that an update replaces
+        # layer 2 of 4 has a window of 3: the weights that an update replaces were used by two more samples
         assert max(counts) == (kept - 1 if kept else 0)
 
 

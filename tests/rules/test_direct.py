@@ -1,4 +1,4 @@
-"""DFA and DRTP against autograd, each layer for itself, with the projected signal at its output."""
+"""DFA and DRTP against autograd in each single layer, with the projected signal at the layer's output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipepita.randomness import generator, uniform
 
 
 def expected(model: nn.Sequential, x, y, of_target: bool) -> dict[str, torch.Tensor]:
-    """The gradient of <signal, h_l> by each layer's own parameters, with what comes from below cut off."""
+    """The gradient of <signal, h_l> with respect to each layer's own parameters, its input being constant."""
     model = model.double()
     target = F.one_hot(y, 10).double()
     h, blocks = x.double(), []
@@ -27,7 +27,7 @@ def expected(model: nn.Sequential, x, y, of_target: bool) -> dict[str, torch.Ten
             blocks[-1].append(module)
         else:
             h = module(h)
-    found = {}
+    gradients = {}
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     with torch.no_grad():
         error = model(x.double()).softmax(1) - target
@@ -39,9 +39,9 @@ def expected(model: nn.Sequential, x, y, of_target: bool) -> dict[str, torch.Ten
         loss = (out.flatten(1) * signal).sum() / len(x)
         parameters = list(block[0].parameters())
         for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-            found[names[id(parameter)]] = gradient
+            gradients[names[id(parameter)]] = gradient
         h = out.detach()
-    return found
+    return gradients
 
 
 @pytest.mark.parametrize("rule", [pp.DirectFeedbackAlignment(), pp.TargetProjection()], ids=lambda rule: rule.name)

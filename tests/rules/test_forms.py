@@ -29,7 +29,7 @@ def test_at_window_one_it_is_textbook_to_the_bit(few_digits, network, modulate, 
     textbook, other = pp.Pepita(form="textbook", **options), pp.Pepita(form=form, **options)
     assert_equal(*(trained(engine, network, rule, relaxed(), few_digits, 1) for rule in (textbook, other)))
     stale = [trained(engine, network, rule, streaming(2), few_digits, 1)[0] for rule in (textbook, other)]
-    assert all(not torch.equal(stale[0][key], stale[1][key]) for key in stale[0])  # in flight they differ
+    assert all(not torch.equal(stale[0][key], stale[1][key]) for key in stale[0])  # with samples in flight they differ
 
 
 @pytest.mark.parametrize("modulate", ["input", "all"])
@@ -47,7 +47,7 @@ def test_both_passes_drop_the_same(few_digits, form, modulate):
 
 
 class Chain:
-    """A small network's learners, driven by hand, without channels that would keep messages."""
+    """The learners of a small network, called directly: there are no channels that would keep messages."""
 
     def __init__(self, form: str, modulate: str) -> None:
         model = pp.build("fc:20x2", (1, 8, 8), 10, dropout=0.1)
@@ -75,7 +75,7 @@ def alive() -> dict[int, Tensor]:
 
 
 def kept_in_flight(form: str, modulate: str) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
-    """Shapes of the tensors that are alive with `IN_FLIGHT` samples in flight and were not before; and once drained."""
+    """Shapes of the tensors that came into being: with `IN_FLIGHT` samples in flight, and once drained."""
     with torch.inference_mode():
         chain = Chain(form, modulate)
         before = alive()
@@ -112,7 +112,7 @@ def test_every_form_forgets_a_drained_sample(form):
 
 
 def test_the_second_half_of_a_message_is_aligned_before_it_is_multiplied():
-    """Three items of 20 floats are 240 bytes: the modulated half would begin off any 64-byte boundary."""
+    """Three items of 20 floats are 240 bytes, so the modulated half does not begin on a 64-byte boundary."""
     with torch.inference_mode():
         middle = Chain("recompute", "input").learners[1]
         middle.standard(0, torch.rand(3, 20))

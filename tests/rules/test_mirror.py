@@ -44,15 +44,15 @@ def test_f_turns_against_the_product_of_the_weights_and_keeps_its_norm(few_digit
 
 
 def test_more_noise_aligns_better(few_digits):
-    found = []
+    cosines = []
     for batches in (2, 20, 400):
         _, (after,), weights = feedbacks(pp.Pepita(mirror=batches), batches, few_digits)
-        found.append(cosine(after, torch.linalg.multi_dot([*reversed(weights)])))
-    assert found == sorted(found, reverse=True)
+        cosines.append(cosine(after, torch.linalg.multi_dot([*reversed(weights)])))
+    assert cosines == sorted(cosines, reverse=True)
 
 
 def test_training_aligns_before_each_epoch(few_digits):
-    """What F was is forgotten: two runs that differ in F's size alone stay apart, and mirroring changes the weights."""
+    """Two runs that differ only in whether F is aligned end with different weights."""
     digests = set()
     for mirror in (0, 50):
         model = spec.build("fc:40", few_digits.item_shape, 10)

@@ -1,4 +1,4 @@
-"""Options of every type: what is taken as it stands, what is read from text, and what is refused."""
+"""Options of every type: values, values read from text, and values that are refused."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Needs(Many):
         ("limit=null", None), ("limit=4", 4), ("sizes=[3,4]", (3, 4)), ("made=[1]", [1]),
     ],
 )  # fmt: skip
-def test_text_becomes_what_the_option_is(text, value):
+def test_text_becomes_a_value_of_the_options_type(text, value):
     option, _, written = text.partition("=")
-    found = options.fitted(Many, "many", {option: written}, text=True)[option]
-    assert (found, type(found)) == (value, type(value))
-    assert options.fitted(Many, "many", {option: found}) == {option: found}
-    assert getattr(Many(**{option: found}), option) == value
+    read = options.fitted(Many, "many", {option: written}, text=True)[option]
+    assert (read, type(read)) == (value, type(value))
+    assert options.fitted(Many, "many", {option: read}) == {option: read}
+    assert getattr(Many(**{option: read}), option) == value
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_value_of_another_type_is_refused_by_name(option, value, right):
 
 
 def test_a_number_that_is_too_large_to_show_is_refused():
-    with pytest.raises(pp.UserError, match=r"^count \(a int too large to show\) is not a whole number$"):
+    with pytest.raises(pp.UserError, match=r"^count \(too large to show\) is not a whole number$"):
         Many(count=1 << 20_000)
 
 

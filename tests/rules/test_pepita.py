@@ -1,4 +1,4 @@
-"""The rule against the plain transcription of its equations, in process, through the real coordinator."""
+"""The rule against a plain transcription of its equations (`reference`), run by the real coordinator in one process."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def run(spec: str, rule: pp.Pepita, data: pp.Data, window: int, normalize: bool)
     feedback = {}
     for layer in layers:
         learner = rule.learner(layer, len(layers), 10, SEED)
-        for found in learner.fixed().values():
-            feedback[layer.number - 1] = found.numpy()
+        for matrix in learner.fixed().values():
+            feedback[layer.number - 1] = matrix.numpy()
     described = [
         {"w": layer.parameters[0].numpy().copy(), "pool": 2 if layer.pools and "pool" in spec else None}
         for layer in layers
@@ -102,7 +102,7 @@ def test_agrees_with_the_equations(few_digits, spec, window, form, modulate, pre
     reference.run(batches(few_digits), window)
     for ours, theirs, start in zip(trained, reference.layers, before, strict=True):
         moved = np.abs(theirs["w"] - start).max()
-        assert moved > 1e-3  # else agreement would mean nothing
+        assert moved > 1e-3  # if nothing moved, agreement would mean nothing
         np.testing.assert_allclose(ours, theirs["w"], atol=2e-5 + 1e-4 * moved)
 
 
@@ -121,17 +121,17 @@ def test_the_sign_of_the_error(few_digits, window, form, modulate):
 def test_a_random_perturbation_has_the_range_of_f_and_ignores_the_error(few_digits):
     layers = cut(pp.build("fc:40", few_digits.item_shape, 10), few_digits.item_shape, 10)
     noise = PERTURBATIONS["random"](layers[0], 10, 0.25, SEED)
-    found = noise(7, torch.ones(64, 10))
-    assert found.shape == (64, 64)
-    assert torch.equal(found, noise(7, torch.zeros(64, 10)))
-    assert not torch.equal(found, noise(8, torch.ones(64, 10)))
-    assert 0.24 < float(found.max()) <= 0.25
-    assert -0.25 <= float(found.min()) < -0.24
+    drawn = noise(7, torch.ones(64, 10))
+    assert drawn.shape == (64, 64)
+    assert torch.equal(drawn, noise(7, torch.zeros(64, 10)))
+    assert not torch.equal(drawn, noise(8, torch.ones(64, 10)))
+    assert 0.24 < float(drawn.max()) <= 0.25
+    assert -0.25 <= float(drawn.min()) < -0.24
     assert not pp.Pepita(perturbation="random").learner(layers[0], 2, 10, SEED).fixed()
 
 
 def test_batch_of_one_takes_the_other_way_through_the_projection(few_digits):
-    """Up to as many items as classes, the error is projected first; above, F goes through the weights first."""
+    """With at most as many items as classes, F e is computed first; with more items, W F is."""
     data = pp.Data(few_digits.x_train[:12], few_digits.y_train[:12], few_digits.x_test, few_digits.y_test, 10)
     for spec in ("fc:40", "conv:4,3/pool:2"):
         model = pp.build(spec, data.item_shape, 10)
@@ -141,15 +141,15 @@ def test_batch_of_one_takes_the_other_way_through_the_projection(few_digits):
             layer = cut(model, data.item_shape, 10)[0]
             learner = pp.Pepita().learner(layer, 2, 10, 0)
             error = torch.linspace(-1, 1, 120).view(12, 10)
-            found = []
+            single = []
             for start in range(0, 12, size):
                 part = slice(start, start + size)
                 learner.standard(start, data.x_train[part])
                 learner.second(start, None, error[part])
-                found.append(learner.product(start))
-            products[size] = [torch.cat([getattr(p, key) for p in found]) for key in ("post", "pre")]
-        for whole, single in zip(products[12], products[1], strict=True):
-            torch.testing.assert_close(whole, single, atol=1e-5, rtol=1e-4)
+                single.append(learner.product(start))
+            products[size] = [torch.cat([getattr(p, key) for p in single]) for key in ("post", "pre")]
+        for whole, joined in zip(products[12], products[1], strict=True):
+            torch.testing.assert_close(whole, joined, atol=1e-5, rtol=1e-4)
 
 
 def test_textbook_and_difference_agree_at_window_one(few_digits):

@@ -1,4 +1,4 @@
-"""How a rule is named, found and made, from inside the package and from outside it."""
+"""How a rule is named, loaded and made, whether it is part of the package or comes from outside."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_rule_is_a_text_or_a_table(text, rule):
         ("pepita:mirror=99999999999999999999", "rule pepita: mirror '99999999999999999999' is not a whole number"),
         ("usf:keep_signs=yes", "rule usf: keep_signs 'yes' is not true or false"),
         ("usf:keep_signs=1", "rule usf: keep_signs '1' is not true or false"),
-        ("dfa:scale=1", "rule dfa has no options, and so no scale '1'"),
+        ("dfa:scale=1", "rule dfa has no options, but scale '1' was given"),
         ("a=b", "rule 'a=b' cannot be read: write it like pepita"),
         ("", "rule '' cannot be read"),
         ({"name": "usf", "keep_signs": 1}, "rule usf: keep_signs 1 is not true or false"),
@@ -107,10 +107,10 @@ def test_a_rule_is_a_text_or_a_table(text, rule):
             "no_such_module:Rule",
             "rule module no_such_module is neither installed nor in .*path/to/no_such_module.py",
         ),
-        ("no-module:Rule", "rule module 'no-module' is no module's name"),
+        ("no-module:Rule", "rule module 'no-module' is not a module's name"),
         ("pipepita.rules.backward:Backpop", "unknown rule of pipepita.rules.backward 'Backpop': .*'Backprop'"),
-        ("os:getcwd", "rule os:getcwd is no rule: it must be a class with `flow` and `learner`"),
-        ("os:nothing", "rule os:nothing: os has no class nothing, nor any other rule"),
+        ("os:getcwd", "rule os:getcwd is not a rule: it must be a class with `flow` and `learner`"),
+        ("os:nothing", "rule os:nothing: os has no class nothing, and no other rule either"),
     ],
 )
 def test_what_names_no_rule_is_one_line(elsewhere, spec, reason):
@@ -124,7 +124,7 @@ def test_a_comma_begins_another_rule_unless_an_option_follows():
     assert split_several(text) == [
         "pepita", "pepita:modulate=all,form=stash", "bp", "my_rule.py:MyRule:scale=1,sizes=[1,2]", "m:C",
     ]  # fmt: skip
-    assert split_several("bp,") == ["bp", ""]  # which names no rule, and is refused as one
+    assert split_several("bp,") == ["bp", ""]  # the empty text names no rule; reading it is an error
 
 
 def test_a_rule_of_a_file_is_found_again_from_anywhere(elsewhere, monkeypatch):
@@ -140,12 +140,12 @@ def test_a_rule_of_a_file_is_found_again_from_anywhere(elsewhere, monkeypatch):
 
 
 def test_files_of_the_same_name_are_different_modules(elsewhere):
-    found = []
+    scales = []
     for folder, scale in (("one", "1.5"), ("two", "2.5")):
         Path(folder).mkdir()
-        Path(folder, "json.py").write_text(RULE.replace("1.0", scale))  # which hides no module of that name either
-        found.append(rules.read(f"{folder}/json.py:Mine").scale)
-    assert found == [1.5, 2.5]
+        Path(folder, "json.py").write_text(RULE.replace("1.0", scale))  # it must not hide the module json
+        scales.append(rules.read(f"{folder}/json.py:Mine").scale)
+    assert scales == [1.5, 2.5]
     assert rules.options_of(rules.read("one/json.py:Mine")) == {"scale": 1.5}
 
 
@@ -207,7 +207,7 @@ def test_a_rule_that_no_name_leads_to_can_be_passed():
 
     rule = Inside(2.0)
     where, options = rules.reference(rule), rules.options_of(rule)
-    with pytest.raises(pp.UserError, match=r"<locals>.Inside.*\(the run's own rule can be passed, too: rule=...\)$"):
+    with pytest.raises(pp.UserError, match=r"<locals>.Inside.*\(you can also pass the run's rule itself: rule=...\)$"):
         rules.again(where, options)
     assert rules.again(where, options, rule) is rule
     with pytest.raises(pp.UserError, match=r"with {'scale': 3.0} is not the run's, which is .*Inside with {'scale': 2"):

@@ -1,4 +1,4 @@
-"""What a rule need not say: the defaults of `Rule` and `Learner`."""
+"""The defaults of `Rule` and `Learner`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pipepita.schedule import Flow
 
 
 def plain(flow: Flow) -> pp.Rule:
-    """A rule that says no more than it must."""
+    """A rule that defines only what it must."""
 
     @dataclass(frozen=True)
     class Plain(pp.Rule):
@@ -43,8 +43,7 @@ def test_passes_and_reads_follow_from_the_flow(flow, passes, first, second):
         assert [rule.reads(passes[1], number, 3) for number in (1, 2, 3)] == second
 
 
-def test_built_in_rules_say_nothing_that_the_defaults_would_not():
-    """Rules that only have a flow are held to the defaults; this says which they are."""
+def test_built_in_rules_with_only_a_flow_use_the_defaults():
     for rule in (pp.Backprop(), pp.FeedbackAlignment(), pp.DirectFeedbackAlignment(), pp.TargetProjection()):
         assert type(rule).reads is pp.Rule.reads and type(rule).passes is pp.Rule.passes
 

@@ -7,14 +7,14 @@ from pipepita.rules.stability import largest_eigenvalue, stability_index
 
 def test_linear_against_eigvalsh():
     x = torch.randn(400, 12, generator=torch.Generator().manual_seed(0)) * torch.linspace(1, 3, 12)
-    x[:, -1] *= 2  # stands out, so that power iteration has arrived
+    x[:, -1] *= 2  # one eigenvalue stands out, so that the power iteration converges
     expected = torch.linalg.eigvalsh(x.t() @ x / len(x))[-1]
     with torch.inference_mode():
         assert largest_eigenvalue(nn.Linear(12, 5), x) == pytest.approx(float(expected), rel=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_never_above_and_little_below_where_no_eigenvalue_stands_out(seed):
+def test_never_above_and_little_below_if_no_eigenvalue_stands_out(seed):
     source = torch.Generator().manual_seed(seed)
     x = torch.randn(400, 12, generator=source) @ torch.randn(12, 12, generator=source)
     expected = float(torch.linalg.eigvalsh(x.t() @ x / len(x))[-1])

@@ -1,6 +1,6 @@
-"""The forms of PEPITA's modulated pass: which weights it meets while other samples are in flight.
+"""The forms of PEPITA's modulated pass: which weights it uses while other samples are in flight.
 
-Let W be today's weights, W' those that the same sample's standard pass saw, window - 1 updates ago.
+Let W be today's weights, and W' those of the same sample's standard pass, window - 1 updates ago.
 
 | form       | hidden layer's modulated pass | clean activity in the update | kept of a sample in flight |
 |------------|-------------------------------|------------------------------|----------------------------|
@@ -9,15 +9,18 @@ Let W be today's weights, W' those that the same sample's standard pass saw, win
 | stash      | m_l = f_l(W' m_{l-1})         | h_l = f_l(W' h_{l-1})        | activities and weights     |
 | recompute  | m_l = f_l(W m_{l-1})          | h'_l = f_l(W h'_{l-1})       | the input                  |
 
-*textbook* is the paper's equation as written; in flight, h_l - m_l holds (W' - W) h_{l-1}, which feeds back. The others
-compare two activities of the same weights. *difference* keeps a_l = W' h_{l-1} and sends only D_l = m_l - h_l on, with
-D_0 = F e (D_{l-1} = F_l e where every layer projects). *stash* (PipeDream's weight stashing) copies the weights at each
-standard pass. *recompute* runs the clean pass again, next to the modulated one.
+*textbook* is the paper's equation as written. With samples in flight, h_l - m_l contains (W' - W) h_{l-1}, which is a
+positive feedback. The other forms compare two activities of the same weights.
 
-The output layer's modulated pass is a fresh forward in every form, with W, or W' where they are stashed. All four apply
-the update to W. At window 1, W' is W: stash and recompute are textbook bit for bit, difference up to rounding.
+*difference* keeps a_l = W' h_{l-1} and sends on only D_l = m_l - h_l, with D_0 = F e. If the error enters at every
+layer, D_{l-1} = F_l e. *stash* (PipeDream's weight stashing) copies the weights at each standard pass. *recompute*
+repeats the standard pass with today's weights, next to the modulated pass, to get the clean activity h'_l.
 
-A new form is one file here, one entry in `FORMS`, and its name in `Pepita.form`.
+In every form the output layer's modulated pass is a new forward pass: with W' in the form stash, with W in the others.
+All four apply the update to W. At window 1, W' is W. Then stash and recompute equal textbook bit for bit, and
+difference equals it up to rounding.
+
+To add a form, write one file here, one entry in `FORMS`, and its name in `Pepita.form`.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from pipepita.rules.forms.difference import Difference
 from pipepita.rules.forms.hebbian import Hebbian
 from pipepita.rules.forms.recompute import Recompute
 from pipepita.rules.forms.stash import Stash
-from pipepita.rules.forms.textbook import Place, Textbook
+from pipepita.rules.forms.textbook import Position, Textbook
 
 FORMS: dict[str, type[Textbook]] = {
     "difference": Difference,
@@ -35,4 +38,4 @@ FORMS: dict[str, type[Textbook]] = {
     "recompute": Recompute,
 }
 
-__all__ = ["FORMS", "Difference", "Hebbian", "Place", "Recompute", "Stash", "Textbook"]
+__all__ = ["FORMS", "Difference", "Hebbian", "Position", "Recompute", "Stash", "Textbook"]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pipepita.rules.forms.textbook import Flight, Textbook
+from pipepita.rules.forms.textbook import StandardPass, Textbook
 from pipepita.rules.learner import Product
 
 
 class Difference(Textbook):
-    """Only what the error changed runs up the layers, and meets today's weights."""
+    """Only the change that the error makes runs up the layers, and only it is multiplied with today's weights."""
 
-    # W F is as good until the next update; computed along with a standard pass it costs next to nothing
+    # W F, valid until the next update; computed together with a standard pass it costs almost nothing
     _through: Tensor | None = None
 
     def _preactivation(self, x: Tensor) -> Tensor:
@@ -20,10 +20,10 @@ class Difference(Textbook):
         preactivation, self._through = self.layer.synapse.forward_and_through(x, self._basis())
         return preactivation
 
-    def _keep(self, step: int, flight: Flight) -> None:
-        if flight.activity is flight.preactivation:  # a linear layer: the modulated pass overwrites one of them
-            flight = flight._replace(preactivation=flight.preactivation.clone())
-        self._flights[step] = flight
+    def _keep(self, step: int, kept: StandardPass) -> None:
+        if kept.activity is kept.preactivation:  # no activation function; the modulated pass overwrites one of the two
+            kept = kept._replace(preactivation=kept.preactivation.clone())
+        self._standard_passes[step] = kept
 
     def product(self, step: int) -> Product | None:
         self._through = None
@@ -38,36 +38,36 @@ class Difference(Textbook):
         return None if self._perturbation is None else self._perturbation.feedback
 
     def _basis(self) -> Tensor:
-        """F_l^T as a batch of inputs, one a class."""
+        """F_l^T as a batch of inputs, one per class."""
         assert self._feedback is not None
         return self._feedback.view(-1, *self.layer.in_shape)
 
     def _goes_through(self, items: Tensor) -> bool:
-        """Whether W (F e) = (W F) e pays: W F has only as many columns as there are classes, F e as there are items."""
-        return self._feedback is not None and len(items) > len(self._feedback) and not self._place.last
+        """Whether (W F) e is cheaper than W (F e): W F has one column per class, F e one column per item."""
+        return self._feedback is not None and len(items) > len(self._feedback) and not self._position.last
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
-        if self._place.last:
-            whole = None if arriving is None else arriving + self._flights[step].inputs
-            return super().second(step, whole, error)
-        layer, flight = self.layer, self._flights.pop(step)
-        assert flight.preactivation is not None
-        preactivation = self._driven(step, flight.preactivation, flight.inputs, arriving, error)
-        inputs = flight.inputs
-        if not self._hebbian.clean:
-            whole = None if arriving is None else arriving + flight.inputs
-            inputs = self._modulated_inputs(step, flight.inputs, whole, error)
-        modulated = layer.activity(preactivation, flight.masks)
-        going = None
+        if self._position.last:
+            modulated_inputs = None if arriving is None else arriving + self._standard_passes[step].inputs
+            return super().second(step, modulated_inputs, error)
+        layer, kept = self.layer, self._standard_passes.pop(step)
+        assert kept.preactivation is not None
+        preactivation = self._driven(step, kept.preactivation, kept.inputs, arriving, error)
+        inputs = kept.inputs
+        if not self._hebbian.standard_inputs:
+            modulated_inputs = None if arriving is None else arriving + kept.inputs
+            inputs = self._modulated_inputs(step, kept.inputs, modulated_inputs, error)
+        modulated = layer.activity(preactivation, kept.masks)
+        message = None
         if self._sends and layer.pools:
-            going = layer.outgoing(modulated, flight.masks) - flight.sent
-        if self._hebbian.apart:
-            self._products[step] = self._hebbian.late(flight.activity, modulated, flight.inputs, inputs)
-            change = modulated - flight.activity
+            message = layer.outgoing(modulated, kept.masks) - kept.sent
+        if self._hebbian.two_products:
+            self._products[step] = self._hebbian.after_modulated(kept.activity, modulated, kept.inputs, inputs)
+            change = modulated - kept.activity
         else:
-            change = modulated.sub_(flight.activity)
+            change = modulated.sub_(kept.activity)
             self._products[step] = Product(change, inputs, -1.0)
-        return change if self._sends and going is None else going
+        return change if self._sends and message is None else message
 
     def _driven(self, step: int, onto: Tensor, inputs: Tensor, arriving: Tensor | None, error: Tensor | None) -> Tensor:
         """onto <- onto + W_l D_{l-1}"""

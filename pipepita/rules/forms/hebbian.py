@@ -1,4 +1,4 @@
-"""What a hidden layer's update is made of in PEPITA: with dW_l = (h_l - m_l) m_{l-1}^T as in the paper, or another one.
+"""What a hidden layer's update is made of in PEPITA: dW_l = (h_l - m_l) m_{l-1}^T as in the paper, or another product.
 
 | presynaptic | dW_l                                                                  | source                   |
 |-------------|-----------------------------------------------------------------------|--------------------------|
@@ -17,21 +17,29 @@ from pipepita.rules.learner import Product
 
 
 class Hebbian:
-    """The update of a hidden layer. presynaptic: one of the table above."""
+    """Makes the updates of a hidden layer.
+
+    Args:
+        presynaptic: One of the table above.
+
+    Attributes:
+        standard_inputs: Whether the update uses h_{l-1} instead of m_{l-1}.
+        two_products: Whether h_l and m_l are multiplied by their own inputs, in two separate products.
+    """
 
     def __init__(self, presynaptic: str) -> None:
-        self.clean = presynaptic == "standard"
-        self.apart = presynaptic in ("own", "two-step")
+        self.standard_inputs = presynaptic == "standard"
+        self.two_products = presynaptic in ("own", "two-step")
         self._two_steps = presynaptic == "two-step"
 
-    def early(self, activity: Tensor, inputs: Tensor) -> Product | None:
-        """The update after the standard pass, if there is one."""
+    def after_standard(self, activity: Tensor, inputs: Tensor) -> Product | None:
+        """The update after the standard pass; None if there is none."""
         return Product(activity, inputs, 1.0) if self._two_steps else None
 
-    def late(self, clean: Tensor, modulated: Tensor, clean_inputs: Tensor, inputs: Tensor) -> Product:
+    def after_modulated(self, clean: Tensor, modulated: Tensor, clean_inputs: Tensor, inputs: Tensor) -> Product:
         """The update after the modulated pass, from h_l, m_l, h_{l-1} and m_{l-1}."""
         if self._two_steps:
             return Product(modulated, inputs, -1.0)
-        if self.apart:  # as one product of twice the items; a synapse divides by their number
+        if self.two_products:  # as one product of twice as many items; a synapse divides by their number
             return Product(torch.cat([clean, -modulated]), torch.cat([clean_inputs, inputs]), 2.0)
-        return Product(clean - modulated, clean_inputs if self.clean else inputs, 1.0)
+        return Product(clean - modulated, clean_inputs if self.standard_inputs else inputs, 1.0)

@@ -7,53 +7,54 @@ from torch import Tensor
 
 from pipepita.network.layer import Layer
 from pipepita.rules.forms.hebbian import Hebbian
-from pipepita.rules.forms.textbook import Flight, Place, Textbook
+from pipepita.rules.forms.textbook import Position, StandardPass, Textbook
 from pipepita.rules.projection import Perturbation
 
 _ALIGNMENT = 64
 
 
 class Recompute(Textbook):
-    """The clean pass runs again with today's weights, next to the modulated one, from the input that layer 1 kept.
+    """The clean pass, from the input that layer 1 has kept, runs with today's weights next to the modulated pass.
 
-    A message up the layers holds [h'_l; m_l], (2B, *out_shape), so that a layer above the first keeps nothing of a
-    sample (the output layer: its softmax, for the target). Where every layer projects, m_{l-1} = h'_{l-1} + F_l e, and
-    only h'_l travels: the layers then no longer update at once. Dropout masks are drawn again. (Between stages the slot
-    that the standard pass's message lies in stays taken until the update, as in every form.)
+    A message up the layers holds [h'_l; m_l], (2B, *out_shape). So layers above the first keep nothing of a sample,
+    except for the output layer, which keeps its softmax to get the target from it. If the error enters at every layer,
+    m_{l-1} = h'_{l-1} + F_l e, and a message holds only h'_l; the layers then no longer update at once. The same
+    dropout masks are drawn again. (As in every form, the message of the standard pass keeps its slot in the channel
+    between two stages until the update.)
     """
 
-    def __init__(self, layer: Layer, place: Place, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
-        super().__init__(layer, place, perturbation, hebbian)
+    def __init__(self, layer: Layer, position: Position, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
+        super().__init__(layer, position, perturbation, hebbian)
         self._inputs: dict[int, Tensor] = {}  # x, at the first layer
         self._outputs: dict[int, Tensor] = {}  # h_L, at the last
 
-    def _keep(self, step: int, flight: Flight) -> None:
-        if self._place.first:
-            self._inputs[step] = flight.inputs
-        if self._place.last:
-            self._outputs[step] = flight.activity
+    def _keep(self, step: int, kept: StandardPass) -> None:
+        if self._position.first:
+            self._inputs[step] = kept.inputs
+        if self._position.last:
+            self._outputs[step] = kept.activity
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
-        layer, place = self.layer, self._place
+        layer, position = self.layer, self._position
         clean_inputs, arriving = self._halves(step, arriving)
         inputs = self._modulated_inputs(step, clean_inputs, arriving, error)
         masks = layer.masks(len(inputs), step)
-        # one after the other, not as one batch: then they are what the textbook form computes, to the bit
+        # not as one batch: one after the other they equal the textbook form to the bit
         modulated = self._activity(layer.synapse.forward(inputs), masks)
-        if place.last:
+        if position.last:
             self._learn(step, self._outputs.pop(step), modulated, clean_inputs, inputs, error)
             return None
         clean = self._activity(layer.synapse.forward(clean_inputs), masks)
         self._learn(step, clean, modulated, clean_inputs, inputs, error)
         sent = layer.outgoing(clean, masks)
-        return torch.cat([sent, layer.outgoing(modulated, masks)]) if place.chain else sent
+        return torch.cat([sent, layer.outgoing(modulated, masks)]) if position.chain else sent
 
     def _halves(self, step: int, arriving: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """h'_{l-1}, and m_{l-1} if it arrives too."""
-        if self._place.first:
+        """h'_{l-1}, and m_{l-1} if the message holds it."""
+        if self._position.first:
             return self._inputs.pop(step), None
         assert arriving is not None
-        if not self._place.chain:
+        if not self._position.chain:
             return arriving, None
         clean, modulated = arriving.chunk(2)
         # the second half of a message may begin anywhere, and a BLAS may pick another kernel for another alignment

@@ -1,4 +1,4 @@
-"""PEPITA's modulated pass as the paper writes it, and what all forms of it share: see the table in `forms`."""
+"""PEPITA's modulated pass as the paper writes it, and what all forms share: see the table in `forms`."""
 
 from __future__ import annotations
 
@@ -17,34 +17,52 @@ from pipepita.rules.projection import Perturbation
 _TINY = torch.finfo(torch.float32).tiny
 
 
-class Place(NamedTuple):
-    """Where a layer stands. chain: the modulated activity comes from the layer below, and is not projected anew."""
+class Position(NamedTuple):
+    """A layer's position in the network.
+
+    Attributes:
+        first: Whether it is the first layer.
+        last: Whether it is the output layer.
+        chain: Whether the modulated activity runs from layer to layer, instead of beginning anew at each.
+    """
 
     first: bool
     last: bool
     chain: bool
 
 
-class Flight(NamedTuple):
-    """What one layer keeps of one sample between its two passes: (B, ...) tensors."""
+class StandardPass(NamedTuple):
+    """What one layer keeps of one sample's standard pass until the modulated pass: (B, ...) tensors.
 
-    inputs: Tensor  # h_{l-1}
-    preactivation: Tensor | None  # a_l, where the form needs it
-    activity: Tensor  # h_l, before pooling; the output layer's softmax
-    sent: Tensor  # h_l, after pooling
+    Attributes:
+        inputs: h_{l-1}.
+        preactivation: a_l, if the form needs it.
+        activity: h_l before pooling; at the output layer the softmax.
+        sent: h_l after pooling.
+        masks: The dropout masks.
+    """
+
+    inputs: Tensor
+    preactivation: Tensor | None
+    activity: Tensor
+    sent: Tensor
     masks: Masks
 
 
 class Textbook(Learner):
-    """The modulated pass as written, and what all forms share.
+    """One layer of PEPITA with the modulated pass as the paper writes it.
 
-    perturbation: where the error enters at this layer. hebbian: what an update is made of.
+    Args:
+        layer: The layer.
+        position: Its position in the network.
+        perturbation: What enters at this layer; None if nothing does.
+        hebbian: What an update is made of.
     """
 
-    def __init__(self, layer: Layer, place: Place, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
-        self.layer, self._place, self._perturbation, self._hebbian = layer, place, perturbation, hebbian
+    def __init__(self, layer: Layer, position: Position, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
+        self.layer, self._position, self._perturbation, self._hebbian = layer, position, perturbation, hebbian
         self.mirror: Mirror | None = None
-        self._flights: dict[int, Flight] = {}
+        self._standard_passes: dict[int, StandardPass] = {}
         self._products: dict[int, Product | None] = {}
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
@@ -54,36 +72,36 @@ class Textbook(Learner):
         preactivation = self._preactivation(x)
         activity = self._activity(preactivation, masks)
         sent = layer.outgoing(activity, masks)
-        self._keep(step, Flight(x, preactivation, activity, sent, masks))
-        self._products[step] = None if self._place.last else self._hebbian.early(activity, x)
+        self._keep(step, StandardPass(x, preactivation, activity, sent, masks))
+        self._products[step] = None if self._position.last else self._hebbian.after_standard(activity, x)
         return sent
 
     def _preactivation(self, x: Tensor) -> Tensor:
         return self.layer.synapse.forward(x)
 
     def _activity(self, preactivation: Tensor, masks: Masks) -> Tensor:
-        return preactivation.softmax(1) if self._place.last else self.layer.activity(preactivation, masks)
+        return preactivation.softmax(1) if self._position.last else self.layer.activity(preactivation, masks)
 
-    def _keep(self, step: int, flight: Flight) -> None:
-        self._flights[step] = flight._replace(preactivation=None)
+    def _keep(self, step: int, kept: StandardPass) -> None:
+        self._standard_passes[step] = kept._replace(preactivation=None)
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
-        flight = self._flights.pop(step)
-        inputs = self._modulated_inputs(step, flight.inputs, arriving, error)
-        modulated = self._activity(self._synapse(step).forward(inputs), flight.masks)
-        self._learn(step, flight.activity, modulated, flight.inputs, inputs, error)
-        return self.layer.outgoing(modulated, flight.masks) if self._sends else None
+        kept = self._standard_passes.pop(step)
+        inputs = self._modulated_inputs(step, kept.inputs, arriving, error)
+        modulated = self._activity(self._synapse(step).forward(inputs), kept.masks)
+        self._learn(step, kept.activity, modulated, kept.inputs, inputs, error)
+        return self.layer.outgoing(modulated, kept.masks) if self._sends else None
 
     @property
     def _sends(self) -> bool:
-        return self._place.chain and not self._place.last
+        return self._position.chain and not self._position.last
 
     def _synapse(self, step: int) -> Synapse:
-        """What sample `step`'s modulated pass goes through."""
+        """The weights that sample `step`'s modulated pass uses."""
         return self.layer.synapse
 
     def _modulated_inputs(self, step: int, clean: Tensor, arriving: Tensor | None, error: Tensor | None) -> Tensor:
-        """m_{l-1}: `clean` + D_{l-1} where the error enters here, else what arrives."""
+        """m_{l-1}: `clean` + D_{l-1} if the error enters here, else what arrives."""
         if self._perturbation is None:
             assert arriving is not None
             return arriving
@@ -96,19 +114,19 @@ class Textbook(Learner):
     def _learn(
         self, step: int, clean: Tensor, modulated: Tensor, clean_inputs: Tensor, inputs: Tensor, error: Tensor | None
     ) -> None:
-        """Sets the update from both passes' activities: h_l, m_l, h_{l-1}, m_{l-1}."""
-        if self._place.last:
+        """Makes the update from the activities of both passes: h_l, m_l, h_{l-1}, m_{l-1}."""
+        if self._position.last:
             assert error is not None
-            post = (modulated - clean).add_(error)  # m_L - y = (m_L - h_L) + e, so the target need not travel
-            self._products[step] = Product(post, clean_inputs if self._hebbian.clean else inputs, 1.0)
+            post = (modulated - clean).add_(error)  # m_L - y = (m_L - h_L) + e, so the error suffices
+            self._products[step] = Product(post, clean_inputs if self._hebbian.standard_inputs else inputs, 1.0)
         else:
-            self._products[step] = self._hebbian.late(clean, modulated, clean_inputs, inputs)
+            self._products[step] = self._hebbian.after_modulated(clean, modulated, clean_inputs, inputs)
 
     def product(self, step: int) -> Product | None:
         return self._products.pop(step)
 
     def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
-        """F_l along the product of the weights from here up, where the rule mirrors; returns that product."""
+        """If the rule mirrors: aligns F_l with the product of the weights from here to the top, and returns it."""
         if self.mirror is None:
             return above
         product = self.mirror.product(epoch, above)
@@ -118,14 +136,14 @@ class Textbook(Learner):
 
     def evaluate(self, x: Tensor) -> Tensor:
         output = self.layer.evaluate(x)
-        return output.softmax(1) if self._place.last else output
+        return output.softmax(1) if self._position.last else output
 
     def fixed(self) -> dict[str, Tensor]:
         feedback = None if self._perturbation is None else self._perturbation.feedback
         return {} if feedback is None else {f"{self.layer.name}.feedback": feedback}
 
     def memory(self) -> dict[str, Tensor]:
-        """Where the rule mirrors: F_l as it is by now, and what the mirror has learnt."""
+        """If the rule mirrors: F_l as it is now, and what the mirror has learnt."""
         if self.mirror is None:
             return {}
         learnt = {f"{self.layer.name}.mirror.{key}": value for key, value in self.mirror.memory().items()}
