@@ -1,4 +1,4 @@
-"""Schedules: the order in which passes enter the pipeline, and when everybody then does what. Pure Python, no torch."""
+"""Schedules: the order in which passes enter the pipeline, and when each stage then works. Pure Python, no torch."""
 
 from pipepita.schedule.order import (
     BACKWARD,

@@ -1,11 +1,10 @@
-"""The limit that no run can pass: the schedule's own recurrence, and the work that the cores have to do.
+"""The shortest possible period of a schedule, from its order of work and from the work that the cores have to do.
 
     locked     L (s + m)          relaxed    L s + m          streaming, K >= (L + 1) / 2    s + m
 
-    (a backward pass: relaxed is no faster than locked, streaming needs K = L; no second pass: relaxed is s)
-
-for L equal stages of s a standard and m a modulated pass (its update included), on a device each; `clock` has the same
-recurrence for unequal ones. On fewer cores no period is shorter than the work of a sample over the cores.
+This holds for L equal stages on L devices, where a standard pass takes s and a modulated pass with its update takes m.
+`clock` computes it for unequal stages. With a backward pass, relaxed is no faster than locked, and streaming needs
+K = L. Without a second pass, relaxed takes s. No period is shorter than the work per sample divided by the cores.
 """
 
 from __future__ import annotations
@@ -27,13 +26,26 @@ def period(
     parts: Sequence[range] | None = None,
     hop: float = 0,
 ) -> float:
-    """The shortest time from one sample to the next that `schedule` allows for layers of these costs, in their unit.
+    """The shortest time from one sample to the next that `schedule` allows.
 
-    cores: or devices, that the stages share. route, parts, hop: as in `clock.events`.
+    Args:
+        schedule: The schedule.
+        costs: What each layer takes, in any unit of time.
+        cores: How many cores or devices the stages share.
+        route: As in `clock.events`.
+        parts: As in `clock.events`.
+        hop: As in `clock.events`.
 
-    >>> from pipepita.schedule import locked, relaxed, streaming
-    >>> [period(schedule, [Cost()] * 8, cores=8) for schedule in (locked(), relaxed(), streaming(5))]
-    [16.0, 9.0, 2.0]
+    Returns:
+        The time in the unit of the costs.
+
+    Raises:
+        UserError: There is no layer.
+
+    Example:
+        >>> from pipepita.schedule import locked, relaxed, streaming
+        >>> [period(schedule, [Cost()] * 8, cores=8) for schedule in (locked(), relaxed(), streaming(5))]
+        [16.0, 9.0, 2.0]
     """
     work = sum(cost.total for cost in costs) / cores
     return max(settled_period(schedule, costs, route=route, parts=parts, hop=hop), work)

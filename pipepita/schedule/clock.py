@@ -1,4 +1,4 @@
-"""When every stage does what, if a pass of each takes a known time: a schedule's clock diagram.
+"""When each stage works on what, if every pass takes a known time: the clock diagram of a schedule.
 
 layer 1   S0 .  .  M0 S1 .  .  M1          relaxed, 3 layers, every pass one slot: sample 1 enters
 layer 2   .  S0 .  .  M0 S1 .  .  M1       right behind sample 0's modulated pass
@@ -20,7 +20,7 @@ from pipepita.schedule.world import Cost, World
 
 
 class Event(NamedTuple):
-    """One pass at one stage (from 0), without its update."""
+    """One pass at one stage (counted from 0), without its update."""
 
     stage: int
     action: Action
@@ -37,15 +37,26 @@ def events(
     parts: Sequence[range] | None = None,
     hop: float = 0,
 ) -> list[Event]:
-    """Every pass of `samples` samples through layers of these costs; each stage's in the schedule's order.
+    """When each pass of `samples` samples begins and ends.
 
-    parts: the layers of each stage; by default a stage a layer. hop: what a message takes between two stages, or
-    between a stage and the coordinator. `UserError` for fewer than one layer or sample.
+    Args:
+        schedule: The schedule.
+        costs: What each layer takes, in any unit of time.
+        samples: How many samples enter.
+        route: The rule, or what it says about its passes.
+        parts: The layers of each stage. By default there is one stage per layer.
+        hop: How long a message takes between two stages, or between a stage and the coordinator.
+
+    Returns:
+        The passes; those of each stage are in the schedule's order.
+
+    Raises:
+        UserError: There is no layer or no sample.
     """
     _check(costs, samples)
-    found: list[Event] = []
-    run(schedule, World(costs, parts, hop), samples, route, lambda *event: found.append(Event(*event[:4])))
-    return found
+    passes: list[Event] = []
+    run(schedule, World(costs, parts, hop), samples, route, lambda *event: passes.append(Event(*event[:4])))
+    return passes
 
 
 def settled_period(
@@ -56,17 +67,17 @@ def settled_period(
     parts: Sequence[range] | None = None,
     hop: float = 0,
 ) -> float:
-    """Time from one sample to the next once the pipeline is full."""
+    """The time from one sample to the next once the pipeline is full. The arguments are those of `events`."""
     samples = 8 * (schedule.window + len(costs))
     _check(costs, samples)
-    found: list[float] = []  # when the first stage begins with each sample
+    admitted: list[float] = []  # when the first stage begins with each sample
 
     def seen(stage: int, action: Action, begin: float, end: float, free: float) -> None:
-        if stage == 0 and action.name == route.passes[0] and action.step == len(found):
-            found.append(begin)
+        if stage == 0 and action.name == route.passes[0] and action.step == len(admitted):
+            admitted.append(begin)
 
     run(schedule, World(costs, parts, hop), samples, route, seen)
-    return _period(found)
+    return _period(admitted)
 
 
 def _check(costs: Sequence[Cost], samples: int) -> None:
@@ -75,14 +86,19 @@ def _check(costs: Sequence[Cost], samples: int) -> None:
 
 
 def _period(admitted: Sequence[float]) -> float:
-    """The mean gap in the second half."""
+    """The mean time between two samples, over the second half of them."""
     gaps = [later - earlier for earlier, later in pairwise(admitted[len(admitted) // 2 :])]
     return sum(gaps) / len(gaps) if gaps else float("nan")
 
 
 @dataclass(frozen=True)
 class Clock:
-    """rows[layer][slot] is an action or None; admitted[t] is the slot in which sample t enters."""
+    """A clock diagram whose time is divided into slots.
+
+    Attributes:
+        rows: rows[layer][slot] is what the layer does in that slot, or None.
+        admitted: admitted[t] is the slot in which sample t enters.
+    """
 
     rows: list[list[Action | None]]
     admitted: list[int]
@@ -94,13 +110,14 @@ class Clock:
 
 
 def clock(schedule: Schedule, layers: int, samples: int, *, route: Travels = Route()) -> Clock:
-    """The diagram of `samples` samples through `layers` layers, when every pass of every layer takes one slot.
+    """The diagram of `samples` samples through `layers` layers, if every pass of a layer takes one slot.
 
-    `UserError` for fewer than one layer or sample.
+    Raises:
+        UserError: There is no layer or no sample.
     """
-    found = events(schedule, [Cost()] * layers, samples, route=route)
-    rows: list[list[Action | None]] = [[None] * round(max(event.end for event in found)) for _ in range(layers)]
-    for event in found:
+    passes = events(schedule, [Cost()] * layers, samples, route=route)
+    rows: list[list[Action | None]] = [[None] * round(max(event.end for event in passes)) for _ in range(layers)]
+    for event in passes:
         rows[event.stage][round(event.begin)] = event.action
-    first = [event for event in found if event.stage == 0 and event.action.name == route.passes[0]]
+    first = [event for event in passes if event.stage == 0 and event.action.name == route.passes[0]]
     return Clock(rows, [round(event.begin) for event in first])

@@ -4,16 +4,16 @@
     streaming, K = 2  S0 S1 M0 S2 M1 S3 M2 ...
     streaming, K = 3  S0 S1 S2 M0 S3 M1 S4 M2 ...
 
-Channels are FIFO, so where the second pass travels up the layers, or comes to all at once, the coordinator's order of
-emission is every layer's order of work. A backward pass comes from above, and a layer at the top must answer before
-one at the bottom: the window tapers from K at the first of L layers to ceil(K / L) at the last, which with a stage a
-layer and K up to L is 1F1B.
+Channels are first in, first out. So if the second pass travels up the layers or goes to all at once, each layer works
+in the order in which the coordinator sends. A backward pass comes from above, and a layer at the top makes it before
+one at the bottom. Hence the window falls from K at the first of L layers to ceil(K / L) at the last. With one stage per
+layer and K up to L, this is the order called 1F1B.
 
     layer 1 (K = 3)   S0 S1 S2 B0 S3 B1 ...
     layer 2           S0 S1 B0 S2 B1 ...
     layer 3           S0 B0 S1 B1 ...
 
-Engines run it, the clock diagram draws it, the tests check it.
+The engines, the clock diagram and the simulator all use the order that is defined here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,18 @@ STANDARD, MODULATED, BACKWARD, BROADCAST = "standard", "modulated", "backward", 
 
 
 class Flow(StrEnum):
-    """How a sample's second pass travels: up the layers, down them, to all at once; or there is none."""
+    """How a sample's second pass travels.
+
+    Attributes:
+        UP: From the first layer to the last, like PEPITA's modulated pass.
+        DOWN: From the last layer to the first, like a backward pass.
+        ALL: To all layers at once, like a broadcast error.
+        NONE: There is no second pass.
+
+    Example:
+        >>> Flow("up")
+        <Flow.UP: 'up'>
+    """
 
     UP = "up"
     DOWN = "down"
@@ -39,7 +50,13 @@ class Flow(StrEnum):
 
 
 class Action(NamedTuple):
-    """One pass of one sample; prints as `S3`, `M3` or `B3`. part: which group of a stage's layers (see `groups`)."""
+    """One pass of one sample. It prints as `S3`, `M3` or `B3`.
+
+    Attributes:
+        name: The name of the pass.
+        step: The sample's number.
+        part: Which group of the stage's layers makes it (see `Schedule.groups`).
+    """
 
     name: str
     step: int
@@ -50,7 +67,13 @@ class Action(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Neighbouring layers of a stage with the same window: places in the network, from 0, `stop` not included."""
+    """Neighbouring layers of a stage that have the same window.
+
+    Attributes:
+        start: The place of the first layer in the network, from 0.
+        stop: The place after the last layer.
+        window: How many samples may be in flight at these layers.
+    """
 
     start: int
     stop: int
@@ -59,10 +82,12 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Schedule:
-    """Which sample may enter when.
+    """When the next sample may enter the pipeline.
 
-    window: how many samples may be in flight; weights seen by a standard pass are window - 1 updates old.
-    waits: whether the coordinator admits the next sample only when every layer has applied the last update.
+    Attributes:
+        name: The schedule's name.
+        window: How many samples may be in flight. A standard pass then uses weights that lack window - 1 updates.
+        waits: Whether the coordinator admits the next sample only when every layer has applied the last update.
     """
 
     name: str
@@ -75,39 +100,43 @@ class Schedule:
         passes: tuple[str, ...] = (STANDARD, MODULATED),
         windows: Sequence[int] = (),
     ) -> Actions:
-        """The order of a run whose first sample is `first`, for a rule of `passes` (one or two).
+        """The order of the passes of a run.
 
-        windows: of a stage's `groups`; by default one, as for the coordinator.
+        Args:
+            first: The number of its first sample.
+            passes: The names of the rule's one or two passes.
+            windows: The windows of the `groups` of a stage. By default there is one, as for the coordinator.
         """
         return Actions(windows or [self.window], first, passes)
 
     def groups(self, layers: Sequence[int], total: int, flow: Flow) -> list[Group]:
-        """The layers of a stage (their places in a network of `total`), grouped by window."""
-        found: list[Group] = []
+        """Groups the layers of a stage by window; `layers` are their places in a network of `total` layers."""
+        groups: list[Group] = []
         for place in layers:
             window = self.window if flow is not Flow.DOWN else -(-self.window * (total - place) // total)
-            if found and found[-1].window == window:
-                found[-1] = found[-1]._replace(stop=place + 1)
+            if groups and groups[-1].window == window:
+                groups[-1] = groups[-1]._replace(stop=place + 1)
             else:
-                found.append(Group(place, place + 1, window))
-        return found
+                groups.append(Group(place, place + 1, window))
+        return groups
 
     def in_flight(self, stages: int, passes: tuple[str, ...]) -> int:
-        """How many samples the coordinator admits before it wants an output back.
+        """How many samples the coordinator admits before it waits for an output.
 
-        Without a second pass no weight is ever stale, so it is enough to keep every stage and channel busy.
+        Without a second pass no weights are ever stale, so the number only has to keep every stage and channel busy.
         """
         return self.window if len(passes) > 1 or self.waits else min(2 * (stages + 1), 2 * MAX_WINDOW)
 
 
 class Actions:
-    """An endless order of actions that can be ended once the last sample is known.
+    """An endless order of actions, which is ended once the last sample is known.
 
-    A round is, for each group of layers from the top one down, a first pass of as many samples ahead as its window, and
-    a second pass. (From the top: what a group has left for the one above it in one round is taken up in the next.)
+    It consists of rounds. In a round each group of layers, beginning with the top one, makes the first pass of a sample
+    and the second pass of an earlier one; its window says how much earlier. The top group comes first because what a
+    group leaves for the one above it in one round is used in the next.
 
-    `end(step)`, called when `step`'s first pass is due, means that `step` will not come: what is left are the second
-    passes of the samples before it.
+    Call `end(step)` when `step`'s first pass is due and there is no such sample. Then only the second passes of the
+    samples before it remain.
     """
 
     def __init__(self, windows: Sequence[int], first: int, passes: tuple[str, ...]) -> None:
@@ -115,7 +144,7 @@ class Actions:
         self._end: int | None = None
 
     def end(self, step: int) -> None:
-        """No sample from `step` on."""
+        """There is no sample from `step` on."""
         self._end = step
 
     def _ended(self, step: int) -> bool:
@@ -136,38 +165,47 @@ class Actions:
 
 
 def locked() -> Schedule:
-    """Layer-sequential PEPITA, the baseline: nothing of sample t + 1 before all of sample t."""
+    """Layer-sequential training, the baseline: sample t + 1 enters when sample t is done at every layer."""
     return Schedule("locked", waits=True)
 
 
 def relaxed() -> Schedule:
-    """Sample t + 1 right behind t's modulated pass: the same weights as `locked`, bit for bit."""
+    """Sample t + 1 follows right behind the second pass of sample t: the same weights as `locked`, bit for bit."""
     return Schedule("relaxed")
 
 
 def streaming(window: int) -> Schedule:
-    """`window` samples in flight: each standard pass sees weights that are window - 1 updates old."""
+    """`window` samples are in flight: each standard pass uses weights that lack window - 1 updates."""
     return Schedule("streaming", window)
 
 
-# More samples in flight than this would overfill the sockets that wake the stages (2 x window messages each), and no
-# pipeline is so deep that it could use them.
+# More samples in flight would overfill the sockets that wake the stages (2 x window messages each), and no pipeline is
+# deep enough to use them.
 MAX_WINDOW = 128
 
 SCHEDULES = ("locked", "relaxed", "streaming")
 
 
 def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP, most: int = MAX_WINDOW) -> Schedule:
-    """The schedule called `name` for a network of `layers` layers whose second pass travels like `flow`.
+    """Makes the schedule called `name`.
 
-    window: for streaming; by default the smallest that fills the pipeline: ceil((layers + 1) / 2), at least 2; for a
-    backward pass as many as there are layers, and 1 if there is no second pass. most: the largest such default.
-    `UserError` for an unknown name, a window below 1 or above `MAX_WINDOW`, or one above 1 where there is none.
+    Args:
+        name: One of `SCHEDULES`.
+        layers: How many layers the network has.
+        window: How many samples may be in flight, for streaming. The default is the smallest window that fills the
+            pipeline: ceil((layers + 1) / 2) and at least 2; for a backward pass, the number of layers; and 1 if there
+            is no second pass.
+        flow: How the second pass travels.
+        most: The largest window that is chosen by default.
+
+    Raises:
+        UserError: The name is unknown, the window is below 1 or above `MAX_WINDOW`, or it is above 1 for a schedule
+            other than streaming.
     """
     if name not in SCHEDULES:
         raise unknown("schedule", name, SCHEDULES)
     if window is not None and window < 1:
-        raise UserError(f"window {window} is below 1: it is how many samples may be in flight")
+        raise UserError(f"window {window} is below 1: it is the number of samples that may be in flight")
     if window is not None and window > MAX_WINDOW:
         raise UserError(f"window {window} is above {MAX_WINDOW}, the most samples that may be in flight")
     if name == "streaming":
@@ -178,6 +216,7 @@ def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP
 
 
 def _filling(layers: int, flow: Flow) -> int:
+    """The smallest window that fills the pipeline."""
     if flow is Flow.NONE:
         return 1
     return max(2, layers if flow is Flow.DOWN else (layers + 2) // 2)

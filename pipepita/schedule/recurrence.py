@@ -1,10 +1,10 @@
-"""A pipeline in virtual time: max-plus recurrences over the order in which a schedule lets everybody work.
+"""Simulates a pipeline in virtual time, by max-plus recurrences over the order in which the stages work.
 
-    begin = max(the stage is free, its message has arrived)        end = begin + what the pass takes
+    begin = max(the stage is free, its message has arrived)        end = begin + how long the pass takes
 
-A stage sends on before it updates. The order of each stage's work is the one that the engines run,
-`Schedule.actions`; how long things take is asked of a `World`, so that the same recurrences draw a clock diagram in
-slots and simulate a chain of devices in seconds.
+A stage sends on its result before it updates. The order of each stage's work is the one that the engines use,
+`Schedule.actions`. A `World` says how long things take. So the same recurrences serve for a clock diagram in slots and
+for a chain of devices in seconds.
 """
 
 from __future__ import annotations
@@ -19,13 +19,19 @@ from pipepita.schedule import Action, Schedule
 from pipepita.schedule.topology import COORDINATOR, Route, Topology, Travels, Visit
 from pipepita.schedule.world import Carry, World
 
-UPDATED = "updated"  # word of a stage's update to a coordinator that waits for it
+UPDATED = "updated"  # the message by which a stage tells a waiting coordinator that it has updated itself
 _COLLECT = "collect"
 Seen = Callable[[int, Action, float, float, float], None]
 
 
 class Arrival(NamedTuple):
-    """When something was there, and how much of the way to it was computing and how much travelling."""
+    """When something happened, and what the way to it consisted of besides waiting.
+
+    Attributes:
+        time: When it happened.
+        computed: How much of that time passed with computing.
+        travelled: How much of that time passed with messages on their way.
+    """
 
     time: float
     computed: float
@@ -34,7 +40,14 @@ class Arrival(NamedTuple):
 
 @dataclass
 class Course:
-    """What came of it. admitted, outputs, updates: by sample, the last being the last layer's; busy: by stage."""
+    """What happened in a simulation.
+
+    Attributes:
+        admitted: When each sample entered.
+        outputs: When each sample's output arrived at the coordinator.
+        updates: When each sample's last update was done.
+        busy: How long each stage worked.
+    """
 
     admitted: list[float] = field(default_factory=list)
     outputs: list[Arrival] = field(default_factory=list)
@@ -42,12 +55,12 @@ class Course:
     busy: list[float] = field(default_factory=list)
 
 
-# an `Arrival` as a plain tuple: there are millions
+# an `Arrival` as a plain tuple, since there are millions
 _Message = tuple[float, float, float]
 
 
 class _Port:
-    """Where messages arrive, in order."""
+    """Where messages arrive, in the order of sending."""
 
     __slots__ = ("messages", "waiter")
 
@@ -62,13 +75,13 @@ _Loop = Generator[_Port, None, None]
 class _Work(NamedTuple):
     """One pass through one group of a stage's layers."""
 
-    inlet: _Port
-    signal: _Port | None
-    seconds: float
-    update: float
-    outlet: _Port | None
-    carry: Carry | None  # None: the outlet is at the same stage
-    last: bool
+    inlet: _Port  # where the message that the pass starts from arrives
+    signal: _Port | None  # where the coordinator's signal arrives, if the pass needs it beside that message
+    seconds: float  # how long the pass takes
+    update: float  # how long the update after it takes
+    outlet: _Port | None  # where the result goes
+    carry: Carry | None  # when it arrives there; None if the outlet is at the same stage
+    last: bool  # whether the stage is done with the sample after this update
 
 
 def run(
@@ -78,15 +91,23 @@ def run(
     route: Travels = Route(),
     seen: Seen | None = None,
 ) -> Course:
-    """Up to `samples` samples, fewer if the world has no more.
+    """Simulates a pipeline.
 
-    route: a rule, or what it says of its passes. seen: told of every pass: (stage, action, begin, end, when its update
-    is done too), each stage's in order.
+    Args:
+        schedule: The schedule.
+        world: How long everything takes.
+        samples: How many samples enter, or fewer if the world has fewer.
+        route: The rule, or what it says about its passes.
+        seen: Called for every pass with (stage, action, begin, end, the end of the update after it), in order for each
+            stage.
+
+    Raises:
+        RunError: Some stage waits for a message that nobody sends.
     """
-    return _Run(schedule, world, samples, route, seen).run()
+    return _Simulation(schedule, world, samples, route, seen).run()
 
 
-class _Run:
+class _Simulation:
     def __init__(
         self,
         schedule: Schedule,
@@ -100,7 +121,7 @@ class _Run:
         self.samples = self.end = samples
         self.stages = range(len(world.parts))
         self.course = Course(busy=[0.0 for _ in self.stages])
-        # by where it is read: from below, from above, from the coordinator, and word of updates at the coordinator
+        # one per stage: messages from below, from above, and from the coordinator, and its reports of updates
         self.below, self.above, self.signal, self.done = ([_Port() for _ in self.stages] for _ in range(4))
         self.outputs = _Port()
         self._ready: list[_Loop] = []
@@ -108,16 +129,16 @@ class _Run:
 
     def run(self) -> Course:
         self._ready = [self.coordinator(), *(self.stage(index) for index in self.stages)]
-        going = len(self._ready)
+        unfinished = len(self._ready)
         while self._ready:
             one = self._ready.pop()
             port = next(one, None)
             if port is None:
-                going -= 1
+                unfinished -= 1
             else:
                 port.waiter = one
-        if going:
-            raise RunError(f"{going} of the pipeline's loops wait for messages that nobody sends")
+        if unfinished:
+            raise RunError(f"{unfinished} of the pipeline's loops wait for messages that nobody sends")
         return self.course
 
     def send(self, port: _Port, message: _Message) -> None:
@@ -132,16 +153,16 @@ class _Run:
         return port.messages.popleft()
 
     def order(self, passes: tuple[str, ...], windows: Sequence[int]) -> list[tuple[bool, int, int]]:
-        """(whether it is the second pass, step, part) of all samples, which stages of like windows share."""
+        """(whether it is the second pass, step, part) for all passes; stages with equal windows share the list."""
         key = passes, tuple(windows)
         if key not in self._orders:
             actions = self.schedule.actions(0, passes, windows)
-            found = self._orders[key] = []
+            order = self._orders[key] = []
             for name, step, part in actions:
                 if name == passes[0] and step == self.samples:
                     actions.end(step)
                 else:
-                    found.append((name != passes[0], step, part))
+                    order.append((name != passes[0], step, part))
         return self._orders[key]
 
     def coordinator(self) -> _Loop:
@@ -184,7 +205,7 @@ class _Run:
                 self.send(port, (there, 0.0, there - now))
 
     def _finish(self, step: int) -> None:
-        """Sample `step` will not come: whoever waits for it need not."""
+        """There is no sample `step`: wakes all that wait for it."""
         self.end = step
         for port in (self.outputs, *self.below, *self.above, *self.signal, *self.done):
             if port.waiter is not None:
@@ -235,12 +256,12 @@ class _Run:
         course.busy[index] = busy
 
     def _works(self, index: int, visits: Mapping[tuple[str, int], Visit]) -> list[list[_Work]]:
-        """[standard pass, second pass], by part."""
+        """What the stage does: for the standard pass and then for the second pass, one entry per group of layers."""
         admit, *answers = self.route.passes
-        found = []
+        works = []
         for name in self.route.passes:
             here = [visit for (of, _), visit in visits.items() if of == name]
-            between = [_Port() for _ in here]  # what one group leaves for the next
+            between = [_Port() for _ in here]  # what one group computed for the next
             second = name != admit
             updates = second or not answers
             row = []
@@ -254,24 +275,24 @@ class _Run:
                 row.append(
                     _Work(
                         inlet or self.signal[index],
-                        signal if inlet is not None else None,  # else from the signal alone
+                        signal if inlet is not None else None,  # without an inlet the pass starts from the signal
                         sum(cost.modulated if second else cost.standard for cost in costs),
                         sum(cost.update for cost in costs) if updates else 0.0,
                         outlet, carry,
                         last=updates and visit.ends,
                     )
                 )  # fmt: skip
-            found.append(row)
-        return found
+            works.append(row)
+        return works
 
     def _inlet(self, visit: Visit, index: int) -> _Port | None:
-        """Where what comes from outside the stage arrives; None if nothing does but the signal."""
+        """Where a message from outside the stage arrives; None if nothing arrives but the signal."""
         if visit.source is None:
             return None
         return (self.above if visit.down else self.below)[index]
 
     def _onward(self, visit: Visit, index: int, name: str) -> tuple[_Port | None, Carry | None]:
-        """Where a stage sends what it has computed."""
+        """Where a stage sends what it has computed, and when it arrives there."""
         target = visit.target
         if target is None:
             return None, None

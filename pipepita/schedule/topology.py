@@ -1,4 +1,4 @@
-"""Which stage sends which pass to whom, and who waits for what: read by the engines, the recurrence, the simulator.
+"""Which stage sends which pass to whom, and which messages it waits for.
 
     coordinator --sample--> stage 0 --standard--> stage 1 ... last stage --output--> coordinator
 
@@ -7,8 +7,9 @@
     flow ALL    coordinator --error--> every stage
     flow NONE   (the target goes out with the sample)
 
-Which stages hear from the coordinator is asked of the rule, layer by layer. Inside a stage, neighbouring layers with
-the same window work as one group; a backward pass in flight may part a stage into several of them.
+The rule says for each layer whether it needs the coordinator's signal. Inside a stage, neighbouring layers with the
+same window work as one group. For a backward pass with samples in flight, a stage may consist of several groups. The
+engines and the simulator all use the topology that is defined here.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ COORDINATOR = -1
 
 
 class Reads(NamedTuple):
-    """What must have come before one layer can make one pass of a sample.
+    """Which messages one layer needs before it can make one pass of a sample.
 
     Attributes:
-        upstream: The message of the layer below (at the first layer: the items themselves).
-        downstream: The message of the layer above.
-        signal: The coordinator's, (B, classes): in the first pass the one-hot target, in the second the error, which is
-            the output minus the target.
+        upstream: Whether it needs the message of the layer below (at the first layer: the items themselves).
+        downstream: Whether it needs the message of the layer above.
+        signal: Whether it needs the coordinator's signal, (B, classes), float32: in the first pass the one-hot target,
+            in the second pass the error, which is the output minus the one-hot target.
 
     Example:
         >>> Reads(upstream=True)
@@ -43,29 +44,46 @@ class Reads(NamedTuple):
 
 
 class Travels(Protocol):
-    """How samples travel: what a rule says of its passes."""
+    """What a rule says about its passes, from which the topology and the simulator are made. Every `Rule` is one.
+
+    Example:
+        >>> route = Route()  # the simplest one, for tests and diagrams
+        >>> route.passes, route.flow
+        (('standard', 'modulated'), <Flow.UP: 'up'>)
+        >>> [route.reads("modulated", number, layers=2) for number in (1, 2)]
+        [Reads(upstream=False, downstream=False, signal=True), Reads(upstream=True, downstream=False, signal=False)]
+    """
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """One or two."""
+        """The names of the one or two passes of a sample, in order."""
 
     @property
     def flow(self) -> Flow:
         """How the second pass travels."""
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
-        """What layer `number` (from 1) of `layers` needs for pass `name`."""
+        """What a layer needs for a pass.
+
+        Args:
+            name: One of `passes`.
+            number: The layer's place in the network, from 1.
+            layers: How many layers the network has, including the output layer.
+
+        Returns:
+            Which messages must have arrived.
+        """
 
 
 @dataclass(frozen=True)
 class Route:
-    """A rule's passes and flow without the rule; the error enters where the second pass begins."""
+    """Passes and flow without a rule. The error enters where the second pass begins."""
 
     passes: tuple[str, ...] = (STANDARD, MODULATED)
     flow: Flow = Flow.UP
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
-        """As the flow says."""
+        """What follows from the flow."""
         if name == self.passes[0]:
             return Reads(upstream=True)
         begins = number == {Flow.UP: 1, Flow.DOWN: layers}.get(self.flow, number)
@@ -77,7 +95,7 @@ class Route:
 
 
 class Hop(NamedTuple):
-    """A message of pass `name` from `source` to `target`: stages, or the coordinator."""
+    """A message of pass `name` from `source` to `target`. Both are stages or the coordinator."""
 
     source: int
     target: int
@@ -87,11 +105,18 @@ class Hop(NamedTuple):
 class Visit(NamedTuple):
     """One pass through one group of a stage's layers.
 
-    source: who sends what arrives, if it comes from outside the stage. before: the group of this stage that left it,
-    if one did. With neither the pass begins here, from the signal alone. hears: whether the coordinator's signal is
-    taken from its channel here. signal: whether the group needs it; what one group has heard the next ones share.
-    target: who gets what comes out. after: the group of this stage that does. down: whether the pass runs down the
-    layers. ends: whether this is the pass's last group in this stage.
+    If both `source` and `before` are None, the pass begins here, from the signal alone.
+
+    Attributes:
+        group: The layers.
+        source: Who sends the message that the pass starts from, if it comes from outside the stage.
+        before: The group of this stage that computed what the pass starts from, if one did.
+        hears: Whether the coordinator's signal is received here. Later groups of the stage share it.
+        signal: Whether the group needs the signal.
+        target: Who gets the result, if it leaves the stage.
+        after: The group of this stage that gets the result, if one does.
+        down: Whether the pass runs down the layers.
+        ends: Whether this is the last group of the stage that the pass goes through.
     """
 
     group: Group
@@ -107,9 +132,11 @@ class Visit(NamedTuple):
 
 @dataclass(frozen=True)
 class Topology:
-    """Stages that hold contiguous layers, and what runs between them.
+    """Stages that hold contiguous layers, and the messages between them.
 
-    route: of the rule, or the rule itself. parts: the layers of each stage, by their places from 0, in order.
+    Attributes:
+        route: The rule, or what it says about its passes.
+        parts: The layers of each stage in order, by their places in the network, from 0.
     """
 
     route: Travels
@@ -117,7 +144,7 @@ class Topology:
 
     @property
     def total(self) -> int:
-        """Layers of all stages."""
+        """How many layers all stages together hold."""
         return self.parts[-1].stop
 
     @property
@@ -126,7 +153,7 @@ class Topology:
         return len(self.parts) - 1
 
     def source(self, stage: int, name: str) -> int | None:
-        """Who sends `stage` what it works on in pass `name`; None if that is the coordinator's signal alone."""
+        """Who sends `stage` the message that pass `name` starts from; None if it starts from the signal alone."""
         part = self.parts[stage]
         if self.down(name):
             return stage + 1 if self._reads(name, part.stop - 1).downstream else None
@@ -134,7 +161,7 @@ class Topology:
         return stage - 1 if self._reads(name, part.start).upstream else None
 
     def target(self, stage: int, name: str) -> int | None:
-        """Who gets what `stage` sends on in pass `name`; None if it sends nothing."""
+        """Who gets the result of pass `name` from `stage`; None if nobody does."""
         if name == self.route.passes[0]:
             return stage + 1 if stage < self.last else COORDINATOR
         if self.route.flow is Flow.UP:
@@ -142,16 +169,16 @@ class Topology:
         return stage - 1 if self.route.flow is Flow.DOWN and stage > 0 else None
 
     def hears(self, stage: int, name: str) -> bool:
-        """Whether the coordinator sends `stage` its signal in pass `name`: the target in the first, else the error."""
+        """Whether `stage` gets the coordinator's signal in pass `name`: target in the first pass, else error."""
         return any(self._reads(name, place).signal for place in self.parts[stage])
 
     def told(self, name: str) -> list[int]:
-        """The stages that hear the coordinator's signal in pass `name`."""
+        """The stages that get the coordinator's signal in pass `name`."""
         return [stage for stage in range(len(self.parts)) if self.hears(stage, name)]
 
     @cached_property
     def hops(self) -> list[Hop]:
-        """Every message of a sample, but for the coordinator's signals."""
+        """Every message of a sample, except the coordinator's signals."""
         first = Hop(COORDINATOR, 0, self.route.passes[0])
         targets = (
             (stage, self.target(stage, name), name) for name in self.route.passes for stage in range(len(self.parts))
@@ -159,7 +186,7 @@ class Topology:
         return [first, *(Hop(stage, target, name) for stage, target, name in targets if target is not None)]
 
     def visits(self, stage: int, schedule: Schedule) -> dict[tuple[str, int], Visit]:
-        """What `stage` does, by pass and group, under `schedule`."""
+        """What `stage` does under `schedule`, by pass and number of the group."""
         groups = schedule.groups(self.parts[stage], self.total, self.route.flow)
         return {
             (name, number): self._visit(stage, name, groups, number)

@@ -1,4 +1,4 @@
-"""How long everything takes: what the recurrence asks of the world that a pipeline runs in."""
+"""How long everything takes in a simulated pipeline: what the recurrence asks a `World`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ Carry = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Cost:
-    """What one layer takes for a sample, in any unit of time. update: once its last pass is sent on.
+    """How long one layer works on one sample, in any unit of time.
 
-    modulated: of whatever second pass the rule makes.
+    Attributes:
+        standard: The standard pass.
+        modulated: The second pass, whatever the rule calls it.
+        update: The update, which follows after the last pass has been sent on.
     """
 
     standard: float = 1
@@ -21,7 +24,7 @@ class Cost:
 
     @property
     def total(self) -> float:
-        """All of it."""
+        """The sum of the three."""
         return self.standard + self.modulated + self.update
 
     def __add__(self, other: Cost) -> Cost:
@@ -32,11 +35,27 @@ class Cost:
 
 
 class World:
-    """How long everything takes: here the same for ever. Those who know more override it.
+    """How long everything takes. In this class it never changes; a subclass may override any method.
 
-    eventful: whether `finish` and `standstill` are to be asked at all, for every pass and every update.
-    costs: of each layer. parts: the layers of each stage. hop: what a message takes between two stages, or between a
-    stage and the coordinator.
+    All times have the unit of the costs.
+
+    Args:
+        costs: How long each layer works on one sample.
+        parts: The layers of each stage. By default there is one stage per layer.
+        hop: How long a message takes between two stages, or between a stage and the coordinator.
+
+    Attributes:
+        eventful: Whether `finish` and `standstill` are called for every pass and update. If not, work always takes its
+            cost.
+
+    Example:
+        >>> from pipepita.schedule import relaxed
+        >>> from pipepita.schedule.recurrence import run
+        >>> class SlowStart(World):
+        ...     def finish(self, stage, begin, work):
+        ...         return begin + work * (10 if begin < 5 else 1)
+        >>> run(relaxed(), SlowStart([Cost(), Cost()]), samples=3).admitted
+        [0.0, 11.0, 14.0]
     """
 
     def __init__(
@@ -51,22 +70,44 @@ class World:
     eventful = True
 
     def finish(self, stage: int, begin: float, work: float) -> float:
-        """When `stage`, beginning at `begin`, has done `work`."""
+        """When a stage has finished some work.
+
+        Args:
+            stage: The stage.
+            begin: When it begins.
+            work: How long the work takes if nothing disturbs it.
+        """
         return begin + work
 
     def standstill(self, stage: int, begin: float, end: float) -> float:
-        """How much of the time from `begin` to `end`, which `finish` gave, `stage` did not work."""
+        """How much of the time from `begin` to `end`, which `finish` returned, `stage` was not working."""
         return 0
 
     def carry(self, source: int, target: int, name: str) -> Carry:
-        """From when a message of pass `name` is sent to when it arrives; asked for each message, in their order."""
+        """How messages travel.
+
+        Args:
+            source: The stage that sends, or `COORDINATOR`.
+            target: The stage that receives, or `COORDINATOR`.
+            name: The pass, or `recurrence.UPDATED`.
+
+        Returns:
+            A function from the time at which a message is sent to the time at which it arrives. It is called once per
+            message, in the order of sending.
+        """
         hop = self.hop
         return lambda sent: sent + hop
 
     def take(self, now: float) -> float | None:
-        """When the next sample can enter, given that the coordinator wants it at `now`; None: there is none."""
+        """When the next sample enters if the coordinator is ready for it at `now`; None if there is none."""
         return now
 
     def answer(self, step: int, there: float, now: float) -> float:
-        """When the error of sample `step` is known, its output being `there` and the coordinator at it at `now`."""
+        """When the error of a sample is known.
+
+        Args:
+            step: The sample's number.
+            there: When its output arrives at the coordinator.
+            now: When the coordinator gets to it.
+        """
         return now

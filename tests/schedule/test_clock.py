@@ -71,7 +71,7 @@ def test_without_a_second_pass_nothing_is_locked():
 
 @pytest.mark.parametrize("layers", [2, 4, 8])
 def test_periods_of_other_routes(layers):
-    """Backward: 2L locked or relaxed, 2 once K = L. Broadcast: L + 1 until it streams. One pass: L locked, else 1."""
+    """Backward: 2L if locked or relaxed, 2 if K = L. Broadcast: L + 1; 2 if streaming. One pass: L if locked, else 1."""
     for route, locked_slots, relaxed_slots, streaming_slots in (
         (DOWN, 2 * layers, 2 * layers, 2),
         (EVERYWHERE, layers + 1, layers + 1, 2),
@@ -85,13 +85,13 @@ def test_periods_of_other_routes(layers):
 
 @pytest.mark.parametrize(("window", "parts"), [(2, 2), (4, 4), (8, 8), (8, 2), (8, 4)])
 def test_1f1b_fills_stages_of_several_layers(window, parts):
-    """The window tapers over layers, not stages: a split into as many equal stages as samples in flight is full."""
+    """The window falls from layer to layer, so as many equal stages as there are samples in flight are always busy."""
     split = [range(first, first + 8 // parts) for first in range(0, 8, 8 // parts)]
     assert settled_period(streaming(window), [Cost()] * 8, route=DOWN, parts=split) == pytest.approx(16 / parts)
 
 
-def test_1f1b_overlaps_stages_that_do_not_split_where_the_window_does():
-    """Nine layers, window 2: it falls to 1 at the sixth; with equal layers the stages part there or one before."""
+def test_1f1b_overlaps_stages_that_do_not_begin_where_the_window_falls():
+    """With nine layers and window 2 it falls to 1 at the sixth layer; the second stage begins there or one before."""
     for place in (4, 5):
         split = [range(place), range(place, 9)]
         assert settled_period(streaming(2), [Cost()] * 9, route=DOWN, parts=split) == pytest.approx(10)
@@ -99,7 +99,7 @@ def test_1f1b_overlaps_stages_that_do_not_split_where_the_window_does():
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 4, 8, 16])
 def test_periods_are_the_closed_forms(layers):
-    """With a slot a pass: locked 2L, relaxed L + 1, streaming 2 once K >= (L + 1) / 2."""
+    """With one slot per pass: locked 2L, relaxed L + 1, streaming 2 if K >= (L + 1) / 2."""
     assert clock(locked(), layers, 8).period == 2 * layers
     assert clock(relaxed(), layers, 8).period == layers + 1
     full = make("streaming", layers)
@@ -113,8 +113,8 @@ def test_refuses_nothing_to_draw():
 
 def test_a_stage_sends_on_before_it_updates():
     """Stage 1's modulated pass begins with stage 0's update; the next sample waits for that update, not for stage 1."""
-    found = events(relaxed(), [Cost(1, 2, 4), Cost(1, 2, 4)], 2)
-    begins = {(event.stage, str(event.action)): event.begin for event in found}
+    passes = events(relaxed(), [Cost(1, 2, 4), Cost(1, 2, 4)], 2)
+    begins = {(event.stage, str(event.action)): event.begin for event in passes}
     assert begins[(0, "M0")] == 2
     assert begins[(1, "M0")] == 4
     assert begins[(0, "S1")] == 2 + 2 + 4
@@ -129,7 +129,7 @@ def test_unequal_stages_go_at_the_pace_of_the_slowest():
 @pytest.mark.parametrize("layers", [2, 5, 8])
 @pytest.mark.parametrize(("standard", "modulated", "hop"), [(10, 10, 0), (3, 5, 0.5), (4, 2, 1)])
 def test_hops_and_unequal_passes_have_the_closed_forms(layers, standard, modulated, hop):
-    """Ls + m + (L + 1)d relaxed; L(s + m) + 2(L + 1)d locked, which also waits for word of the last update."""
+    """Relaxed: Ls + m + (L + 1)d. Locked: L(s + m) + 2(L + 1)d, since it waits for a report of the last update."""
     costs = [Cost(standard, modulated)] * layers
     assert settled_period(locked(), costs, hop=hop) == pytest.approx(
         layers * (standard + modulated) + 2 * (layers + 1) * hop

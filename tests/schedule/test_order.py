@@ -5,13 +5,13 @@ from pipepita.schedule import BACKWARD, STANDARD, Flow, Schedule, locked, make, 
 
 
 def order(schedule: Schedule, samples: int, first: int = 0, **options) -> str:
-    actions, found = schedule.actions(first, **options), []
+    actions, passes = schedule.actions(first, **options), []
     for action in actions:
         if action.name == STANDARD and action.step == first + samples:
             actions.end(action.step)
             continue
-        found.append(str(action))
-    return " ".join(found)
+        passes.append(str(action))
+    return " ".join(passes)
 
 
 @pytest.mark.parametrize(
@@ -47,17 +47,17 @@ def test_a_rule_with_one_pass_has_only_that():
 
 
 def stage_order(window: int, layers: range, total: int, samples: int, first: int = 0) -> str:
-    """Of a stage that holds `layers` under a backward pass; a pass of its second group of layers prints as S0'."""
+    """The order of a stage that holds `layers`, for a backward pass. A pass of its second group prints as S0'."""
     schedule = streaming(window)
     groups = schedule.groups(layers, total, Flow.DOWN)
     actions = schedule.actions(first, (STANDARD, BACKWARD), [group.window for group in groups])
-    found = []
+    passes = []
     for action in actions:
         if action.name == STANDARD and action.step == first + samples:
             actions.end(action.step)
             continue
-        found.append(f"{action}{chr(39) * action.part}")
-    return " ".join(found)
+        passes.append(f"{action}{chr(39) * action.part}")
+    return " ".join(passes)
 
 
 def test_the_window_of_a_backward_pass_tapers():
@@ -69,7 +69,7 @@ def test_the_window_of_a_backward_pass_tapers():
 
 
 def test_a_stage_of_two_groups_goes_through_the_samples_in_turn():
-    """The upper group first: what it takes up was left for it in the round before."""
+    """The upper group comes first: it uses what the lower one left for it in the round before."""
     assert stage_order(3, range(1, 3), 3, 3) == "S0 S0' B0' S1 B0 S1' B1' S2 B1 S2' B2' B2"
     assert stage_order(3, range(1, 3), 3, 1, first=4) == "S4 S4' B4' B4"
     assert stage_order(3, range(1, 3), 3, 0) == ""

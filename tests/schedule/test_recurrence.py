@@ -1,4 +1,4 @@
-"""What the clock diagrams' tests do not see: worlds in which costs, links, arrivals and labels vary."""
+"""Worlds in which costs, links, arrivals and labels vary, which the tests of the clock diagrams do not cover."""
 
 import itertools
 
@@ -13,7 +13,7 @@ from pipepita.schedule.world import Cost, World
 
 
 class Uneven(World):
-    """Links that take a time for each (source, target, pass), samples every so often, labels that come late."""
+    """Each (source, target, pass) has its own travelling time; samples arrive at intervals, and labels later."""
 
     def __init__(self, costs, links, *, every=0.0, late=0.0, samples=99, **options):
         super().__init__(costs, **options)
@@ -55,7 +55,7 @@ def test_samples_wait_for_their_time_and_the_pipeline_for_labels():
     assert course.admitted == [0, 10, 20, 30]
     assert [update.time for update in course.updates] == [6, 16, 26, 36]
     late = run(relaxed(), Uneven([Cost(1, 1, 0)], {}, every=10.0, late=25.0), 4)
-    assert [update.time for update in late.updates] == [26, 36, 46, 56]  # a label of each, in order
+    assert [update.time for update in late.updates] == [26, 36, 46, 56]  # each waits for its own label
     assert late.admitted == [0, 25, 35, 45]
 
 
@@ -74,8 +74,8 @@ def test_ends_when_the_world_has_no_more_samples(schedule, route):
 
 
 @pytest.mark.parametrize("flow", [Flow.UP, Flow.DOWN, Flow.ALL])
-def test_computed_and_travelled_are_what_the_way_took(flow):
-    """Alone in the pipeline a sample never waits, so its time is what it computed and travelled."""
+def test_time_is_computing_and_travelling_if_nothing_waits(flow):
+    """A sample that is alone in the pipeline never waits."""
     route = Route((STANDARD, BACKWARD if flow is Flow.DOWN else MODULATED), flow)
     course = run(relaxed(), World([Cost(3, 5, 0)] * 3, hop=0.5), 1, route)
     (output,), (update,) = course.outputs, course.updates
@@ -89,9 +89,9 @@ def test_a_world_may_slow_a_stage_down():
         def finish(self, stage, begin, work):
             return begin + work * (2 if stage == 1 and begin >= 10 else 1)
 
-    found = []
-    run(relaxed(), Tired([Cost(4, 4, 1)] * 2), 2, seen=lambda *event: found.append(event))
-    spans = {(stage, str(action)): (begin, end, free) for stage, action, begin, end, free in found}
+    events = []
+    run(relaxed(), Tired([Cost(4, 4, 1)] * 2), 2, seen=lambda *event: events.append(event))
+    spans = {(stage, str(action)): (begin, end, free) for stage, action, begin, end, free in events}
     assert spans[1, "S0"] == (4, 8, 8)
     assert spans[0, "M0"] == (8, 12, 13)
     assert spans[1, "M0"] == (12, 20, 22)
@@ -107,7 +107,7 @@ def test_time_at_a_standstill_is_not_work():
         def standstill(self, stage, begin, end):
             return max(0, min(end, 15) - max(begin, 5)) if stage == 0 else 0
 
-    course = run(relaxed(), Off([Cost(6, 4, 1)] * 2), 1)  # the first standard pass is held up
+    course = run(relaxed(), Off([Cost(6, 4, 1)] * 2), 1)  # the first standard pass is interrupted
     assert course.busy == [11, 11]
     assert course.outputs[0] == (6 + 10 + 6, 12, 0)
     assert course.updates[0] == (22 + 4 + 4 + 1, 12 + 4 + 4 + 1, 0)
@@ -116,7 +116,7 @@ def test_time_at_a_standstill_is_not_work():
 def test_a_signal_that_nobody_sends_is_an_error_not_a_hang():
     class Deaf(Route):
         def reads(self, name, number, layers):
-            """The first layer waits for a layer above it, which sends nothing down."""
+            """Each layer waits in the second pass for the layer above it, and none begins."""
             return Reads(upstream=name == STANDARD, downstream=name != STANDARD)
 
     with pytest.raises(RunError, match="wait for messages that nobody sends"):
@@ -124,10 +124,10 @@ def test_a_signal_that_nobody_sends_is_an_error_not_a_hang():
 
 
 def test_the_order_of_each_stage_is_the_schedules():
-    found = []
+    passes = []
     run(streaming(3), World([Cost(1, 3, 1), Cost(2, 1, 0), Cost(1, 1, 1)], hop=0.7), 6,
-        seen=lambda stage, action, *_: found.append((stage, str(action))))  # fmt: skip
+        seen=lambda stage, action, *_: passes.append((stage, str(action))))  # fmt: skip
     order = ["S0", "S1", "S2", "M0", "S3", "M1", "S4", "M2", "S5", "M3", "M4", "M5"]
     for stage in range(3):
-        assert [name for where, name in found if where == stage] == order
-    assert len(found) == len(list(itertools.product(range(3), order)))
+        assert [name for where, name in passes if where == stage] == order
+    assert len(passes) == len(list(itertools.product(range(3), order)))
