@@ -71,7 +71,7 @@ def test_without_a_second_pass_nothing_is_locked():
 
 @pytest.mark.parametrize("layers", [2, 4, 8])
 def test_periods_of_other_routes(layers):
-    """Backward: 2L if locked or relaxed, 2 if K = L. Broadcast: L + 1; 2 if streaming. One pass: L if locked, else 1."""
+    """Backward: 2L if locked or relaxed, 2 if K = L. Broadcast: L + 1, streaming 2. One pass: L if locked, else 1."""
     for route, locked_slots, relaxed_slots, streaming_slots in (
         (DOWN, 2 * layers, 2 * layers, 2),
         (EVERYWHERE, layers + 1, layers + 1, 2),
