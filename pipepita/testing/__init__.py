@@ -1,4 +1,4 @@
-"""For who writes a learning rule: does it keep the contract that `pipepita.Rule` and `pipepita.Learner` describe?"""
+"""For authors of learning rules: checks that a rule keeps the contract of `pipepita.Rule` and `pipepita.Learner`."""
 
 from pipepita.testing.checking import check_rule, checks
 from pipepita.testing.verdict import Verdict

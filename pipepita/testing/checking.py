@@ -1,4 +1,4 @@
-"""A rule held to its contract, as an estimator is by river's `check_estimator`."""
+"""Checks that a rule keeps its contract, as river's `check_estimator` does for an estimator."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ from typing import Any
 from pipepita.errors import RunError, UserError
 from pipepita.rules import Rule, reference
 from pipepita.rules.loading import in_words, is_rule
-from pipepita.testing import doing, saying
+from pipepita.testing import behaviour, declaration
 from pipepita.testing.trial import NETWORKS, Trial
 from pipepita.testing.verdict import Verdict
 
-_SAYS: dict[str, Callable[[Rule], Iterator[str]]] = {
-    "plain data": saying.plain_data,
-    "wrong options are one line": saying.wrong_options,
-    "passes and what they read": saying.passes_and_reads,
-    "settles for a depth": saying.settles,
+_DECLARATIONS: dict[str, Callable[[Rule], Iterator[str]]] = {
+    "plain data": declaration.plain_data,
+    "wrong options are one line": declaration.wrong_options,
+    "passes and what they read": declaration.passes_and_reads,
+    "settles for a depth": declaration.settles,
 }
 _TRAINS, _REPEATS = "trains", "two runs are equal"
-_DOES: dict[str, Callable[[Trial], Iterator[str]]] = {
-    "splits agree": doing.splits,
-    "relaxed equals locked": doing.relaxed_is_locked,
-    "goes on from a snapshot": doing.survives_a_snapshot,
+_BEHAVIOURS: dict[str, Callable[[Trial], Iterator[str]]] = {
+    "splits agree": behaviour.splits,
+    "relaxed equals locked": behaviour.relaxed_is_locked,
+    "goes on from a snapshot": behaviour.survives_a_snapshot,
 }
 _IN_ACTORS = {"shared_memory": "Ray actors agree, shared memory", "tcp": "Ray actors agree, TCP"}
 
 
 def check_rule(rule: Rule, *, ray: bool = True) -> list[Verdict]:
-    """Holds `rule` to the contract of `pipepita.Rule` and `pipepita.Learner`, in under a minute.
+    """Checks in under a minute that `rule` keeps the contract of `pipepita.Rule` and `pipepita.Learner`.
 
-    It is trained for a moment on a fully connected and a convolutional network (unless it refuses convolutions with a
-    `UserError`), again and again: all engines, splits and schedules must agree to the bit.
+    The rule trains a small fully connected and a small convolutional network (unless it refuses convolutions with a
+    `UserError`) many times. All engines, splits and schedules must end with the same bits.
 
     Args:
         rule: The rule, with the options that are to be checked.
-        ray: Whether to start Ray actors, which takes most of the time. Actors on a cluster that this process has joined
-            already are used instead of new ones.
+        ray: Whether to start Ray actors, which takes most of the time. If this process has joined a cluster, its actors
+            run there.
 
     Returns:
-        What each check came to; all have passed.
+        The verdict of each check. All have passed.
 
     Raises:
-        RunError: The rule breaks the contract: all failures, in one line.
+        RunError: The rule breaks the contract. The message lists all failures in one line.
         UserError: `rule` is not a rule.
 
     Example:
@@ -55,28 +55,39 @@ def check_rule(rule: Rule, *, ray: bool = True) -> list[Verdict]:
         >>> [verdict.name for verdict in check_rule(pp.Pepita(), ray=False)][:2]
         ['plain data', 'wrong options are one line']
     """
-    found = list(checks(rule, ray=ray))
-    broken = [f"{verdict.name}: {line}" for verdict in found for line in verdict.failures]
-    if broken:
-        raise RunError(f"rule {reference(rule)} breaks the contract: {'; '.join(broken)}")
-    return found
+    verdicts = list(checks(rule, ray=ray))
+    failures = [f"{verdict.name}: {line}" for verdict in verdicts for line in verdict.failures]
+    if failures:
+        raise RunError(f"rule {reference(rule)} breaks the contract: {'; '.join(failures)}")
+    return verdicts
 
 
 def checks(rule: Rule, *, ray: bool = True) -> Iterator[Verdict]:
-    """The checks of `check_rule` one after the other, as they come to an end; raises nothing for what they find."""
+    """The checks of `check_rule`, one after the other, without an error for what they find.
+
+    Args:
+        rule: As in `check_rule`.
+        ray: As in `check_rule`.
+
+    Yields:
+        The verdict of each check as soon as it is done.
+
+    Raises:
+        UserError: `rule` is not a rule.
+    """
     if not is_rule(type(rule)):
         raise UserError(f"rule is {rule!r}: pass a rule, like pipepita.Pepita()")
-    sound = True
-    for name, says in _SAYS.items():
-        verdict = _judged(name, lambda says=says: says(rule))  # type: ignore[misc]
-        sound = sound and verdict.passed
+    all_passed = True
+    for name, declares in _DECLARATIONS.items():
+        verdict = _judged(name, lambda declares=declares: declares(rule))  # type: ignore[misc]
+        all_passed = all_passed and verdict.passed
         yield verdict
-    verdict, trials = _trains(rule) if sound else (Verdict(_TRAINS, reached=False), [])
+    verdict, trials = _trains(rule) if all_passed else (Verdict(_TRAINS, reached=False), [])
     yield verdict
-    yield (verdict := _over(trials, _REPEATS, doing.repeats))
+    yield (verdict := _over(trials, _REPEATS, behaviour.repeats))
     trials = trials if verdict.passed else []  # runs that do not repeat cannot be compared
-    for name, does in _DOES.items():
-        yield _over(trials, name, does)
+    for name, check in _BEHAVIOURS.items():
+        yield _over(trials, name, check)
     if not ray:
         return
     with ExitStack() as cleanup:
@@ -87,12 +98,12 @@ def checks(rule: Rule, *, ray: bool = True) -> Iterator[Verdict]:
 
                 engine = RayEngine(2, device="cpu")
                 cleanup.callback(engine.close)
-            does = partial(doing.agrees_in_actors, transport=transport, engine=engine)
-            yield _over(trials, name, does)
+            check_in_actors = partial(behaviour.agrees_in_actors, transport=transport, engine=engine)
+            yield _over(trials, name, check_in_actors)
 
 
 def _trains(rule: Rule) -> tuple[Verdict, list[Trial]]:
-    """Whether the rule trains at all, and on which networks the other checks can be run."""
+    """Checks whether the rule trains at all. Returns also the networks on which the other checks can run."""
     trials = [Trial.of(rule, network) for network in NETWORKS]
     refused: dict[str, str] = {}
 
@@ -105,7 +116,7 @@ def _trains(rule: Rule) -> tuple[Verdict, list[Trial]]:
             except UserError as error:
                 refused[trial.network] = str(error)
                 continue
-            yield from (f"{trial.network} network: {line}" for line in doing.learns(trial))
+            yield from (f"{trial.network} network: {line}" for line in behaviour.learns(trial))
         if len(refused) == len(trials):
             yield f"it refuses every network: {next(iter(refused.values()))}"
 
@@ -115,10 +126,12 @@ def _trains(rule: Rule) -> tuple[Verdict, list[Trial]]:
     return verdict, [trial for trial in trials if trial.network not in refused] if verdict.passed else []
 
 
-def _over(trials: list[Trial], name: str, does: Callable[[Trial], Iterator[str]]) -> Verdict:
+def _over(trials: list[Trial], name: str, check: Callable[[Trial], Iterator[str]]) -> Verdict:
+    """The verdict of `check` over all networks."""
+
     def all_of_them() -> Iterator[str]:
         for trial in trials:
-            for line in itertools.islice(does(trial), 1):  # what follows mostly has the same cause
+            for line in itertools.islice(check(trial), 1):  # further failures mostly have the same cause
                 yield f"{trial.network} network: {line}"
 
     return _judged(name, all_of_them) if trials else Verdict(name, reached=False)

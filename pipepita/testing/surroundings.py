@@ -1,4 +1,4 @@
-"""What a rule must not depend on, changed on purpose: the clock and the global generators."""
+"""Changes what a rule must not depend on: the clock and the global random generators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLOCKS = (*_SECONDS, *(f"{name}_ns" for name in _SECONDS))
 
 @contextmanager
 def clock(kind: type, change: Callable[[float], float]) -> Iterator[None]:
-    """`time`'s clocks say `change` of what they say, also where the module of `kind` has imported them by name."""
+    """The clocks of `time` show `change` of their time, also those that the module of `kind` imported by name."""
     module = vars(sys.modules[kind.__module__])
     with ExitStack() as cleanup:
         for name in _CLOCKS:
@@ -37,18 +37,18 @@ def clock(kind: type, change: Callable[[float], float]) -> Iterator[None]:
 
 
 def standing_still(now: float) -> float:
-    """For `clock`: it is always the same time."""
+    """A `change` for `clock`: the time is always the same."""
     return 1e9
 
 
 def far_ahead(now: float) -> float:
-    """For `clock`: it goes on, somewhere else and at another speed."""
+    """A `change` for `clock`: it shows another time and runs at another speed."""
     return 1.7 * now + 12345
 
 
 @contextmanager
 def global_generators(seed: int) -> Iterator[None]:
-    """The global generators of torch, numpy and Python begin anew from `seed`; afterwards they are as before."""
+    """Seeds the global generators of torch, numpy and Python; afterwards they are as before."""
     states = torch.random.get_rng_state(), np.random.get_state(), random.getstate()
     torch.manual_seed(seed)
     np.random.seed(seed)

@@ -1,4 +1,4 @@
-"""A short training run, small enough to be repeated many times: what the checks of a rule compare."""
+"""A training run that is short enough to be repeated many times. The checks of a rule compare such runs."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ class Trial:
 
     @classmethod
     def of(cls, rule: Rule, network: str) -> Trial:
-        """With the rule as it is for a network of this depth."""
+        """A trial of the rule with its "auto" options chosen for the depth of the network."""
         return cls(rule.settled(len(cls(rule, network).layers())), network)
 
     def whole(self, schedule: Schedule) -> State:
-        """What is learnt in one stage of one process: what all else is compared with."""
+        """What is learnt in one stage in this process, with which everything else is compared."""
         if schedule not in self._whole:
             self._whole[schedule] = self.trained(LocalEngine("cpu"), schedule)
         return self._whole[schedule]
 
     def layers(self) -> list[Layer]:
-        """The untrained layers, the same every time."""
+        """The untrained layers, which are the same at every call."""
         model = NETWORKS[self.network]()
         spec.initialise(model, SEED)
         return cut(model, SHAPE, CLASSES, SEED)
@@ -63,11 +63,11 @@ class Trial:
         """What is learnt in `EPOCHS` epochs.
 
         Args:
-            engine: Who runs the stages.
-            schedule: In which order.
-            stages: How many the layers are split into, at most one for each layer.
-            snapshot: Go on from a snapshot in a new pipeline after each epoch.
-            evaluate: Evaluate after each epoch.
+            engine: The engine that runs the stages.
+            schedule: The schedule.
+            stages: How many stages the layers are split into, but at most one per layer.
+            snapshot: Whether each epoch after the first continues from a snapshot in a new pipeline.
+            evaluate: Whether there is an evaluation after each epoch.
         """
         x, y = items()
         pipeline, step, state = self._open(engine, schedule, stages), 0, None
@@ -95,7 +95,7 @@ class Trial:
 
 
 def items() -> tuple[Tensor, Tensor]:
-    """(ITEMS, *SHAPE) items around one pattern for each class, and their labels."""
+    """(ITEMS, *SHAPE) items, each near the pattern of its class, and their labels, (ITEMS,)."""
     source = generator(SEED, "items")
     patterns = torch.rand(CLASSES, *SHAPE, generator=source)
     y = torch.arange(ITEMS) % CLASSES
@@ -104,9 +104,9 @@ def items() -> tuple[Tensor, Tensor]:
 
 def different(one: State, other: State) -> list[str]:
     """The names of the tensors that are not equal to the bit."""
-    found = []
+    names = []
     for mine, theirs in zip(one, other, strict=True):
         for key in sorted(mine.keys() | theirs.keys()):
             if key not in mine or key not in theirs or not torch.equal(mine[key], theirs[key]):
-                found.append(key)
-    return found
+                names.append(key)
+    return names

@@ -1,4 +1,4 @@
-"""What one check of a rule came to."""
+"""The result of one check of a rule."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Verdict:
     Attributes:
         name: What was checked, in a few words.
         failures: What is wrong, one line each; none if the rule passed.
-        note: What else there is to say, like "only linear layers".
+        note: A remark, like "only linear layers".
         seconds: How long it took.
-        reached: Whether it was run at all: later checks are not, if the rule cannot even train.
+        reached: Whether the check was run. If the rule cannot even train, later checks are not.
     """
 
     name: str

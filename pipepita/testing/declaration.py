@@ -1,4 +1,4 @@
-"""What a rule says of itself, checked without running it: plain data, options, passes and what they read."""
+"""Checks of what a rule says about itself, without running it: its data, options, passes and what they read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ODD: tuple[Any, ...] = (None, -1, math.nan, "no such value")
 
 
 def plain_data(rule: Rule) -> Iterator[str]:
-    """It can be printed, compared, sent, and built anew from what a run folder keeps."""
+    """It can be compared, sent to other processes, and made again from what a run folder holds."""
     kind = type(rule)
     if not is_dataclass(kind) or not kind.__dataclass_params__.frozen:
         yield f"{kind.__name__} is not a frozen dataclass: write @dataclass(frozen=True) above the class"
@@ -36,13 +36,13 @@ def plain_data(rule: Rule) -> Iterator[str]:
     try:
         kept = json.loads(json.dumps(options_of(rule)))
         if kind(**options.fitted(kind, rule.name, kept)) != rule:
-            yield "built anew from its options, as they stand in run.json, it is another one"
+            yield "made again from its options, as they stand in run.json, it is not equal to it"
     except Exception as error:
-        yield f"it cannot be built anew from its options, as a resumed run must: {in_words(error)}"
+        yield f"it cannot be made again from its options, as a resumed run does: {in_words(error)}"
 
 
 def settles(rule: Rule) -> Iterator[str]:
-    """Whatever its "auto" options are for some depth, it is a rule of the same kind, and they are chosen once."""
+    """`settled` returns a rule of the same class that settles no further, and `defaults` returns `Defaults`."""
     for layers in (1, 2, 5):
         settled = rule.settled(layers)
         if type(settled) is not type(rule) or settled.settled(layers) != settled:
@@ -54,7 +54,7 @@ def settles(rule: Rule) -> Iterator[str]:
 
 
 def wrong_options(rule: Rule) -> Iterator[str]:
-    """A value that cannot be is refused in one line."""
+    """A value that is not allowed is refused in one line."""
     kind = type(rule)
     for option in options.options(kind):
         for value in _ODD:
@@ -73,7 +73,7 @@ def wrong_options(rule: Rule) -> Iterator[str]:
 
 
 def passes_and_reads(rule: Rule) -> Iterator[str]:
-    """What it reads goes together with how its second pass travels."""
+    """Its passes, and what a layer reads for them, agree with its flow."""
     passes = rule.passes
     if not 1 <= len(passes) <= 2 or len(set(passes)) < len(passes) or set(passes) & set(CONTROL):
         yield f"passes {passes} must be one or two different names, none of them {', '.join(CONTROL)}"
@@ -83,32 +83,32 @@ def passes_and_reads(rule: Rule) -> Iterator[str]:
     if not set(rule.updates) <= set(passes) or passes[-1] not in rule.updates:
         yield f"updates {rule.updates} must be some of the passes {passes}, and the last one among them"
     if rule.rows < 1:
-        yield f"rows {rule.rows} is below 1: a message has a row for each item at least"
+        yield f"rows {rule.rows} is below 1: a message has at least one row per item"
     yield from _reads(rule, passes)
 
 
 def _reads(rule: Rule, passes: tuple[str, ...]) -> Iterator[str]:
-    """Each thing that is wrong once, at the first layer where it is."""
+    """Yields each failure once, for the first layer at which it occurs."""
     ways = {Flow.UP: "up the layers", Flow.DOWN: "down the layers", Flow.ALL: "to all layers at once"}.get(rule.flow)
-    found: dict[str, str] = {}
+    failures: dict[str, str] = {}
     told = False
     for layers in (1, 2, 4):
         for number in range(1, layers + 1):
             where = f"like layer {number} of {layers}"
             first = rule.reads(passes[0], number, layers)
             if not first.upstream or first.downstream:
-                found.setdefault(f"pass {passes[0]} comes from below, and a layer reads {_words(first)}", where)
+                failures.setdefault(f"pass {passes[0]} comes from below, and a layer reads {_words(first)}", where)
             told |= first.signal
             if len(passes) == 2:
                 second = rule.reads(passes[1], number, layers)
                 told |= second.signal
                 if second.upstream and (rule.flow is not Flow.UP or number == 1):
-                    found.setdefault(f"pass {passes[1]} goes {ways}, and a layer reads what comes from below", where)
+                    failures.setdefault(f"pass {passes[1]} goes {ways}, and a layer reads what comes from below", where)
                 if second.downstream and (rule.flow is not Flow.DOWN or number == layers):
-                    found.setdefault(f"pass {passes[1]} goes {ways}, and a layer reads what comes from above", where)
+                    failures.setdefault(f"pass {passes[1]} goes {ways}, and a layer reads what comes from above", where)
                 if not any(second):
-                    found.setdefault(f"pass {passes[1]} is due at a layer that reads nothing for it", where)
-    for line, where in found.items():
+                    failures.setdefault(f"pass {passes[1]} is due at a layer that reads nothing for it", where)
+    for line, where in failures.items():
         yield f"{line}, {where}"
     if not told:
         yield "no layer reads the signal (the target or the error), so nothing can be learnt"

@@ -1,4 +1,4 @@
-"""What a rule does, checked by running it: it must not depend on who runs it, when, and in how many pieces."""
+"""Checks that run a rule: what it learns must not depend on which engine runs it, when, and in how many stages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCHEDULES = (relaxed(), streaming(3))
 
 
 def learns(trial: Trial) -> Iterator[str]:
-    """It trains, and what it learns are numbers."""
+    """It trains: weights change, and all of them stay finite."""
     before = {key: value.clone() for layer in trial.layers() for key, value in layer.state.items()}
     for schedule in _SCHEDULES:
         state = trial.whole(schedule)
@@ -33,7 +33,7 @@ def learns(trial: Trial) -> Iterator[str]:
 
 
 def repeats(trial: Trial) -> Iterator[str]:
-    """The seed decides, and nothing else."""
+    """Nothing but the seed decides what it learns."""
     schedule, kind = _SCHEDULES[1], type(trial.rule)
 
     def again() -> State:
@@ -49,7 +49,7 @@ def repeats(trial: Trial) -> Iterator[str]:
             by_generator = not different(one, again())
         what = "something besides the seed decides"
         if by_clock:
-            what = "it depends on the clock (with the clock standing still two runs are equal)"
+            what = "it depends on the clock (two runs are equal if the clock stands still)"
         elif by_generator:
             what = "it draws from a global generator: use pipepita.randomness.generator(seed, purpose, layer, step)"
         yield f"two equal runs end differently ({_listed(changed)}): {what}"
@@ -74,31 +74,31 @@ def splits(trial: Trial) -> Iterator[str]:
             if changed := different(trial.whole(schedule), trial.trained(_LOCAL, schedule, stages)):
                 yield (
                     f"in {stages} stages, {_named(schedule)}, it ends differently ({_listed(changed)}): a layer knows "
-                    "something of another one that did not come in a message"
+                    "something about another one that no message told it"
                 )
 
 
 def relaxed_is_locked(trial: Trial) -> Iterator[str]:
-    """Relaxing the lock changes nothing."""
+    """The schedules relaxed and locked end with the same bits."""
     if changed := different(trial.whole(relaxed()), trial.trained(_LOCAL, locked(), 2)):
         yield (
             f"relaxed ends differently from locked ({_listed(changed)}): an update depends on what other samples or "
-            "layers have done meanwhile"
+            "layers have done in the meantime"
         )
 
 
 def survives_a_snapshot(trial: Trial) -> Iterator[str]:
-    """A pipeline built anew goes on from a snapshot to the same bits."""
+    """A new pipeline that continues from a snapshot ends with the same bits."""
     for schedule in _SCHEDULES:
         if changed := different(trial.whole(schedule), trial.trained(_LOCAL, schedule, 2, snapshot=True)):
             yield (
-                f"going on from a snapshot, {_named(schedule)}, it ends differently ({_listed(changed)}): a learner "
-                "keeps something that `memory` does not give, or that `remember` does not take back"
+                f"after a snapshot, {_named(schedule)}, it ends differently ({_listed(changed)}): a learner keeps "
+                "something that `memory` does not return or that `remember` does not restore"
             )
 
 
 def agrees_in_actors(trial: Trial, transport: str, engine: object) -> Iterator[str]:
-    """Ray actors learn the same, over either kind of channel."""
+    """Ray actors learn the same, over both kinds of channels."""
     from pipepita.engines.ray.engine import RayEngine
 
     assert isinstance(engine, RayEngine)

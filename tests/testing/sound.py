@@ -1,8 +1,9 @@
-"""A rule that is sound, for the broken ones to differ from in one thing."""
+"""A rule that keeps the contract, and a way to give it a learner that does not."""
 
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -34,13 +35,13 @@ class Sound(pp.Rule):
 
 
 def rule_of(learner: type) -> pp.Rule:
-    """A rule that is sound but for its learner."""
+    """A rule whose learner is `learner`; all else is sound."""
 
     @dataclass(frozen=True)
     class Broken(Sound):
         kind: ClassVar[type] = learner
 
-    Broken.__module__ = __name__
+    Broken.__module__ = learner.__module__
     Broken.__qualname__ = "Broken"
-    globals()["Broken"] = Broken  # where a copy is looked for
+    sys.modules[learner.__module__].Broken = Broken  # where pickle looks for it
     return Broken()
