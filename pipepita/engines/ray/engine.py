@@ -12,10 +12,11 @@ from typing import Any
 
 from pipepita.channels.transports import TRANSPORTS, host
 from pipepita.engines.ray.cluster import Cluster, load_ray
+from pipepita.engines.ray.diagnosis import cannot_start
 from pipepita.engines.ray.head import Head
 from pipepita.engines.ray.metrics import Gauges
 from pipepita.engines.ray.monitor import SILENCE_SECONDS
-from pipepita.engines.ray.pipeline import RayPipeline, cannot_start
+from pipepita.engines.ray.pipeline import RayPipeline
 from pipepita.engines.ray.placement import Placement, check
 from pipepita.errors import RunError, StageDied, UserError, unknown
 from pipepita.pipeline.engine import Pipeline

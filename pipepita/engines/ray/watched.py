@@ -14,35 +14,35 @@ _WATCH_SECONDS = 0.25  # how often a coordinator looks whether all is well
 
 
 class Watcher(Protocol):
-    """Who knows whether the stages live."""
+    """Knows whether the stages live; `diagnosis.Diagnosis` is one."""
 
     def check(self) -> None:
         """Raises what went wrong in a stage, if anything did."""
 
     def diagnose(self) -> PipepitaError:
-        """The error behind a channel that closed."""
+        """The cause of a channel that closed."""
 
 
 class WatchedInlet:
-    """An inlet of the coordinator that notices when a stage dies, even one that it does not hear directly.
+    """An inlet of the coordinator that notices when any stage dies, also one from which it receives nothing.
 
     It waits for as long as all stages live, whatever `timeout` says.
     """
 
-    def __init__(self, inlet: Inlet, pipeline: Watcher) -> None:
-        self._inlet, self._pipeline, self._looked = inlet, pipeline, time.monotonic()
+    def __init__(self, inlet: Inlet, watcher: Watcher) -> None:
+        self._inlet, self._watcher, self._looked = inlet, watcher, time.monotonic()
 
     def receive(self, timeout: float | None = None) -> Message:
         while True:
             if (now := time.monotonic()) - self._looked > _WATCH_SECONDS:
                 self._looked = now
-                self._pipeline.check()
+                self._watcher.check()
             try:
                 return self._inlet.receive(timeout=_WATCH_SECONDS)
             except TimeoutError:
                 continue
             except ChannelClosed:
-                raise self._pipeline.diagnose() from None
+                raise self._watcher.diagnose() from None
 
     def waiting(self) -> int:
         return self._inlet.waiting()
@@ -54,14 +54,14 @@ class WatchedInlet:
 class WatchedOutlet:
     """An outlet of the coordinator that says which stage died."""
 
-    def __init__(self, outlet: Outlet, pipeline: Watcher) -> None:
-        self._outlet, self._pipeline = outlet, pipeline
+    def __init__(self, outlet: Outlet, watcher: Watcher) -> None:
+        self._outlet, self._watcher = outlet, watcher
 
     def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
         try:
             self._outlet.send(kind, step, tensor)
         except ChannelClosed:
-            raise self._pipeline.diagnose() from None
+            raise self._watcher.diagnose() from None
 
     def close(self) -> None:
         self._outlet.close()
