@@ -1,6 +1,6 @@
 """The local engine: all stages in this process and this thread.
 
-The order in which stages run differs from the ray engine's; the order in which each stage works does not.
+Stages take turns here, and run side by side on the ray engine. The order in which each stage works is the same on both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,22 @@ from pipepita.timeline.recorder import Spans, stage_recorder
 
 
 class LocalEngine:
-    """Builds pipelines of in-memory channels. device: "cpu", "cuda", or "auto" (CUDA where there is one)."""
+    """Runs all stages in this process, one after the other. It can be used for many runs.
+
+    Args:
+        device: "cpu", "cuda", or "auto" (CUDA if there is a device).
+
+    Raises:
+        UserError: The device is unknown, or this machine does not have it.
+
+    Example:
+        >>> import pipepita as pp
+        >>> engine = pp.LocalEngine("cpu")
+        >>> data = pp.load("digits")
+        >>> model = pp.build("fc:32x2", data.item_shape, data.classes)
+        >>> pp.train(model, data, engine=engine, epochs=1, stages=3).engine
+        'local'
+    """
 
     name = "local"
 
@@ -46,11 +61,11 @@ class LocalEngine:
         return []
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """There is nothing to give back."""
 
 
 class LocalPipeline:
-    """Stages as coroutines; whoever waits for a message runs them until it is there."""
+    """Stages as coroutines. When the coordinator waits for a message, the stages run until the message is there."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan, task = plan, plan.task
@@ -59,7 +74,7 @@ class LocalPipeline:
         )  # fmt: skip
         self._stages = [spec.build(stage_recorder(plan.record, len(spec.layers))) for spec in plan.stages]
         ports: list[dict[str, Any]] = [{} for _ in plan.stages]
-        told: dict[int, MemoryChannel] = {}
+        signal_channels: dict[int, MemoryChannel] = {}  # by stage
         self.done: list[Inlet] = []
         for wire in wires(plan):
             channel = MemoryChannel(self._pump if wire.target == COORDINATOR else None)
@@ -73,12 +88,14 @@ class LocalPipeline:
             elif kind(wire) == OUTPUTS:
                 self.outputs = plan.inlet(wire.source, channel)
             elif kind(wire) == SIGNAL:
-                told[wire.target] = channel
+                signal_channels[wire.target] = channel
             elif kind(wire) == DONES:
                 self.done.append(plan.inlet(wire.source, channel))
         topology = plan.topology
-        self.signals = {name: [told[stage] for stage in topology.told(name)] for name in topology.route.passes}
-        self._ports = [loop.Ports(**found) for found in ports]
+        self.signals = {
+            name: [signal_channels[stage] for stage in topology.told(name)] for name in topology.route.passes
+        }
+        self._ports = [loop.Ports(**by_name) for by_name in ports]
         self._vitals = [Vitals() for _ in plan.stages]
         self._running: list[tuple[loop.Loop, Inlet] | None] = []
 
@@ -103,18 +120,21 @@ class LocalPipeline:
             self._running = [(running, next(running)) for running in loops]
 
     def _pump(self, until: MemoryChannel | None = None) -> bool:
-        """Runs stages in turn, a message each, until `until` holds one or all wait; whether any could run."""
+        """Runs the stages in turn, one message each, until the channel `until` holds a message or all stages wait.
+
+        Returns whether any stage could run.
+        """
         ran = False
         with compute_mode(self.threads):
             while until is None or not len(until):
-                again = [self._advance(index) for index in range(len(self._running))]
-                if not any(again):
+                advanced = [self._advance(index) for index in range(len(self._running))]
+                if not any(advanced):
                     break
                 ran = True
         return ran
 
     def _advance(self, index: int) -> bool:
-        """Lets one stage work on its next message, if it is there."""
+        """Lets one stage work on its next message; whether there was one."""
         current = self._running[index]
         if current is None or not current[1].waiting():
             return False

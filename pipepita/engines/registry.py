@@ -1,4 +1,4 @@
-"""The engines that have a name. A new one is one entry here; it loads when it is used."""
+"""The engines that have a name. A new engine is one entry here. It is imported when it is used."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         (("--snapshot-every", 0), "snapshot_every '0'"),
         (("--max-restarts", -1), "max_restarts '-1'"),
         (("--keep-checkpoints", 0), "keep_checkpoints '0'"),
-        (("--placement", ","), "placement ',' is neither pack, spread, one-per-host nor a node a stage"),
+        (("--placement", ","), "placement ',' is neither pack, spread, one-per-host nor one node per stage"),
         pytest.param(("--placement", "sprad"), "placement", marks=pytest.mark.slow),  # asks a cluster for its nodes
     ],
 )

@@ -1,1 +1,1 @@
-"""The ray engine: one actor per stage, placed as asked, watched, and replaced when it is lost."""
+"""The ray engine: one actor per stage, placed as asked, watched, and replaced if it is lost."""

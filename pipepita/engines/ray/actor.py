@@ -1,4 +1,4 @@
-"""The Ray actor that holds one stage. Ray places, watches and addresses it; the data goes over our channels."""
+"""The Ray actor that holds one stage. Ray places, watches and addresses it. The data goes over our own channels."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from pipepita.timeline.recorder import Spans, stage_recorder
 
 
 class StageActor:
-    """One stage, one loop. Methods run one at a time, but for `where` and `pulse`, which answer while the loop runs."""
+    """One stage and its loop. Methods run one at a time, but `where` and `pulse` also answer while the loop runs."""
 
     def __init__(self) -> None:
         self._stage: Stage | None = None
         self._schedule: Schedule | None = None
         self._ports: loop.Ports | None = None
-        self._listeners: dict[str, tuple[int, Listener]] = {}  # with who sends
+        self._listeners: dict[str, tuple[int, Listener]] = {}  # by port, with the index of the stage that sends
         self._outlets: dict[str, Outlet] = {}
         self._vitals = Vitals()
 
@@ -41,28 +41,28 @@ class StageActor:
 
     @ray.method(concurrency_group="control")
     def pulse(self) -> Pulse:
-        """How this stage is; answers while the loop runs."""
+        """How this stage is. Answers while the loop runs."""
         ports = self._ports
         return self._vitals.pulse(ports.waiting() if ports is not None else 0)
 
     def build(self, spec: StageSpec, schedule: Schedule, record: int) -> None:
-        """A new stage, which keeps a timeline of `record` samples; whatever the actor held before is gone."""
+        """Makes a new stage, which keeps a timeline of `record` samples. What the actor held before is gone."""
         self.disconnect()
         self._stage, self._schedule = spec.build(stage_recorder(record, len(spec.layers))), schedule
 
     def listen(self, inlets: dict[str, tuple[Wire, str]], secret: bytes) -> dict[str, Address]:
-        """Begins to listen for the wire and transport of each port; where to connect to."""
+        """Begins to listen on each port for its wire and transport. Returns the address to connect to, by port."""
         address = ray.util.get_node_ip_address()
         for port, (wire, transport) in inlets.items():
             self._listeners[port] = wire.source, Listener(transport, wire, secret, address)
         return {port: listener.address for port, (_, listener) in self._listeners.items()}
 
     def connect(self, outlets: dict[str, tuple[Wire, Address]], secret: bytes) -> None:
-        """Connects the outgoing wire of each port."""
+        """Connects the outgoing wire of each port to its address."""
         self._outlets = {port: connect(address, wire, secret) for port, (wire, address) in outlets.items()}
 
     def ready(self) -> list[str]:
-        """Waits for the peers of all incoming wires; a line for each stranger who was turned away meanwhile."""
+        """Waits for the peers of all incoming wires. Returns one line for each stranger that was turned away."""
         assert self._stage is not None
         inlets = {
             port: self._stage.inlet(source, listener.inlet()) for port, (source, listener) in self._listeners.items()
@@ -107,18 +107,18 @@ class StageActor:
             except StopIteration:
                 return
             except BaseException:
-                self.disconnect()  # the neighbours must hear of it
+                self.disconnect()  # so that the neighbours notice
                 raise
             finally:
                 self._vitals.waits()
 
     def state(self) -> dict[str, dict[str, np.ndarray]]:
-        """What this stage has learnt: the arrays of its `State`."""
+        """What this stage has learnt, as the arrays of its `State`."""
         assert self._stage is not None
         return self._stage.state().arrays()
 
     def load(self, arrays: dict[str, dict[str, np.ndarray]]) -> None:
-        """Goes on from the arrays of a `State`."""
+        """Puts the arrays of a `State` in place of what the stage has learnt."""
         assert self._stage is not None
         self._stage.load(State.of_arrays(arrays))
 
@@ -128,7 +128,7 @@ class StageActor:
         return self._stage.recorder.spans()
 
     def clock(self) -> int:
-        """This host's monotonic clock, nanoseconds."""
+        """This host's monotonic clock, in nanoseconds."""
         return time.perf_counter_ns()
 
     def disconnect(self) -> None:

@@ -1,4 +1,4 @@
-"""The Ray cluster under the ray engine: an existing one, or an embedded one that leaves nothing behind."""
+"""The Ray cluster that the ray engine uses: an existing one, or an embedded one that leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from pipepita.engines.ray.janitor import Janitor
 from pipepita.errors import RunError, UserError
 
 _CONNECT_SECONDS = 5.0
-_OBJECT_STORE_BYTES = 256 * 2**20  # weights on their way in and out; larger ones spill to the temporary folder
+_OBJECT_STORE_BYTES = 256 * 2**20  # for weights on their way in and out; larger ones spill to the temporary folder
 
 
 def load_ray() -> ModuleType:
-    """Ray, imported when used and without its usage reports and banners."""
+    """Ray, imported when it is used, without its usage reports and banners."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # its new default; silences the warning about it
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's new default; silences its warning
     import ray
 
     return ray
 
 
 class Cluster:
-    """A connection to Ray, and the embedded cluster behind it where we started one.
+    """A connection to Ray, and the embedded cluster behind it if we started one.
 
-    address: an existing cluster ("host:port", "auto", or "ray://host:port"); None or "local" starts an embedded one
-    with `cpus` and `gpus`, unless this process is connected to Ray already, which is then used and left alone.
-    Raises `UserError` where `address` cannot be reached.
+    address: an existing cluster ("host:port", "auto", or "ray://host:port"). None or "local" starts an embedded cluster
+    with `cpus` and `gpus`. If this process is connected to Ray already, that connection is used and left alone.
+    Raises `UserError` if `address` cannot be reached.
     """
 
     def __init__(self, address: str | None, cpus: int, gpus: int) -> None:
@@ -44,7 +44,7 @@ class Cluster:
         self._owned = not self._ray.is_initialized()
         if not self._owned:
             return
-        # even an error: of a call that nobody asks about any more, since its stage was given up
+        # Ray would log errors too: those of calls that nobody asks about any more, because their stage was given up
         quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
         if address not in (None, "local"):
             _reach(address)
@@ -54,7 +54,7 @@ class Cluster:
                     self._ray.init(address=address, **quiet)
             except Exception as error:  # ray raises many kinds here
                 self.close()
-                raise UserError(f"cannot join the Ray cluster at {address!r}: {_line(error)}") from None
+                raise UserError(f"cannot join the Ray cluster at {address!r}: {_first_line(error)}") from None
             return
         self._mute()
         try:
@@ -62,29 +62,29 @@ class Cluster:
             self._janitor = Janitor(self._folder)
             with _signals_kept():
                 self._ray.init(
-                    address="local",  # else RAY_ADDRESS in the environment would decide
+                    address="local",  # otherwise RAY_ADDRESS in the environment would decide
                     num_cpus=cpus,
                     num_gpus=gpus,
                     include_dashboard=False,
                     object_store_memory=_OBJECT_STORE_BYTES,
-                    _temp_dir=f"{self._folder}/r",  # a folder inside, since Ray opens its own to everybody
+                    _temp_dir=f"{self._folder}/r",  # a folder inside, because Ray makes its own readable to everybody
                     **quiet,
                 )
         except BaseException as error:
             self.close()
             if not isinstance(error, Exception):
                 raise
-            raise RunError(f"cannot start an embedded Ray cluster: {_line(error)}") from None
+            raise RunError(f"cannot start an embedded Ray cluster: {_first_line(error)}") from None
 
     def _mute(self) -> None:
-        """Ray prints a paragraph for each dead worker, whatever its logging level; pipepita says it in one line."""
+        """Stops Ray from printing a paragraph for each dead worker, whatever its logging level. We print one line."""
         worker = self._ray._private.worker
         self._print = getattr(worker, "print_to_stdstream", None)
         if self._print is not None:
             worker.print_to_stdstream = lambda *arguments, **options: None
 
     def close(self) -> None:
-        """Leaves the cluster; ends it and removes its files where we started it."""
+        """Leaves the cluster. If we started it, ends it and removes its files."""
         if self._owned:
             self._ray.shutdown()
             if self._print is not None:
@@ -100,7 +100,7 @@ class Cluster:
 
 @contextlib.contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Ray takes SIGTERM for itself, to print a stack and abort: the caller's handler is put back."""
+    """Puts the caller's handler of SIGTERM back: Ray installs its own, which prints a stack and aborts."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -110,7 +110,7 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _reach(address: str) -> None:
-    """Fails fast where nobody listens at `address`: Ray itself would try for a minute."""
+    """Raises `UserError` at once if nobody listens at `address`: Ray itself would try for a minute."""
     if address == "auto":
         return
     host, colon, port = address.removeprefix("ray://").rpartition(":")
@@ -124,6 +124,6 @@ def _reach(address: str) -> None:
         raise UserError(f"no Ray cluster answers at {address!r} ({reason}): start one with ray start --head") from None
 
 
-def _line(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     text = str(error).strip().splitlines()
     return text[0] if text else type(error).__name__

@@ -1,4 +1,4 @@
-"""The ray engine: one actor a stage, placed as asked, replaced when lost."""
+"""The ray engine: one actor per stage, placed as asked, and replaced if it is lost."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.pulse import Place
 from pipepita.pipeline.wiring import Plan
 
-_ANSWER_SECONDS = 3.0  # in which an actor answers that is not busy, hanging or out of reach
+_ANSWER_SECONDS = 3.0  # in which an actor answers, unless it is busy, hangs or is out of reach
 _START_SECONDS = 30.0  # for a new actor to start, before another node is tried
-_LOOK_SECONDS = 0.3  # from one look for a place to the next
-_STOP_SECONDS = 10.0  # of waiting, after which it is given up if somebody has asked to stop
-_REPLACE_SECONDS = 120.0  # in all, for a node with a free CPU to come
+_LOOK_SECONDS = 0.3  # from one search for a place to the next
+_STOP_SECONDS = 10.0  # after which a search ends if somebody has asked to stop
+_REPLACE_SECONDS = 120.0  # after which a search ends in any case: no node had a free CPU
 
 
 def gpu_share(stages: int, gpus: int) -> float:
-    """The share of a GPU that each stage asks for: a whole one where there are enough, else an equal part.
+    """The share of a GPU that each stage asks for: a whole one if there are enough, else an equal part.
 
     >>> gpu_share(2, 4), gpu_share(4, 2), gpu_share(3, 2), gpu_share(4, 0)
     (1.0, 0.5, 0.5, 0.0)
@@ -42,13 +42,29 @@ def gpu_share(stages: int, gpus: int) -> float:
 
 
 class RayEngine:
-    """Actors for up to `stages` stages, kept until `close`, so that several pipelines can use them in turn.
+    """Ray actors for up to `stages` stages. They are kept until `close`, so that several runs can use them in turn.
 
-    address: an existing cluster, or None for an embedded one with exactly the resources that the actors need.
-    device: "auto" (each stage on its own GPU where there are enough, sharing where there are fewer, CPU otherwise),
-    "cpu" or "cuda". transport: "shared_memory" or "tcp" instead of what the two ends' hosts suggest.
-    placement: "pack", "spread", "one-per-host", or a node for each stage, as in `engines.placement`.
-    Raises `UserError` for a cluster that cannot be reached or is too small.
+    Args:
+        stages: How many actors to start, one per stage. Each takes one CPU of the cluster.
+        address: An existing cluster ("host:port", "auto" or "ray://host:port"). None starts an embedded cluster with
+            exactly the resources that the actors need.
+        device: "auto", "cpu" or "cuda". "auto" gives each stage a GPU of its own if there are enough, shares GPUs if
+            there are fewer, and uses the CPU if there are none.
+        transport: "shared_memory" or "tcp" for all channels. None uses shared memory on one host and TCP between hosts.
+        placement: "pack", "spread", "one-per-host", or one node per stage like "A,B,B"; see `engines.ray.placement`.
+
+    Raises:
+        UserError: An argument is wrong, or the cluster cannot be reached or is too small.
+        RunError: An embedded cluster cannot start.
+
+    Example:
+        >>> import pipepita as pp
+        >>> data = pp.load("digits")
+        >>> model = pp.build("fc:32", data.item_shape, data.classes)
+        >>> engine = pp.RayEngine(2, device="cpu")
+        >>> pp.train(model, data, engine=engine, epochs=1).stages
+        2
+        >>> engine.close()
     """
 
     name = "ray"
@@ -70,7 +86,7 @@ class RayEngine:
         self.transport = transport
         self._placement: Placement | None = None
         self._actors: list[Any] = []
-        self._places: dict[int, Place] = {}  # where each stage was last seen
+        self._places: dict[int, Place] = {}  # where each stage was when it last answered
         self._head: Head | None = None
         embedded_gpus = 0 if device == "cpu" or address is not None else _gpus_here()
         self._cluster = Cluster(address, stages, embedded_gpus)
@@ -91,17 +107,17 @@ class RayEngine:
         share = self._share = gpu_share(stages, gpus)
         self._device = "cuda" if share else "cpu"
         needs = f"{stages} stages need {stages} CPUs{f' and {share:g} GPU each' if share else ''}"
-        there = ray.cluster_resources().get("CPU", 0)
-        if there < stages:
-            raise UserError(f"{needs}, but the cluster has {there:g}: use fewer --stages")
+        cpus = ray.cluster_resources().get("CPU", 0)
+        if cpus < stages:
+            raise UserError(f"{needs}, but the cluster has {cpus:g}: use fewer --stages")
         bundle = {"CPU": 1.0, **({"GPU": share} if share else {})}
         self._placement = Placement(placement, stages, bundle, needs)
         self._actors = [self._actor(self._placement.strategy(index)) for index in range(stages)]
 
     def _actor(self, strategy: Any) -> Any:
-        """A new actor. Ray restarts none: it would lose what the stage has learnt.
+        """A new actor. Ray does not restart it, because what the stage has learnt would be lost.
 
-        Nor does Ray keep a record of each call: at 3.5 KB a heartbeat its head would grow by megabytes an hour.
+        Ray keeps no record of each call either: at 3.5 KB per heartbeat its head would grow by megabytes per hour.
         """
         from pipepita.engines.ray.actor import StageActor
 
@@ -122,62 +138,64 @@ class RayEngine:
         return pipeline
 
     def repair(self, stop: Callable[[], bool] = lambda: False) -> list[int]:
-        """Replaces the actors that are dead, hang or are out of reach; one that answers again meanwhile may stay.
+        """Replaces the actors that are dead, hang or are out of reach. One that answers again meanwhile may stay.
 
-        stop: asked while it waits; true ends a wait that has become long with `KeyboardInterrupt`. Raises `StageDied`
-        where a new actor dies at once, `RunError` where no place is found for one, or the cluster's head is lost.
+        stop: asked while this waits. If it says true, a wait that has become long ends with `KeyboardInterrupt`.
+        Returns the stages that have new actors. Raises `StageDied` if a new actor dies at once, `RunError` if no node
+        has room for one or the cluster's head is lost.
         """
         assert self._placement is not None and self._head is not None
         began = time.monotonic()
-        tried, young = Counter[int](), dict[int, float]()  # young: until when an actor may still be starting
-        dead, silent = self._look(range(len(self._actors)))
+        tried, starting = Counter[int](), dict[int, float]()  # starting: until when a new actor may be starting
+        dead, silent = self._lost(range(len(self._actors)))
         while dead or silent:
             self._head.wait()
             if stop() and time.monotonic() > began + _STOP_SECONDS:
                 raise KeyboardInterrupt
-            if again := dead & young.keys():
-                raise StageDied(f"stage {min(again)} died again as it was started", min(again))
+            if died_again := dead & starting.keys():
+                raise StageDied(f"stage {min(died_again)} died again as it was started", min(died_again))
             now = time.monotonic()
             for index in sorted(dead | silent):
-                # one that is there may only be slow: a machine that has processes to restart is a busy one
-                here = index not in self._places or self._placement.answers(self._places[index].node)
-                patience = young.get(index, began + SILENCE_SECONDS if here else began)
+                # a silent actor whose node answers may only be slow: a machine that restarts processes is busy
+                node_answers = index not in self._places or self._placement.answers(self._places[index].node)
+                patience = starting.get(index, began + SILENCE_SECONDS if node_answers else began)
                 if index in silent and now < patience:
                     continue
-                hangs = here and index in silent and index not in young  # a young one has no place that we know yet
+                hangs = node_answers and index in silent and index not in starting  # where a new one is, we do not know
                 others = self._replace(index, dead | silent, tried, hangs=hangs)
                 if others is not None:
-                    young[index] = now + (_START_SECONDS if others else _REPLACE_SECONDS)
-            dead, silent = self._look(dead | silent)
+                    starting[index] = now + (_START_SECONDS if others else _REPLACE_SECONDS)
+            dead, silent = self._lost(dead | silent)
             if (dead or silent) and time.monotonic() > began + _REPLACE_SECONDS:
                 raise RunError(
                     f"stage {min(dead | silent)} finds no place: no node that answers had a free CPU in "
                     f"{_REPLACE_SECONDS:.0f} s"
                 )
-        return sorted(young)
+        return sorted(starting)
 
     def _replace(self, index: int, lost: Set[int], tried: Counter[int], *, hangs: bool) -> bool | None:
-        """Puts a new actor in the place of stage `index`'s, on the next node that might do.
+        """Starts a new actor for stage `index`, on the next node that has room.
 
-        Whether there are others that might; None where there is none at all for now. hangs: the old one's process is on
-        a node that answers, and does not.
+        lost: the stages that have no actor now. tried: how many nodes have been tried for each stage. hangs: the old
+        actor does not answer, although its node does. Returns whether there are other nodes to try; None if there is
+        no node at all for now, so that nothing was started.
         """
         assert self._placement is not None
         taken = {place.node for stage, place in self._places.items() if stage not in lost}
         candidates = self._placement.candidates(index, taken)
         if not candidates:
             return None
-        with contextlib.suppress(Exception):  # it may only be out of reach, and must take no part any more
+        with contextlib.suppress(Exception):  # the old one may only be out of reach, and must take no part any more
             self._ray.kill(self._actors[index])
         place = self._places.get(index)
         if hangs and place is not None and place.host == host():
             with contextlib.suppress(OSError):
-                os.kill(place.pid, signal.SIGKILL)  # Ray asks a process to end, which one that hangs does not
+                os.kill(place.pid, signal.SIGKILL)  # Ray only asks a process to end, and one that hangs does not
         self._actors[index] = self._actor(candidates[tried[index] % len(candidates)])
         tried[index] += 1
         return len(candidates) > 1
 
-    def _look(self, indices: Iterable[int]) -> tuple[set[int], set[int]]:
+    def _lost(self, indices: Iterable[int]) -> tuple[set[int], set[int]]:
         """Which of these stages' actors are dead, and which do not answer."""
         asked = {self._actors[index].where.remote(): index for index in indices}
         ready, waiting = self._ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER_SECONDS)
@@ -190,16 +208,16 @@ class RayEngine:
                     raise cannot_start(f"stage {asked[ref]}", error) from None
                 dead.add(asked[ref])
         if dead and not waiting:
-            time.sleep(_LOOK_SECONDS)  # before the next look, where there is no place for them yet
+            time.sleep(_LOOK_SECONDS)  # before the next search: there may be no place for them yet
         return dead, {asked[ref] for ref in waiting}
 
     def close(self) -> None:
         """Ends the actors, gives their places back, and ends the cluster if it is ours."""
-        if load_ray().is_initialized():  # else somebody has left the cluster already, and Ray would start one
+        if load_ray().is_initialized():  # if somebody has left the cluster already, Ray would start a new one
             for actor in self._actors:
                 with contextlib.suppress(Exception):  # the cluster may be gone already
                     self._ray.kill(actor)
-            # without its head Ray would try until it gives us up
+            # if the head is lost, Ray would try for a minute and then end this process
             if self._placement is not None and not (self._head is not None and self._head.lost):
                 self._placement.close()
         self._actors = []

@@ -1,6 +1,7 @@
-"""Whether the head of a Ray cluster is there: without it Ray ends this process after a minute, in words of its own.
+"""Whether the head of a Ray cluster still answers. If it is gone, Ray ends this process after a minute.
 
-Stages and channels do not need it, so that a run goes on until it counts as lost; new actors, places and nodes do.
+Stages and channels do not need the head, so a run goes on until the head counts as lost. New actors, placements and
+nodes do need it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 
 from pipepita.errors import RunError
 
-SILENCE_SECONDS = 20.0  # a head that keeps its tables elsewhere may be started again meanwhile
+SILENCE_SECONDS = 20.0  # after which the head counts as lost; one that keeps its tables elsewhere may restart meanwhile
 _EVERY_SECONDS = 1.0
 _CONNECT_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
@@ -21,7 +22,7 @@ _LOOK_SECONDS = 0.1
 class Head:
     """Watches the head whose control service is at `address`, "host:port", from a thread of its own.
 
-    lost: whether it has not taken a connection for `SILENCE_SECONDS`; once lost it stays so.
+    lost: whether it has taken no connection for `SILENCE_SECONDS`. A lost head stays lost.
     """
 
     def __init__(self, address: str) -> None:
@@ -47,14 +48,14 @@ class Head:
         return False
 
     def wait(self) -> None:
-        """Returns once it takes a connection: a call that needs it would hang. Raises `error` once it is lost."""
+        """Returns once the head takes a connection: without it calls to Ray hang. Raises `error` if it is lost."""
         while not self._answers():
             if self.lost:
                 raise self.error()
             time.sleep(_LOOK_SECONDS)
 
     def error(self) -> RunError:
-        """What to raise once it is lost."""
+        """The error to raise if it is lost."""
         return RunError(
             f"the head of the Ray cluster, {self.address}, has not answered for {SILENCE_SECONDS:.0f} s: it has ended "
             "or is out of reach"

@@ -1,7 +1,7 @@
-"""Who cleans up after a coordinator that was killed: a shell that waits for its end, and costs a megabyte.
+"""Cleans up after a coordinator that was killed: a shell that waits until the coordinator ends, and costs a megabyte.
 
-A process that gets SIGKILL can remove nothing itself. Its embedded cluster mostly ends with it, but two of Ray's agents
-stay for a minute, and the folder for ever.
+A process that gets SIGKILL can remove nothing itself. Its embedded cluster mostly ends with it. But two of Ray's agents
+stay for a minute, and the cluster's folder for ever.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import contextlib
 import subprocess
 from pathlib import Path
 
-# The folder comes by stdin, so that this shell is not taken for one of the processes with it on their command line.
-# Ray's agents rename themselves, which takes it off theirs, but their logs in it stay open.
+# The folder comes by stdin, not as an argument: the script kills every process that has the folder on its command line.
+# Ray's agents rename themselves, which clears their command lines, but they keep their log files in the folder open.
 _SCRIPT = """
 read -r folder && [ -n "$folder" ] || exit
 real=$(readlink -f -- "$folder") && [ -n "$real" ] || real=$folder
@@ -33,7 +33,7 @@ done
 
 
 class Janitor:
-    """Removes `folder` and the processes that were started with it or log into it, if this one dies undismissed."""
+    """If this process dies before `dismiss`, removes `folder` and ends the processes that name it or log into it."""
 
     def __init__(self, folder: str) -> None:
         quiet = subprocess.DEVNULL
@@ -45,12 +45,12 @@ class Janitor:
 
     def _say(self, line: str) -> None:
         assert self._shell.stdin is not None
-        with contextlib.suppress(OSError):  # somebody may have ended it
+        with contextlib.suppress(OSError):  # somebody may have ended the shell
             self._shell.stdin.write(f"{line}\n".encode())
             self._shell.stdin.flush()
 
     def dismiss(self) -> None:
-        """All is clean."""
+        """Ends the shell: there is nothing left to clean up."""
         self._say("done")
         with contextlib.suppress(OSError):
             self._shell.stdin.close()  # type: ignore[union-attr]

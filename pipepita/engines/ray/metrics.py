@@ -1,10 +1,10 @@
-"""What stages say of themselves as gauges of an existing cluster, for Prometheus.
+"""How the stages are, as gauges of an existing cluster, for Prometheus.
 
     ray start --head --metrics-export-port=8080        # then http://HOST:8080/metrics has ray_pipepita_stage_queue ...
 
 Ray's agent on the coordinator's node exports them, with tags of its own: WorkerId tells runs apart. The agent needs
-pip install 'ray[default]' on that node; without it Ray runs as well, and exports nothing. Some 30 s after a run has
-ended its gauges are gone.
+pip install 'ray[default]' on that node. Without it Ray works, but exports nothing. About 30 s after a run has ended,
+its gauges are gone.
 """
 
 from __future__ import annotations
@@ -32,6 +32,6 @@ class Gauges:
         }
 
     def set(self, stage: int, pulse: Pulse) -> None:
-        """Stage `stage` is like this."""
+        """Sets the gauges of one stage to what its pulse says."""
         for entry, gauge in self._gauges.items():
             gauge.set(getattr(pulse, entry), {"stage": str(stage)})

@@ -1,6 +1,7 @@
 """Heartbeats: asks every actor how it is, from a thread of its own, and says which one has fallen silent.
 
-A process that dies closes its channels, and is noticed at once. One that hangs, or whose node is cut off, does not.
+A process that dies closes its channels, so it is noticed at once. A process that hangs, or whose node is cut off, does
+not close them. It is noticed because it does not answer.
 """
 
 from __future__ import annotations
@@ -15,19 +16,20 @@ from typing import Any
 from pipepita.engines.ray.cluster import load_ray
 from pipepita.pipeline.pulse import Pulse
 
-SILENCE_SECONDS = 20.0  # of a stage that counts as lost; its answer waits for no pass, but may for a loaded machine
-_START_SECONDS = 120.0  # until the first answer, or `all_there`: its process may only be starting
+# After this a stage counts as lost. Its answer waits for no pass, but a loaded machine may delay it.
+SILENCE_SECONDS = 20.0
+_START_SECONDS = 120.0  # allowed until the first answer, or until `all_there`: the process may still be starting
 _TICK_SECONDS = 0.1
-_GAP_SECONDS = 1.0  # between two turns of ours, where one takes a tick
+_GAP_SECONDS = 1.0  # between two turns of our own loop; a longer one means that this process did not run
 
 OnPulse = Callable[[int, Pulse], None]
 
 
 class Monitor:
-    """Asks `actors` every `every` seconds. on_silence: called with the place of one that does not answer.
+    """Asks `actors` every `every` seconds. on_silence: called with the index of an actor that does not answer.
 
-    on_pulse: called with the place and the answer of one that does. pulses: the latest answers; None where there was
-    none yet, or where the last question failed.
+    on_pulse: called with the index and the answer of one that does. pulses: the latest answer of each actor; None if
+    there was none yet, or if the last question failed.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Monitor:
         self._on_pulse = on_pulse
         self.pulses: list[Pulse | None] = [None] * len(actors)
         self._heard = [-math.inf] * len(actors)
-        self._since = time.monotonic() + _START_SECONDS - SILENCE_SECONDS  # from when on silence counts
+        self._since = time.monotonic() + _START_SECONDS - SILENCE_SECONDS  # silence counts from this time on
         self._asked: dict[Any, int] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="monitor", daemon=True)
@@ -49,11 +51,11 @@ class Monitor:
 
     def _run(self) -> None:
         due, turned = 0.0, time.monotonic()
-        # the cluster may go while we ask: whoever waits for a stage hears of that otherwise
+        # the cluster may go away while we ask; whoever waits for a stage notices that in another way
         with contextlib.suppress(Exception):
             while not self._ended.wait(_TICK_SECONDS):
                 now = time.monotonic()
-                if now - turned > _GAP_SECONDS:  # we were not running ourselves: nobody else was silent for that
+                if now - turned > _GAP_SECONDS:  # this process did not run: that was nobody else's silence
                     self._heard = [heard + now - turned for heard in self._heard]
                 turned = now
                 if now >= due:
@@ -67,7 +69,7 @@ class Monitor:
                     return
 
     def all_there(self) -> None:
-        """Every actor has answered somebody: none is still starting, and silence counts from now on."""
+        """Says that every actor has answered once: none is still starting, so silence counts from now on."""
         self._since = time.monotonic()
 
     def _ask(self) -> None:
@@ -80,7 +82,7 @@ class Monitor:
         ready, _ = self._ray.wait(list(self._asked), num_returns=len(self._asked), timeout=0)
         for ref in ready:
             index = self._asked.pop(ref)
-            self._heard[index] = now  # an error is an answer, too: a dead actor is not silent
+            self._heard[index] = now  # an error is an answer too: a dead actor is not silent
             try:
                 pulse = self.pulses[index] = self._ray.get(ref)
             except self._ray.exceptions.RayError:

@@ -2,7 +2,7 @@
 
 pack            as few nodes as possible: hops stay inside a host
 spread          as many nodes as there are, as evenly as possible
-one-per-host    a node a stage, or not at all
+one-per-host    every stage on a node of its own, or an error
 A,B,B           stage 0 on node A, the others on B: addresses, names (`ray start --node-name`) or ids of nodes
 """
 
@@ -21,16 +21,18 @@ _ANSWER_SECONDS = 1.0
 
 
 def check(placement: str) -> None:
-    """`UserError` for a placement that is neither a strategy nor a list of nodes."""
+    """Raises `UserError` if a placement is neither a strategy nor a list of nodes."""
     single = placement.strip()
     if single in STRATEGIES:
         return
     if not single or not all(part.strip() for part in single.split(",")):
-        raise UserError(f"placement {placement!r} is neither {', '.join(STRATEGIES)} nor a node a stage, like A,B,B")
+        raise UserError(
+            f"placement {placement!r} is neither {', '.join(STRATEGIES)} nor one node per stage, like A,B,B"
+        )
 
 
 class Placement:
-    """Room for `stages` actors of `bundle` each. Raises `UserError` where the cluster has none.
+    """Room for `stages` actors, each with the resources of `bundle`. Raises `UserError` if the cluster has none.
 
     words: what is needed, for errors.
     """
@@ -39,7 +41,7 @@ class Placement:
         check(placement)
         self._group: Any = None
         self._names: list[str] = []
-        self._apart = False
+        self._one_per_host = False
         self._ray = load_ray()
         placement = placement.strip()
         if placement not in STRATEGIES:
@@ -49,9 +51,9 @@ class Placement:
             for name in self._names:
                 self._node(name)
             return
-        self._apart = placement == "one-per-host"
+        self._one_per_host = placement == "one-per-host"
         nodes = len(alive_nodes())
-        if self._apart and nodes < stages:
+        if self._one_per_host and nodes < stages:
             raise UserError(f"placement {placement!r}: {stages} stages need as many nodes, but the cluster has {nodes}")
         from ray.util.placement_group import placement_group
 
@@ -65,7 +67,7 @@ class Placement:
             )
 
     def strategy(self, index: int) -> Any:
-        """The scheduling strategy of stage `index`'s actor."""
+        """Ray's scheduling strategy for the actor of stage `index`."""
         return self._in_group(index) if self._group is not None else _onto(self._node(self._names[index])["NodeID"])
 
     def _in_group(self, index: int) -> Any:
@@ -74,28 +76,28 @@ class Placement:
         return PlacementGroupSchedulingStrategy(self._group, placement_group_bundle_index=index)
 
     def answers(self, node_id: str) -> bool:
-        """Whether the node with this id is alive, for Ray, and takes a connection."""
+        """Whether Ray takes the node with this id for alive, and it takes a connection."""
         return any(_answers(node) for node in alive_nodes() if node["NodeID"] == node_id)
 
     def candidates(self, index: int, taken: set[str]) -> list[Any]:
-        """Strategies for a new actor of stage `index`, whose old one is lost, the best first; perhaps none for now.
+        """Strategies for a new actor of stage `index`, whose old one is lost. The best comes first; there may be none.
 
-        taken: the ids of the nodes on which other stages are. Ray takes a minute to see that a node has been cut off,
-        and places actors there meanwhile: so only nodes that answer count.
+        taken: the ids of the nodes that hold other stages. Only nodes that answer count: Ray takes a minute to see that
+        a node has been cut off, and places actors there meanwhile.
         """
         free = _free_cpus()
         nodes = sorted(alive_nodes(), key=lambda node: -free.get(node["NodeID"], 0))
-        there = {node["NodeID"]: node for node in nodes if _answers(node)}
+        answering = {node["NodeID"]: node for node in nodes if _answers(node)}
         if self._group is None:
-            return [_onto(id) for id, node in there.items() if self._names[index] in _names(node)]
+            return [_onto(id) for id, node in answering.items() if self._names[index] in _names(node)]
         from ray.util.placement_group import placement_group_table
 
         reserved = placement_group_table(self._group).get("bundles_to_node_id", {}).get(index)
-        others = [id for id in there if id != reserved and not (self._apart and id in taken)]
-        return [self._in_group(index)] * (reserved in there) + [_onto(id) for id in others]
+        others = [id for id in answering if id != reserved and not (self._one_per_host and id in taken)]
+        return [self._in_group(index)] * (reserved in answering) + [_onto(id) for id in others]
 
     def _node(self, name: str) -> dict[str, Any]:
-        """The node called `name`."""
+        """The node with this address, name or id; `UserError` if there is none."""
         nodes = alive_nodes()
         for node in nodes:
             if name in _names(node):
@@ -113,23 +115,25 @@ class Placement:
 
 
 def alive_nodes() -> list[dict[str, Any]]:
-    """What Ray says of every node that it takes for alive."""
+    """What Ray knows of every node that it takes for alive."""
     return [node for node in load_ray().nodes() if node["Alive"]]
 
 
 def _free_cpus() -> dict[str, float]:
-    """By the id of the node; nothing where Ray does not say."""
-    with contextlib.suppress(Exception):  # not in its public interface
-        found = load_ray()._private.state.available_resources_per_node()
-        return {node: resources.get("CPU", 0.0) for node, resources in found.items()}
+    """The free CPUs of each node, by its id; nothing if Ray does not say."""
+    with contextlib.suppress(Exception):  # not in Ray's public interface
+        by_node = load_ray()._private.state.available_resources_per_node()
+        return {node: resources.get("CPU", 0.0) for node, resources in by_node.items()}
     return {}
 
 
 def _names(node: dict[str, Any]) -> tuple[str, str | None, str]:
+    """All that a node may be called by."""
     return node["NodeManagerAddress"], node.get("NodeName"), node["NodeID"]
 
 
 def _onto(node_id: str) -> Any:
+    """The strategy that places an actor on this node, and on no other."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     return NodeAffinitySchedulingStrategy(node_id, soft=False)

@@ -1,7 +1,8 @@
-"""How the class of a rule from outside gets to the actors: by value, since its module may be nowhere but here.
+"""How the class of a rule from outside gets to the actors.
 
-The name of a class is enough where the package that holds it is installed, as pipepita itself is. Any other module (a
-file beside the job, the script that is running) is sent along, with the modules that lie beside it.
+If the package that holds the class is installed, as pipepita itself is, the name of the class is enough. Any other
+module (a file beside the job, the script that is running) may exist only here. So its code is sent along, with the
+modules that lie beside it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from pipepita.rules.registry import GROUP
 
 
 def by_value(rule: Rule) -> None:
-    """From now on what the rule's module defines, or one beside it, is pickled whole, unless it is installed."""
+    """From now on, what the rule's module or a module beside it defines is pickled whole, unless it is installed."""
     home = sys.modules.get(type(rule).__module__)
     folder = _folder(home)
     if home is None or folder is None or _installed(home):
-        return  # of `__main__`, and of what has no file, everything is pickled whole anyway
+        return  # what `__main__` or a module without a file defines is pickled whole anyway
     register = load_ray().cloudpickle.register_pickle_by_value
     for module in list(sys.modules.values()):
         if isinstance(module, ModuleType) and _folder(module) == folder and not _installed(module):
@@ -31,7 +32,7 @@ def by_value(rule: Rule) -> None:
 
 
 def _folder(module: ModuleType | None) -> Path | None:
-    """Where the module lies, or the whole package that it is part of."""
+    """The folder in which the module lies, or in which the package lies that it is part of."""
     file = vars(module).get("__file__") if module is not None else None
     if module is None or module.__name__ == "__main__" or not isinstance(file, str) or not Path(file).is_absolute():
         return None
@@ -54,5 +55,5 @@ def _places() -> tuple[str, ...]:
 
 @functools.cache
 def _packages() -> frozenset[str]:
-    """Packages that may lie elsewhere and are installed all the same: an editable one, like this one may be."""
+    """Packages that are installed although they lie elsewhere: this one may be editable, and so may those of rules."""
     return frozenset({"pipepita"} | {point.module.partition(".")[0] for point in entry_points(group=GROUP)})

@@ -18,7 +18,7 @@ def test_what_can_be_asked_for(text):
 
 @pytest.mark.parametrize("text", ["", " ", ",", "a,,b", "a,"])
 def test_what_cannot(text):
-    with pytest.raises(pp.UserError, match="is neither pack, spread, one-per-host nor a node a stage, like A,B,B"):
+    with pytest.raises(pp.UserError, match="is neither pack, spread, one-per-host nor one node per stage, like A,B,B"):
         placement.check(text)
 
 
