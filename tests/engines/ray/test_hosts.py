@@ -18,7 +18,7 @@ import pytest
 from commandline import command
 from commandline import run as run_here
 
-_ROOT = Path(__file__).parents[2]
+_ROOT = Path(__file__).parents[3]
 _TRAIN = (
     "train", "--dataset", "digits", "--network", "fc:64", "--stages", 2, "--device", "cpu", "--batch-size", 16,
     "--snapshot-every", 20, "--epochs", 30, "--json",

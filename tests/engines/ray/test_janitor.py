@@ -16,7 +16,7 @@ from pipepita.engines.ray.janitor import Janitor
 
 SCRIPT = """
 import os, signal, subprocess, sys
-from pipepita.engines.janitor import Janitor
+from pipepita.engines.ray.janitor import Janitor
 janitor = Janitor(sys.argv[1])
 wait = [sys.executable, "-c", "import time; time.sleep(600)"]
 named = subprocess.Popen([*wait, sys.argv[1]], start_new_session=True)

@@ -9,6 +9,7 @@ import ray
 from faults import OPTIONS, Log, model
 
 import pipepita as pp
+from pipepita.engines.ray.placement import Placement
 
 
 @pytest.mark.slow
@@ -26,7 +27,7 @@ def test_a_lost_node(few_digits):
         engine = pp.RayEngine(2, address=nodes.address, device="cpu", placement="one-per-host")
         try:
             with pytest.raises(pp.UserError, match="placement 'one-per-host': 3 stages need as many nodes"):
-                pp.engines.placement.Placement("one-per-host", 3, {"CPU": 1.0}, "")
+                Placement("one-per-host", 3, {"CPU": 1.0}, "")
             third = nodes.add_node(num_cpus=1)
             began = []
 
