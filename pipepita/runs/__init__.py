@@ -1,1 +1,1 @@
-"""One training run: begun, gone on with, evaluated, and everything that is written about it."""
+"""One training run: how it begins, is resumed and is evaluated, and everything that is written about it."""

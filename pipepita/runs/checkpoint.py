@@ -1,13 +1,13 @@
-"""Checkpoints: complete or absent, checksummed, never pickle.
+"""Checkpoints: complete or absent, with checksums, and never pickle.
 
     checkpoints/step-00000938/   weights.safetensors    by state_dict key
                                  optimizer.safetensors  by layer and name
-                                 memory.safetensors     what the learning rule keeps beside
-                                 checkpoint.json        where in the run this is, and how it had gone until then
-                                 SHA256SUMS             of all these; `sha256sum -c` checks them from a shell
+                                 memory.safetensors     what else the learning rule keeps
+                                 checkpoint.json        where in the run this is, and how the run had gone until then
+                                 SHA256SUMS             of all these files; `sha256sum -c` checks them from a shell
 
-One is written aside, synced, and renamed; so a name without a leading dot is complete, unless the disk has damaged it.
-Then its checksums say so, and the one before is used.
+A checkpoint is written under a name with a leading dot, synced, and then renamed. So one without the dot is complete,
+unless the disk has damaged it. Then its checksums differ, and the checkpoint before it is used.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ log = logging.getLogger(__name__)
 _WEIGHTS, _OPTIMIZER, _MEMORY = "weights.safetensors", "optimizer.safetensors", "memory.safetensors"
 _ABOUT, _SUMS = "checkpoint.json", "SHA256SUMS"
 _ALL = (_WEIGHTS, _OPTIMIZER, _MEMORY, _ABOUT)
-RESUMABLE = "resumable"  # in checkpoint.json: whether going on from it leads to an undisturbed run's bits
+RESUMABLE = "resumable"  # in checkpoint.json: whether a run that goes on from it ends with an undisturbed run's bits
 
 
 def weights_sha256(state: dict[str, Tensor]) -> str:
-    """SHA-256 over the tensors in order, each as little-endian float32 in C order."""
+    """SHA-256 over the tensors in their order, each as little-endian float32 in C order."""
     digest = hashlib.sha256()
     for tensor in state.values():
         digest.update(np.ascontiguousarray(tensor.detach().cpu().to(torch.float32).numpy(), dtype="<f4").tobytes())
@@ -45,13 +45,13 @@ def weights_sha256(state: dict[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One that has been found whole. about: its checkpoint.json."""
+    """A checkpoint whose checksums are right. about: its checkpoint.json."""
 
     path: Path
     about: dict[str, Any]
 
     def state(self) -> State:
-        """All that the stages knew; `UserError` where it cannot be read."""
+        """All that the stages had learnt; `UserError` if it cannot be read."""
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
@@ -62,44 +62,47 @@ class Checkpoint:
 
 
 def write(folder: Path, state: State, about: dict[str, Any], keep: int) -> Path:
-    """Writes the checkpoint of `about["step"]` into `folder`, whole or not at all, and leaves the last `keep`.
+    """Writes the checkpoint of step `about["step"]` into `folder`, whole or not at all, and removes old ones.
 
-    (And the last one that can be resumed from, whatever came after it.) `RunError` where it cannot be written.
+    The last `keep` stay, and the last one from which a run can be resumed. `RunError` if it cannot be written.
     """
     from safetensors.torch import save_file
 
     final = folder / f"step-{about['step']:08d}"
-    aside = folder / f".{final.name}.partial"
+    partial = folder / f".{final.name}.partial"
     try:
-        for left in folder.glob(".step-*"):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        for leftover in folder.glob(".step-*"):  # of a process that was killed
+            shutil.rmtree(leftover, ignore_errors=True)
         if not folder.exists():
             folder.mkdir()
             sync(folder.parent)
-        aside.mkdir()
+        partial.mkdir()
         for name, tensors in zip((_WEIGHTS, _OPTIMIZER, _MEMORY), state, strict=True):
-            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, aside / name)
-        (aside / _ABOUT).write_text(json.dumps(about, indent=2) + "\n")
-        (aside / _SUMS).write_text("".join(f"{_sha256(aside / name)}  {name}\n" for name in _ALL))
-        for file in (*aside.iterdir(), aside):
+            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, partial / name)
+        (partial / _ABOUT).write_text(json.dumps(about, indent=2) + "\n")
+        (partial / _SUMS).write_text("".join(f"{_sha256(partial / name)}  {name}\n" for name in _ALL))
+        for file in (*partial.iterdir(), partial):
             sync(file)
         if final.exists():
             _discard(final)
-        aside.rename(final)
+        partial.rename(final)
         sync(folder)
     except Exception as error:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise RunError(f"cannot write checkpoint {final}: {reason}") from None
-    _leave(final, keep)
+    _remove_old(final, keep)
     return final
 
 
-def _leave(last: Path, keep: int) -> None:
-    """Removes what is not among the `keep` latest up to `last`: a later one is damaged, or `last` would not be."""
-    found = [path for path in _all(last.parent) if _step(path) <= _step(last)]
-    for position, path in enumerate(found[keep:], start=keep):
-        if any(_about(newer).get(RESUMABLE) for newer in found[:position]):
+def _remove_old(last: Path, keep: int) -> None:
+    """Removes all but the `keep` latest checkpoints up to `last`, and but the last one that can be resumed from.
+
+    A checkpoint of a later step than `last` must be damaged, since the run went back; so it does not count.
+    """
+    paths = [path for path in _all(last.parent) if _step(path) <= _step(last)]
+    for position, path in enumerate(paths[keep:], start=keep):
+        if any(_about(newer).get(RESUMABLE) for newer in paths[:position]):
             _discard(path)
 
 
@@ -111,24 +114,23 @@ def _about(path: Path) -> dict[str, Any]:
 
 
 def _discard(path: Path) -> None:
-    """Removes a checkpoint so that half of it is never taken for one."""
-    gone = path.with_name(f".{path.name}.gone")
+    """Removes a checkpoint. It is renamed first, so that half of it is never taken for a checkpoint."""
+    renamed = path.with_name(f".{path.name}.gone")
     try:
-        path.rename(gone)
+        path.rename(renamed)
     except OSError as error:
         log.warning("cannot remove checkpoint %s: %s", path, error.strerror)
-    shutil.rmtree(gone, ignore_errors=True)
+    shutil.rmtree(renamed, ignore_errors=True)
 
 
 def newest(folder: Path, *, resumable: bool = False) -> tuple[Checkpoint | None, list[str]]:
-    """The last whole checkpoint in `folder`, or None; and what is wrong with each later one, a line each.
+    """The last whole checkpoint in `folder`, or None; and one line for each later one, saying what is wrong with it.
 
-    resumable: only one from which a run goes on to the bits that it would have had. `UserError` where there are
-    checkpoints, but none that will do is whole.
+    resumable: only one from which a resumed run ends with the bits that it would have had without the interruption.
+    `UserError` if there are checkpoints, but all that would do are damaged.
     """
     damaged: list[str] = []
-    found = _all(folder)
-    for path in found:
+    for path in _all(folder):
         try:
             checkpoint = Checkpoint(path, _checked(path))
         except ValueError as error:
@@ -151,7 +153,7 @@ def _step(path: Path) -> int:
 
 
 def _checked(path: Path) -> dict[str, Any]:
-    """The checkpoint.json of `path`; `ValueError` unless all of its files are as they were written."""
+    """The checkpoint.json of `path`. `ValueError` if any of its files is not as it was written."""
     try:
         sums = dict(line.split("  ")[::-1] for line in (path / _SUMS).read_text().splitlines())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What people see while a run goes on: a live line on a terminal, plain lines elsewhere. All of it on stderr."""
+"""What people see while a run goes on: a live line on a terminal, plain lines elsewhere. All of it goes to stderr."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PLAIN_SECONDS = 10.0
 
 
 class Observer(Listener):
-    """Keeps silent, but for warnings: what a run is watched by unless somebody says otherwise."""
+    """Keeps silent, except for warnings. A run that is given no other observer has this one."""
 
     def warn(self, text: str) -> None:
         warnings.warn(text, stacklevel=5)
@@ -29,7 +29,7 @@ class Observer(Listener):
 
 
 class _Console(Observer):
-    """What both displays share: the clock."""
+    """What both displays share: how far the run is, and how long the rest will take."""
 
     def warn(self, text: str) -> None:
         print(f"warning: {text}", file=sys.stderr)
@@ -41,15 +41,16 @@ class _Console(Observer):
     def epoch_begins(self, epoch: int, tally: Tally) -> None:
         self._epoch, self._epoch_began = epoch, time.monotonic()
 
-    def _eta(self, done: int) -> str:
-        total, past = self._epochs * self._samples, (self._epoch - 1) * self._samples + done
-        left = (time.monotonic() - self._began) * (total - past) / max(past - self._done, 1)
+    def _eta(self, steps: int) -> str:
+        """The time left, as minutes:seconds. steps: samples of this epoch that are done."""
+        total, done = self._epochs * self._samples, (self._epoch - 1) * self._samples + steps
+        left = (time.monotonic() - self._began) * (total - done) / max(done - self._done, 1)
         minutes, seconds = divmod(round(left), 60)
         return f"{minutes}:{seconds:02d}"
 
 
 def in_words(summary: dict[str, Any]) -> str:
-    """What is trained and how, with all that was chosen where nothing was said."""
+    """What is trained and how, with everything that was chosen because no option said otherwise."""
     options = ", ".join(f"{name} {value}" for name, value in summary.get("rule_options", {}).items())
     parts = [f"{summary['rule']} ({options})" if options else str(summary["rule"])]
     parts += ["normalized"] if summary.get("normalize") else []
@@ -58,7 +59,7 @@ def in_words(summary: dict[str, Any]) -> str:
 
 
 class PlainDisplay(_Console):
-    """A line every ten seconds and at each epoch's end, for logs and pipes."""
+    """One line every ten seconds and one at each epoch's end, for logs and pipes."""
 
     def prepares(self, text: str) -> None:
         print(text, file=sys.stderr)
@@ -108,7 +109,7 @@ class RichDisplay(_Console):
             console=Console(stderr=True),
         )
         self._task: Any = None
-        self._status: Any = None
+        self._spinner: Any = None
 
     def warn(self, text: str) -> None:
         from rich.markup import escape
@@ -116,12 +117,12 @@ class RichDisplay(_Console):
         self._bar.console.print(f"[yellow]warning:[/] {escape(text)}")
 
     def prepares(self, text: str) -> None:
-        self._status = self._bar.console.status(text)
-        self._status.start()
+        self._spinner = self._bar.console.status(text)
+        self._spinner.start()
 
     def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
         super().begin(epochs, samples, summary, done)
-        self._end_status()
+        self._end_spinner()
         self._shown = 0.0
         self._bar.start()
         self._bar.console.print(in_words(summary), markup=False, highlight=False)
@@ -149,23 +150,26 @@ class RichDisplay(_Console):
         self._bar.update(self._task, completed=self._epoch * self._samples, test=f"{line['test_accuracy']:.2f} %")
 
     def end(self) -> None:
-        self._end_status()
+        self._end_spinner()
         self._bar.stop()
 
-    def _end_status(self) -> None:
-        if self._status is not None:
-            self._status.stop()
-            self._status = None
+    def _end_spinner(self) -> None:
+        if self._spinner is not None:
+            self._spinner.stop()
+            self._spinner = None
 
 
 def display() -> Observer:
-    """The display that fits where stderr goes."""
+    """A bar if stderr is a terminal, plain lines otherwise."""
     return RichDisplay() if sys.stderr.isatty() else PlainDisplay()
 
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar with the time left, or off a terminal a line every ten seconds: yields `advance(done, total, now)`."""
+    """A bar with the time left, or one line every ten seconds if stderr is no terminal.
+
+    Yields `advance(done, total, now)`, to be called with how many parts of how many are done, and what comes now.
+    """
     if not sys.stderr.isatty():
         began = last = time.monotonic()
 

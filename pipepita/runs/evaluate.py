@@ -1,4 +1,4 @@
-"""`evaluate`: what a run folder reported, measured again."""
+"""`evaluate`: measures again what a run reported."""
 
 from __future__ import annotations
 
@@ -29,13 +29,30 @@ def evaluate(
     data_dir: str | Path | None = None,
     rule: Rule | None = None,
 ) -> dict[str, Any]:
-    """The accuracy of a run folder's last checkpoint on its test items, by the same code that reported it.
+    """Measures the accuracy of a run's last checkpoint on its test items, with the code that trained it.
 
-    data: for runs on data of your own; otherwise the run's data set is loaded by name, from `data_dir` or where the run
-    found it. rule: the run's own, for one whose class cannot be found again by its name.
-    Returns {"run_dir", "checkpoint", "dataset", "items", "test_accuracy" (percent), "test_loss",
-    "reported_test_accuracy" (None in the middle of an epoch), "weights_sha256"}. A checkpoint that is damaged is named
-    in the log, and the one before is taken. `UserError` for what is missing or does not fit.
+    Args:
+        run_dir: The run folder. A damaged checkpoint is named in the log, and the one before it is used.
+        data: The data of the run, if it was not a named data set.
+        data_dir: Where the named data set is, if it is not where the run found it.
+        rule: The run's learning rule, if its class cannot be found again by its name.
+
+    Returns:
+        "run_dir", "checkpoint" and "dataset"; "items", how many test items; "test_accuracy", in percent; "test_loss",
+        the mean cross-entropy in nats; "reported_test_accuracy", what the run itself reported (None in the middle of an
+        epoch); and "weights_sha256".
+
+    Raises:
+        UserError: The folder or its checkpoint is missing or damaged, or the data or the rule does not fit.
+
+    Example:
+        >>> import pipepita as pp
+        >>> data = pp.load("digits")
+        >>> model = pp.build("fc:32", data.item_shape, data.classes)
+        >>> result = pp.train(model, data, engine="local", epochs=1, run_dir="my-run")
+        >>> again = pp.evaluate("my-run")
+        >>> again["test_accuracy"] == result.test_accuracy
+        True
     """
     if data is not None and not isinstance(data, Data):
         raise UserError(f"data is {type(data).__name__}: pass a pipepita.Data")

@@ -1,9 +1,9 @@
-"""The run folder: what was run, how it goes, and its checkpoints.
+"""The run folder: what is run, how it goes, and its checkpoints.
 
-RUN_DIR/run.json         network, data, rule and options; locked for as long as the run lives
-        metrics.jsonl    one line an epoch
-        events.jsonl     one line for each restart and each time the run was resumed
-        status.json      how the stages are, about every second
+RUN_DIR/run.json         network, data, rule and options; locked as long as the run is alive
+        metrics.jsonl    one line per epoch
+        events.jsonl     one line per restart, and one each time the run was resumed
+        status.json      how the stages are; written about every second
         checkpoints/     see `checkpoint`
         result.json      what the command printed
 """
@@ -39,40 +39,40 @@ class RunFolder:
         self.path = path
         self._lock: int | None = None
         try:
-            there = "\0" in str(path) or path.exists() or path.is_symlink()
+            taken = "\0" in str(path) or path.exists() or path.is_symlink()
         except OSError as error:
-            raise UserError(f"run folder {str(path)!r} cannot be: {error.strerror}") from None
+            raise UserError(f"run folder {str(path)!r} cannot be made: {error.strerror}") from None
         if "\0" in str(path):
-            raise UserError(f"run folder {str(path)!r} cannot be: its name holds a null byte")
-        if there:
+            raise UserError(f"run folder {str(path)!r} cannot be made: its name holds a null byte")
+        if taken:
             raise UserError(f"run folder {path} exists: name another with --run-dir, remove it, or --resume it")
 
     @classmethod
     def reopen(cls, path: Path) -> Self:
-        """The folder of a run that has ended or died; `UserError` where there is none, or where the run still lives."""
+        """The folder of a run that has ended or died. `UserError` if it is no run folder, or its run is still alive."""
         read_run(path)
         folder = cls.__new__(cls)
         folder.path, folder._lock = path, None
-        folder._take()
+        folder._acquire()
         return folder
 
     def create(self, about: dict[str, Any]) -> None:
-        """Makes the folder with its run.json; `about` must be JSON-able."""
+        """Makes the folder with its run.json, which holds `about`."""
         try:
             self.path.mkdir(parents=True)
         except OSError as error:
             raise UserError(f"cannot make run folder {self.path}: {error.strerror}") from None
         self._write("run.json", about)
-        self._take()
+        self._acquire()
 
-    def _take(self) -> None:
-        """Locks run.json; the kernel lets go of it when this process ends, however it does."""
+    def _acquire(self) -> None:
+        """Locks run.json. The kernel releases the lock when this process ends, however it ends."""
         handle = os.open(self.path / "run.json", os.O_RDONLY)
         for _ in range(_TRIES):
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                time.sleep(_TRY_SECONDS)  # somebody may just be looking whether we live
+                time.sleep(_TRY_SECONDS)  # somebody may just be looking whether the run is alive
             except OSError as error:
                 os.close(handle)
                 raise RunError(f"cannot lock {self.path / 'run.json'}: {error.strerror}") from None
@@ -83,7 +83,7 @@ class RunFolder:
         raise UserError(f"run {self.path} is still going on: wait for it, or end it first")
 
     def release(self) -> None:
-        """The run has ended."""
+        """Unlocks the folder: the run has ended."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -93,29 +93,32 @@ class RunFolder:
         self._append("metrics.jsonl", line)
 
     def lines(self) -> list[dict[str, Any]]:
-        """What metrics.jsonl holds; without a last line that was not written to its end."""
+        """The lines of metrics.jsonl, without a last one that was not written to its end."""
         return self._read("metrics.jsonl")
 
     def _read(self, name: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
+        lines: list[dict[str, Any]] = []
         with contextlib.suppress(OSError, ValueError):
             for line in (self.path / name).read_text().splitlines():
-                found.append(json.loads(line))
-        return found
+                lines.append(json.loads(line))
+        return lines
 
     def changes(self) -> dict[str, Any]:
-        """The options that were changed when the run was resumed, the latest ones, but for what is of one time only."""
-        found: dict[str, Any] = {}
+        """The options that were changed when the run was resumed, each with its latest value.
+
+        Without trace, timeline and address, which hold for one time only.
+        """
+        changes: dict[str, Any] = {}
         for event in self._read("events.jsonl"):
-            found |= event.get("changes") or {}
-        return {key: value for key, value in found.items() if key not in ("trace", "timeline", "address")}
+            changes |= event.get("changes") or {}
+        return {key: value for key, value in changes.items() if key not in ("trace", "timeline", "address")}
 
     def event(self, kind: str, **facts: Any) -> None:
         """Appends one line to events.jsonl."""
         self._append("events.jsonl", {"event": kind, "time": round(time.time(), 3), **facts})
 
     def history(self, lines: list[dict[str, Any]]) -> None:
-        """Makes metrics.jsonl hold exactly `lines`."""
+        """Replaces what metrics.jsonl holds by `lines`."""
         self._replace("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
 
     def result(self, summary: dict[str, Any]) -> None:
@@ -123,7 +126,7 @@ class RunFolder:
         self._write("result.json", summary)
 
     def show(self, status: RunStatus) -> None:
-        """Writes status.json; a write that fails is forgotten, since another one follows."""
+        """Writes status.json. A write that fails is ignored, because another one follows."""
         with contextlib.suppress(RunError):
             self._replace("status.json", json.dumps(status.model_dump(), indent=2) + "\n", synced=False)
 
@@ -146,23 +149,23 @@ class RunFolder:
         self._replace(name, json.dumps(content, indent=2) + "\n")
 
     def _replace(self, name: str, text: str, *, synced: bool = True) -> None:
-        aside = self.path / f".{name}.partial"
+        partial = self.path / f".{name}.partial"
         try:
-            with aside.open("w") as file:
+            with partial.open("w") as file:
                 file.write(text)
                 if synced:
                     file.flush()
                     os.fsync(file.fileno())
-            aside.replace(self.path / name)
+            partial.replace(self.path / name)
             if synced:
                 sync(self.path)
         except OSError as error:
-            aside.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
             raise RunError(f"cannot write {self.path / name}: {error.strerror}") from None
 
 
 class FolderListener(Listener):
-    """Writes down in `folder` what happens: a line per epoch, and each restart."""
+    """Writes into `folder` what happens: one line per epoch, and one per restart. step: of the run's last snapshot."""
 
     def __init__(self, folder: RunFolder, step: int) -> None:
         self._folder, self._step = folder, step
@@ -181,14 +184,14 @@ class FolderListener(Listener):
 
 
 def read_run(path: Path) -> dict[str, Any]:
-    """The run.json of a run folder; `UserError` where there is none."""
+    """The run.json of a run folder; `UserError` if there is none."""
     if not (path / "run.json").is_file():
         raise UserError(f"{path} is not a run folder: it has no run.json")
     return read_json(path / "run.json")
 
 
 def alive(path: Path) -> bool:
-    """Whether the run of this folder still goes on."""
+    """Whether the run of this folder is still going on."""
     read_run(path)
     handle = os.open(path / "run.json", os.O_RDONLY)
     try:
@@ -201,7 +204,7 @@ def alive(path: Path) -> bool:
 
 
 def last_checkpoint(path: Path, *, resumable: bool = False) -> tuple[Checkpoint | None, list[str]]:
-    """The last whole checkpoint of a run folder, and a line for each damaged one; see `checkpoint.newest`."""
+    """The last whole checkpoint of a run folder, and one line for each damaged one; see `checkpoint.newest`."""
     from pipepita.runs import checkpoint
 
     return checkpoint.newest(path / "checkpoints", resumable=resumable)

@@ -1,4 +1,4 @@
-"""What every group of options shares: how it is checked, and where the help shows it."""
+"""What all groups of options have in common: how they are checked, and where the help shows them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipepita.errors import UserError, unknown
 
 
 class Group(BaseModel):
-    """Options that belong together. panel: where the help shows them."""
+    """Options that belong together. panel: the panel of the help that shows them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 
@@ -18,7 +18,7 @@ class Group(BaseModel):
 
     @classmethod
     def panel_of(cls, name: str) -> str:
-        """The panel of an option: its own group's, also if `cls` is composed of groups and changes its default."""
+        """The panel of the option `name`: that of the group that defines it, also if `cls` changes its default."""
         groups = [base for base in reversed(cls.__mro__) if issubclass(base, Group) and "panel" in vars(base)]
         return next(group.panel for group in groups if name in group.model_fields)
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: the first asks for an orderly end, the second forces one. A closed terminal asks, too."""
+"""Ctrl-C: the first asks for an orderly end, the second ends the run at once. Closing the terminal asks too."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupt:
-    """A context in which SIGINT, SIGTERM and SIGHUP set a flag instead of raising; call it to read the flag.
+    """A context in which SIGINT, SIGTERM and SIGHUP set a flag instead of raising. Call it to read the flag.
 
-    words: said when the first of them comes.
+    words: printed when the first of them comes.
     """
 
     def __init__(self, words: str = "stopping after the samples in flight (again: at once)") -> None:
@@ -27,7 +27,7 @@ class Interrupt:
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        with contextlib.suppress(OSError):  # the terminal may be what has gone
+        with contextlib.suppress(OSError):  # the terminal may be closed
             print(self._words, file=sys.stderr)
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What a training job is made of: groups of options, composed."""
+"""A training job, composed of groups of options."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 class Options(Epochs, ScheduleChoice, Places, Chain, PassTimes, Output):
-    """How to train: everything that is neither the network, the data, the rule nor the engine.
+    """How to train: everything but the network, the data, the rule and the engine.
 
-    Raises `UserError` (through `reading.checked`) for an unknown name or a value out of bounds.
+    `reading.checked` makes one and raises `UserError` for an unknown name or a value out of bounds.
     """
 
 
@@ -28,5 +28,5 @@ class Job(DataChoice, NetworkChoice, RuleChoice, EngineChoice, Options):
         return self.build(data.item_shape, data.classes, self.make_rule())
 
     def options(self) -> Options:
-        """The part that `train` takes beside model, data, rule and engine."""
+        """The options that `train` takes in addition to model, data, rule and engine."""
         return Options(**{name: getattr(self, name) for name in Options.model_fields})

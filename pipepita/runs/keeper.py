@@ -1,4 +1,4 @@
-"""When snapshots go to the disk, and which of them was the last good one."""
+"""When snapshots are written to the disk, and which checkpoint is the last good one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipepita.runs.job import Options
 class Keeper:
     """Writes the checkpoints of one run.
 
-    folder: None keeps nothing. last: the checkpoint that a resumed run goes on from, and the step that it is of.
+    folder: of the run; None writes nothing. last, step: the checkpoint that a resumed run goes on from, and its step.
     """
 
     def __init__(
@@ -28,13 +28,14 @@ class Keeper:
 
     @property
     def due(self) -> bool:
-        """Whether the last one was written so long ago that it is time for another."""
+        """Whether the last checkpoint was written so long ago that it is time for another."""
         return time.monotonic() - self._at >= self._settings.checkpoint_every
 
     def keep(self, state: State, about: dict[str, Any], resumable: bool = True) -> None:
-        """Writes a checkpoint, unless it is there already. about: as `Progress.about`, perhaps with figures.
+        """Writes a checkpoint, unless this step has one already. about: `Progress.about`, perhaps with figures added.
 
-        resumable: whether going on from it leads to the bits of an undisturbed run. `RunError` if it cannot be written.
+        resumable: whether a run that goes on from it ends with the bits of an undisturbed run. `RunError` if it cannot
+        be written.
         """
         if self._folder is None or about["step"] == self._step:
             return
@@ -43,5 +44,5 @@ class Keeper:
         self._step, self._at = about["step"], time.monotonic()
 
     def words(self) -> str:
-        """What was kept, for the error that ends a run."""
+        """Which checkpoint is the last, for the error that ends a run."""
         return "no checkpoint was kept" if self._last is None else f"the last good checkpoint is {self._last}"
