@@ -1,4 +1,4 @@
-"""A prepared network onto an engine: cut into layers, split into stages, wired, guarded, run."""
+"""Brings a prepared network onto an engine: cuts it into layers, splits them into stages, wires them, and runs them."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ from pipepita.timeline.reading import Timeline
 
 @dataclass(frozen=True)
 class Watch:
-    """Who looks on. observer: told how the run goes. stop: asked before each sample; true ends the run there.
+    """What the caller watches a run with.
 
-    probe: called with the weights after each epoch.
+    observer: told how the run goes. stop: asked before each sample; if it says true, the run ends there. probe: called
+    with the weights after each epoch.
     """
 
     observer: Listener
@@ -49,23 +50,26 @@ class Watch:
 
 
 class Launch:
-    """A run to be. model: an initialised copy, which holds the result. Raises `UserError` for what cannot be run so."""
+    """Prepares a run. model: an initialised copy of the caller's, which gets the result.
+
+    Raises `UserError` if the model, the data, the rule and the settings do not go together.
+    """
 
     def __init__(
         self, model: nn.Sequential, data: Data, rule: Rule, settings: Options, where: Where, watch: Watch
     ) -> None:
         self._model, self._data, self._where, self._watch = model, data, where, watch
         layers = cut(model, data.item_shape, data.classes, settings.seed)
-        rule, own = rule.settled(len(layers)), rule.defaults(len(layers))
-        settings = settings.settled(own)
-        self._schedule = schedules.make(settings.schedule, len(layers), settings.window, rule.flow, own.window)
-        # what was chosen is written down, so that a run that goes on chooses nothing anew
+        rule, defaults = rule.settled(len(layers)), rule.defaults(len(layers))
+        settings = settings.settled(defaults)
+        self._schedule = schedules.make(settings.schedule, len(layers), settings.window, rule.flow, defaults.window)
+        # what was chosen here is written down, so that a resumed run does not choose anew
         settings = self._settings = settings.model_copy(update={"window": self._schedule.window})
         self._task = Task(
             layers, data.classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads
         )
         if settings.tensorboard and settings.run_dir is None:
-            raise UserError("tensorboard needs --run-dir, where its curves go")
+            raise UserError("tensorboard needs --run-dir, the folder for its curves")
         self._batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
         self._warn_if_unstable()
 
@@ -78,19 +82,20 @@ class Launch:
         *,
         began: float,
     ) -> Result:
-        """The whole run, or from `resumption` on.
+        """Runs all of it, or what is left from `resumption` on.
 
-        about: more entries for the summary. init: how the weights were drawn. began: when the whole did.
+        about: more entries for the summary. init: how the weights were drawn. began: when the caller began, in seconds
+        of `time.perf_counter`.
         """
         settings, task = self._settings, self._task
-        fresh, at = resumption is None, resumption or Resumption(Progress())
+        fresh, start = resumption is None, resumption or Resumption(Progress())
         listeners = Listeners([self._watch.observer])
-        status = StatusListener(settings.epochs, -(-len(self._data.x_train) // settings.batch_size), at.progress)
+        status = StatusListener(settings.epochs, -(-len(self._data.x_train) // settings.batch_size), start.progress)
         with ExitStack() as cleanup:
             cleanup.callback(listeners.end)
             if folder is not None and not fresh:
-                # at once: what is there says how the run ended before
-                self._write_into(folder, listeners, status, at.progress.step)
+                # at once, because status.json still says how the run ended before
+                self._write_into(folder, listeners, status, start.progress.step)
             engine, plan = self._where.plan(task, settings, self._schedule, self._batch, listeners.prepares, cleanup)
             summary = {**self._summary(engine.name, len(plan.stages)), **about}
             if folder is not None and fresh:
@@ -99,16 +104,16 @@ class Launch:
             listeners.add(status)
             listeners.add(DivergenceWarning(self._watch.observer, self._data.classes, self._advice()))
             guarded = Guarded(
-                engine, plan, max_restarts=settings.max_restarts, listener=listeners, state=at.state,
+                engine, plan, max_restarts=settings.max_restarts, listener=listeners, state=start.state,
                 stop=self._watch.stop,
             )  # fmt: skip
             cleanup.callback(guarded.close)
             status.watch(plan.stages, guarded.pulses)
-            keeper = Keeper(folder, task, settings, at.checkpoint, at.progress.step)
-            with _failing(listeners, keeper, at.progress, self._advice()):
+            keeper = Keeper(folder, task, settings, start.checkpoint, start.progress.step)
+            with _failures_explained(listeners, keeper, start.progress, self._advice()):
                 guarded.open()
-                run = Run(guarded, self._data, settings, at.progress, keeper, listeners, self._watch.probe)
-                if init == "keep" and at.progress.step == 0:
+                run = Run(guarded, self._data, settings, start.progress, keeper, listeners, self._watch.probe)
+                if init == "keep" and start.progress.step == 0:
                     run.keep_first()
                 lines = run.all_epochs(summary)
                 summary |= run.figures(lines, began)
@@ -123,7 +128,7 @@ class Launch:
     def _write_into(
         self, folder: RunFolder, listeners: Listeners, status: StatusListener, step: int | None = None
     ) -> None:
-        """From now on the run's folder is told how it goes. step: where a run that was interrupted goes on."""
+        """Has everything that happens from now on written into the run's folder. step: where a resumed run goes on."""
         if self._settings.tensorboard:
             board = TensorBoard(folder.path / "tensorboard", step)
             status.add(board)
@@ -132,7 +137,7 @@ class Launch:
         status.add(folder)
 
     def _draw(self, run: Run, guarded: Guarded) -> None:
-        """The timelines that were asked for."""
+        """Writes the trace and the picture of the timeline, if they were asked for."""
         settings, rule = self._settings, self._task.rule
         if not guarded.plan.record:
             return
@@ -190,15 +195,15 @@ class Launch:
 
 
 @contextmanager
-def _failing(listeners: Listener, keeper: Keeper, progress: Progress, steadier: str) -> Iterator[None]:
-    """A run that fails says where it stood and what was kept, and whoever listens hears of it.
+def _failures_explained(listeners: Listener, keeper: Keeper, progress: Progress, advice: str) -> Iterator[None]:
+    """If the run fails, its error also says in which epoch and which checkpoint is left. The listeners are told.
 
-    steadier: what to change if it diverged.
+    advice: what to change if it diverged.
     """
     try:
         yield
     except RunError as error:
-        change = f"; try {steadier}" if isinstance(error, Diverged) else ""
+        change = f"; try {advice}" if isinstance(error, Diverged) else ""
         failure = type(error)(f"{error}{change} (epoch {progress.epoch}; {keeper.words()})")
         listeners.finished("failed", str(failure))
         raise failure from None
@@ -208,6 +213,6 @@ def _failing(listeners: Listener, keeper: Keeper, progress: Progress, steadier: 
 
 
 def _in_words(layers: Sequence[Layer]) -> str:
-    """The network as `in-hidden-...-out` widths: "784-1024-10"."""
+    """The network as the widths of its input and its layers: "784-1024-10"."""
     sizes = [layers[0].width, *(torch.Size(layer.out_shape).numel() for layer in layers)]
     return "-".join(map(str, sizes))

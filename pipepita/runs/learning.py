@@ -1,7 +1,7 @@
-"""The options that say what is learnt: from which data, by which network, under which rule, with which updates.
+"""The options that say what is learnt: from which data, by which network, with which rule, in which steps.
 
-Like all groups of options they are composed in `runs.job` and `edge.scenario`. Nothing here imports torch until a value
-is checked.
+`runs.job` and `edge.scenario` are composed of these groups and of those in `options`. Nothing here imports torch until
+a value is checked.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ class DataFolder(Group):
 
     panel: ClassVar[str] = "Network and data"
 
-    data_dir: Path | None = Field(None, description="where the data sets are (default: $PIPEPITA_DATA, else ./data)")
-    download: bool = Field(False, description="fetch a data set that is not there")
+    data_dir: Path | None = Field(
+        None, description="folder with the data sets (default: $PIPEPITA_DATA if set, else ./data)"
+    )
+    download: bool = Field(False, description="download the data set if it is not in the folder")
 
 
 class DataChoice(DataFolder):
@@ -37,7 +39,7 @@ class DataChoice(DataFolder):
 
     dataset: str = Field(
         "digits",
-        description="digits, mnist, fashion-mnist, cifar10, cifar100 or npz:FILE",
+        description="data set: digits, mnist, fashion-mnist, cifar10, cifar100 or npz:FILE",
         examples=["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "npz:"],
     )
 
@@ -48,12 +50,15 @@ class NetworkChoice(Group):
     panel: ClassVar[str] = "Network and data"
 
     network: str = Field("fc:1024", description="hidden layers, like fc:256x8 or conv:32,5/pool:2/fc:256")
-    activation: str | None = Field(None, description="of every hidden layer (default: the rule's, mostly relu)")
+    activation: str | None = Field(
+        None, description="activation of the hidden layers (default: the rule's own, mostly relu)"
+    )
     normalize: bool | Literal["auto"] = Field(
         "auto",
-        description="divide each item's hidden activity by its root mean square; auto: from two hidden layers on",
+        description="divide each item's hidden activity by its root mean square; auto does so if there are two or more "
+        "hidden layers",
     )
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of hidden activity dropped")
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of the hidden activity that is dropped in training")
 
     @model_validator(mode="after")
     def _activation(self) -> Self:
@@ -64,7 +69,7 @@ class NetworkChoice(Group):
         return self
 
     def build(self, item_shape: tuple[int, ...], classes: int, rule: Rule) -> nn.Sequential:
-        """An untrained network for items of this shape, with what `rule` does best with where nothing was said."""
+        """An untrained network for items of this shape. What the options leave open is chosen to suit `rule`."""
         from pipepita.network import spec
 
         layers = spec.hidden_layers(self.network) + 1
@@ -76,14 +81,14 @@ class NetworkChoice(Group):
 
 
 class RuleChoice(Group):
-    """The learning rule. Its own options are the fields of its class, and stand in the same text."""
+    """The learning rule. Its own options are the fields of its class, and are part of the same text."""
 
     panel: ClassVar[str] = "Rule"
 
     rule: str | dict[str, Any] = Field(
         "pepita",
-        description=f"{', '.join(BUILT_IN)}, or one of your own, like my_rule.py:MyRule; options follow a colon, "
-        "like pepita:modulate=all,mirror=5 (`pipepita rules` shows them)",
+        description=f"learning rule: {', '.join(BUILT_IN)}, or one of your own, like my_rule.py:MyRule; its options "
+        "follow a colon, like pepita:modulate=all,mirror=5 (`pipepita rules` lists them)",
         examples=[*BUILT_IN],
     )
 
@@ -93,7 +98,7 @@ class RuleChoice(Group):
         return self
 
     def make_rule(self) -> Rule:
-        """The rule with its options; `UserError` for one that is not known, or an option that it does not have."""
+        """The rule with its options. `UserError` if there is no such rule, or it has no such option."""
         from pipepita import rules
 
         return rules.read(self.rule)
@@ -108,15 +113,16 @@ class Updates(Group):
         None,
         ge=0,
         le=1e38,
-        description="learning rate (default: the rule's; pepita: 0.1, from two hidden layers on 0.05; others: 0.01)",
+        description="learning rate (default: the rule's own; for pepita 0.1, or 0.05 if there are two or more hidden "
+        "layers; for the others 0.01)",
     )
     optimizer: str | None = Field(
         None,
-        description="sgd, adam or any other of torch.optim, as name:option=value,... "
+        description="sgd, adam or another optimizer of torch.optim, written NAME:option=value,... "
         "(default: the rule's own, mostly sgd:momentum=0.9)",
     )
-    batch_size: int = Field(64, ge=1, description="items per sample")
-    seed: int = Field(0, ge=0, description="decides weights, feedback, dropout and order")
+    batch_size: int = Field(64, ge=1, description="items per sample (a sample is one mini-batch)")
+    seed: int = Field(0, ge=0, description="decides the first weights, the feedback, dropout and the order of items")
 
     @model_validator(mode="after")
     def _optimizer(self) -> Self:
@@ -127,20 +133,20 @@ class Updates(Group):
         return self
 
     def settled(self, own: Defaults) -> Self:
-        """The same with a rule's own learning rate and optimizer where none were given."""
+        """The same with the rule's defaults `own` for the learning rate and the optimizer, if they were not given."""
         lr, optimizer = self.lr, self.optimizer
         chosen = {"lr": own.lr if lr is None else lr, "optimizer": own.optimizer if optimizer is None else optimizer}
         return self.model_copy(update=chosen)
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate to begin with, once it is settled."""
+        """The learning rate of the first epoch. Only after `settled`."""
         assert self.lr is not None
         return self.lr
 
     @property
     def updater(self) -> str:
-        """The optimizer, once it is settled."""
+        """The optimizer. Only after `settled`."""
         assert self.optimizer is not None
         return self.optimizer
 
@@ -150,9 +156,11 @@ class Epochs(Updates):
 
     panel: ClassVar[str] = "Training"
 
-    epochs: int = Field(30, ge=1, description="passes over the training items")
+    epochs: int = Field(30, ge=1, description="how often the run goes through all training items")
     lr_decay: str | None = Field(
-        None, description="FACTOR@EPOCH[,EPOCH...]: 0.1@60,90 multiplies by 0.1 at both (default: no decay)"
+        None,
+        description="FACTOR@EPOCH[,EPOCH...]: 0.1@60,90 multiplies the learning rate by 0.1 after epoch 60 and again "
+        "after epoch 90 (default: no decay)",
     )
 
     @model_validator(mode="after")
@@ -161,7 +169,7 @@ class Epochs(Updates):
         return self
 
     def rate_in(self, epoch: int) -> float:
-        """The learning rate of `epoch` (from 1), once it is settled: decayed once for each named epoch that is over."""
+        """The learning rate of `epoch` (from 1), decayed once for each named epoch before it. Only after `settled`."""
         return self.learning_rate * self._decayed(epoch)
 
     def _decayed(self, epoch: int) -> float:

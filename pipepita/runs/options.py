@@ -1,7 +1,7 @@
-"""The options that say how a job runs: in which order, where, on what it is made to look like, and what is written.
+"""The options that say how a job runs: on which schedule, where, on which emulated devices, and what is written.
 
-`runs.job` and `edge.scenario` are composed of these groups and of those in `learning`, and the command line's help has
-one panel per kind of group. A new option is one field. Nothing here imports torch or Ray until a value is checked.
+`runs.job` and `edge.scenario` are composed of these groups and of those in `learning`. The command line's help shows
+each group in its panel. A new option is one field. Nothing here imports torch or Ray until a value is checked.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class Window(Group):
     window: int | None = Field(
         None,
         ge=1,
-        description="samples in flight, for streaming (default: what fills the pipeline, but at most what the rule "
-        "learns with by default, mostly 4)",
+        description="samples in flight at once, for streaming (default: enough to fill the pipeline, but at most what "
+        "the rule learns well with, mostly 4)",
     )
 
 
@@ -38,7 +38,9 @@ class ScheduleChoice(Window):
 
     panel: ClassVar[str] = "Schedule"
 
-    schedule: str = Field("relaxed", description="locked, relaxed or streaming", examples=[*SCHEDULES])
+    schedule: str = Field(
+        "relaxed", description="order of the passes: locked, relaxed or streaming", examples=[*SCHEDULES]
+    )
 
     @model_validator(mode="after")
     def _schedule(self) -> Self:
@@ -48,28 +50,32 @@ class ScheduleChoice(Window):
 
 
 class Places(Group):
-    """Where stages run, and what becomes of lost ones."""
+    """Where stages run, and what happens if one is lost."""
 
     panel: ClassVar[str] = "Engine"
 
     stages: int | None = Field(
-        None, ge=1, description="contiguous groups of layers (default: one per layer with ray, else one)"
+        None,
+        ge=1,
+        description="how many stages the layers are split into (default: one stage per layer with ray, else one)",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto, cpu or cuda; auto: one GPU per stage if there are enough"
+        "auto", description="auto, cpu or cuda; auto uses GPUs if there are any, one per stage if there are enough"
     )
     threads: int = Field(
-        1, ge=1, le=256, description="intra-op threads of each stage; their number is part of what decides the bits"
+        1, ge=1, le=256, description="threads of each stage; another number can give slightly different weights"
     )
     address: str | None = Field(
-        None, description="an existing Ray cluster, host:port or auto (default: one of its own)"
+        None, description="existing Ray cluster to join, host:port or auto (default: start one for this run)"
     )
     placement: str = Field(
         "pack",
-        description="of stages on nodes: pack, spread, one-per-host, or one node per stage: A,B,B",
+        description="which nodes the stages go to: pack, spread, one-per-host, or one node per stage like A,B,B",
         examples=[*placement.STRATEGIES],
     )
-    max_restarts: int = Field(3, ge=0, description="how often lost stages are rebuilt and go on from the last snapshot")
+    max_restarts: int = Field(
+        3, ge=0, description="how often the run goes on from its last snapshot after a stage is lost"
+    )
 
     @model_validator(mode="after")
     def _placement(self) -> Self:
@@ -78,11 +84,15 @@ class Places(Group):
 
 
 class EngineChoice(Group):
-    """Who runs the stages."""
+    """What runs the stages."""
 
     panel: ClassVar[str] = "Engine"
 
-    engine: str = Field("ray", description="local: one process; ray: one Ray actor per stage", examples=[*ENGINES])
+    engine: str = Field(
+        "ray",
+        description="ray runs each stage as a Ray actor, local runs all of them in one process",
+        examples=[*ENGINES],
+    )
 
     @model_validator(mode="after")
     def _engine(self) -> Self:
@@ -96,24 +106,34 @@ class Chain(Group):
 
     panel: ClassVar[str] = "Emulation"
 
-    devices: str | None = Field(None, description="emulate this chain, like rpi4*3,orin-nano: see `pipepita devices`")
-    link: str | None = Field(
-        None, description='between the devices: wifi, "delay 10ms rate 20mbit", or one per hop (default: wifi)'
+    devices: str | None = Field(
+        None, description="emulate this chain of devices, like rpi4*3,orin-nano (`pipepita devices` lists them)"
     )
-    assign: str | None = Field(None, description="layers of each device, like 2,1,1 (default: balanced)")
-    trouble: str | None = Field(None, description="of devices and links: slow=4@10-20:2, pause@30-35, die~600/30:1")
-    profiles: Path | None = Field(None, description="a TOML file of more devices and links")
+    link: str | None = Field(
+        None,
+        description='link between the devices, like wifi or "delay 10ms rate 20mbit"; several with commas, one per hop '
+        "(default: wifi)",
+    )
+    assign: str | None = Field(
+        None, description="how many layers each device holds, like 2,1,1 (default: balanced by their cost)"
+    )
+    trouble: str | None = Field(
+        None, description="what goes wrong with devices and links: slow=4@10-20:2, pause@30-35, die~600/30:1"
+    )
+    profiles: Path | None = Field(None, description="TOML file with devices and links of your own")
 
 
 class PassTimes(Group):
-    """Devices of which only the time of a pass is known."""
+    """Emulated devices of which only the time that a pass takes is known."""
 
     panel: ClassVar[str] = "Emulation"
 
     standard_ms: str | None = Field(
-        None, description="emulate devices that take this long for the standard pass of a layer"
+        None,
+        description="emulate devices that take so many milliseconds for a layer's standard pass; one number, or one "
+        "per layer with commas",
     )
-    modulated_ms: str | None = Field(None, description="the same for the modulated pass; one number, or one per layer")
+    modulated_ms: str | None = Field(None, description="the same for a layer's modulated pass")
 
 
 class Output(Group):
@@ -122,16 +142,21 @@ class Output(Group):
     panel: ClassVar[str] = "Output"
 
     run_dir: Path | None = Field(
-        None, description="where metrics and checkpoints go; must not exist (default: a new folder in runs)"
+        None,
+        description="folder for metrics and checkpoints, which must not exist yet (default: a new folder in ./runs)",
     )
     snapshot_every: int | None = Field(
-        None, ge=1, description="samples from one drained snapshot to the next (default: an epoch's)"
+        None,
+        ge=1,
+        description="samples between two snapshots, for which the pipeline is drained (default: those of an epoch)",
     )
-    checkpoint_every: float = Field(60, ge=0, description="seconds from one snapshot on disk to the next, at least")
-    keep_checkpoints: int = Field(3, ge=1, description="how many checkpoints stay on disk, the last ones")
-    tensorboard: bool = Field(False, description="also write the run folder's curves for TensorBoard")
-    trace: Path | None = Field(None, description="the latest samples for ui.perfetto.dev, as JSON")
-    timeline: Path | None = Field(None, description="a few samples in steady state, as PNG")
+    checkpoint_every: float = Field(
+        60, ge=0, description="at least so many seconds pass between two snapshots that are written to the disk"
+    )
+    keep_checkpoints: int = Field(3, ge=1, description="how many of the last checkpoints stay on the disk")
+    tensorboard: bool = Field(False, description="also write curves for TensorBoard into the run folder")
+    trace: Path | None = Field(None, description="JSON file for a trace of the last samples, for ui.perfetto.dev")
+    timeline: Path | None = Field(None, description="PNG, PDF or SVG file for a picture of a few samples")
 
     @model_validator(mode="after")
     def _writable(self) -> Self:

@@ -1,4 +1,4 @@
-"""Where a task is trained: the engine, its stages, and the devices that they are on or are made to look like."""
+"""Where a task is trained: on which engine, in which stages, and on which devices, real or emulated."""
 
 from __future__ import annotations
 
@@ -22,29 +22,37 @@ from pipepita.runs.job import Options
 from pipepita.runs.status import SECONDS
 from pipepita.schedule import Schedule
 
-_RECORDED_SAMPLES = 2000  # some megabytes of trace; the latest
+_RECORDED_SAMPLES = 2000  # the latest ones, some megabytes of trace
 
 
 class Deployed(Protocol):
-    """A task on a chain of devices; `edge.deploy.Emulation` is one."""
+    """A task distributed over a chain of emulated devices, one stage per device; `edge.deploy.Emulation` is one."""
 
     @property
     def parts(self) -> Sequence[range]:
-        """The layers of each device."""
+        """The layers of each device, as indices from 0, in the order of the chain."""
 
     def emulate(self, plan: Plan) -> Plan:
-        """`plan`, whose stages hold these parts, at the pace of the devices and their links."""
+        """Slows a pipeline down to the speed of the devices and their links.
+
+        Args:
+            plan: The pipeline to be; each of its stages holds one of `parts`.
+
+        Returns:
+            The same pipeline, in which passes, updates and messages take as long as on the devices.
+        """
 
 
-# options, task, schedule, items of the largest sample -> how --devices is carried out
+# (options, task, schedule, items of the largest sample) -> the task on the devices that the options name
 Deploy = Callable[[Options, Task, Schedule, int], Deployed]
 
 
 @dataclass(frozen=True)
 class Where:
-    """engine: a name, or an open engine, which is then kept open. costs: of each layer, for balancing stages; any unit.
+    """Where to train, as the caller of `train` says it.
 
-    deploy: how emulated devices are made; `pipepita.edge.deploy.deployed` is the one that there is.
+    engine: a name, or an open engine, which is then kept open. costs: of each layer, in any unit, for balancing stages.
+    deploy: how `devices` are emulated; `pipepita.deployed` does it.
     """
 
     engine: str | Engine
@@ -53,7 +61,7 @@ class Where:
 
     @property
     def name(self) -> str:
-        """Of the engine."""
+        """The name of the engine."""
         return str(getattr(self.engine, "name", self.engine))
 
     def plan(
@@ -65,9 +73,10 @@ class Where:
         prepares: Callable[[str], None],
         cleanup: ExitStack,
     ) -> tuple[Engine, Plan]:
-        """The engine, opened here (and closed by `cleanup`) if it was named; and the pipeline that it is to build.
+        """The engine, and the pipeline that it is to build.
 
-        batch: items of the largest sample. prepares: told what takes time.
+        An engine that was given by name is started here, and closed by `cleanup`. batch: items of the largest sample.
+        prepares: told what takes a while.
         """
         slowed = paces(settings.standard_ms, settings.modulated_ms, len(task.layers))
         chain = self._chain(settings, task, schedule, batch)
@@ -81,8 +90,8 @@ class Where:
             )
             cleanup.callback(engine.close)
         recorded = _RECORDED_SAMPLES if settings.trace or settings.timeline else 0
-        there = paced(stages(task, parts, engine.devices(len(parts))), slowed)
-        plan = Plan(there, schedule, batch, recorded, watch=SECONDS)
+        specs = paced(stages(task, parts, engine.devices(len(parts))), slowed)
+        plan = Plan(specs, schedule, batch, recorded, watch=SECONDS)
         return engine, plan if chain is None else chain.emulate(plan)
 
     def _chain(self, settings: Options, task: Task, schedule: Schedule, batch: int) -> Deployed | None:
@@ -91,22 +100,20 @@ class Where:
             for name in ("link", "assign", "trouble", "profiles"):
                 if getattr(settings, name) is not None:
                     given = str(getattr(settings, name))
-                    raise UserError(f"{name} {given!r} needs --devices, the chain that it is about")
+                    raise UserError(f"{name} {given!r} needs --devices, the chain that it belongs to")
             return None
         for name in ("stages", "standard_ms", "modulated_ms"):
             if getattr(settings, name) is not None:
-                raise UserError(f"{name} {getattr(settings, name)!r}: with --devices the devices say so")
+                raise UserError(f"{name} {getattr(settings, name)!r}: --devices decides this, so leave it out")
         if self.name != "ray":
-            raise UserError(
-                f"devices {settings.devices!r} run in real time on --engine ray, not {self.name}; or: simulate"
-            )
+            raise UserError(f"devices {settings.devices!r} need --engine ray, not {self.name}, or `pipepita simulate`")
         if self.deploy is None:
             raise UserError(f"devices {settings.devices!r}: pass deploy=pipepita.deployed, which emulates them")
         return self.deploy(settings, task, schedule, batch)
 
 
 def _layer_costs(given: Sequence[float] | None, layers: Sequence[Layer]) -> list[float]:
-    """What each layer costs: as given, or its multiplications."""
+    """What each layer costs: as given, or its number of multiplications."""
     if given is None:
         return [layer.cost for layer in layers]
     costs = [float(cost) for cost in given]

@@ -1,4 +1,4 @@
-"""How far a run is, and where one goes on that was interrupted."""
+"""How far a run is, and where an interrupted run goes on."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 from pipepita.pipeline.state import State
 from pipepita.pipeline.tally import Tally
 
-Line = dict[str, Any]  # of one epoch, as metrics.jsonl has it
+Line = dict[str, Any]  # one epoch, as metrics.jsonl has it
 
 
 @dataclass
 class Progress:
-    """How far a run is. epoch: the one that goes on or comes next, from 1. step: the number of the next sample.
+    """How far a run is. epoch: the current or next one, from 1. step: the number of the next sample, from 0.
 
-    tally: of this epoch. history: a line for each epoch that is over. items, seconds: of those.
+    tally: the figures of this epoch. history: one line for each epoch that is over. items, seconds: the sums over those
+    epochs.
     """
 
     epoch: int = 1
@@ -32,14 +33,14 @@ class Progress:
         return self.tally.steps
 
     def ends_epoch(self, line: Line) -> None:
-        """This epoch is over, and `line` is about it."""
+        """Goes on to the next epoch. line: about the one that is over."""
         self.history.append(line)
         self.items += self.tally.items
         self.seconds += self.tally.seconds
         self.epoch, self.tally = self.epoch + 1, Tally()
 
     def about(self) -> dict[str, Any]:
-        """As a checkpoint keeps it."""
+        """The progress as a checkpoint keeps it."""
         return {
             "step": self.step,
             "epoch": self.epoch,
@@ -52,7 +53,7 @@ class Progress:
 
     @classmethod
     def of(cls, about: dict[str, Any], lines: list[Line]) -> Progress:
-        """What `about` came from. lines: what metrics.jsonl holds, which may be one too few, or some too many.
+        """The progress that `about` was made from. lines: of metrics.jsonl. One may be missing, or some be too many.
 
         `KeyError`, `TypeError` or `ValueError` if they do not go together.
         """
@@ -69,7 +70,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where a run goes on. state, checkpoint: None if it was killed before its first checkpoint."""
+    """Where an interrupted run goes on. state, checkpoint: None if it was killed before its first checkpoint."""
 
     progress: Progress
     state: State | None = None

@@ -1,4 +1,4 @@
-"""Options from a TOML file, by name and as assignments; what is wrong with them, in one line."""
+"""Reads options from a TOML file, by name and as assignments, and says in one line what is wrong with them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pipepita.errors import UserError
 from pipepita.runs.group import Group
 from pipepita.runs.job import Job
 
-_BITS = 63  # of a whole number, as TOML asks for
+_BITS = 63  # the most that a whole number may have, as TOML asks
 
 
 def read_job(path: Path | None, given: dict[str, Any], assignments: list[str], kind: type[Group] = Job) -> Any:
-    """The job of a TOML file, overridden by options given by name, overridden by `key=value` assignments."""
+    """Reads a job. Options in `given` override those of the TOML file, and `key=value` assignments override both."""
     values: dict[str, Any] = {}
     if path is not None:
         try:
@@ -30,7 +30,7 @@ def read_job(path: Path | None, given: dict[str, Any], assignments: list[str], k
 
 
 def read_changes(given: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """Options given by name, overridden by `key=value` assignments."""
+    """Options given by name. `key=value` assignments override them."""
     values = dict(given)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
@@ -41,14 +41,14 @@ def read_changes(given: dict[str, Any], assignments: list[str]) -> dict[str, Any
 
 
 def checked(kind: type[Group], values: dict[str, Any]) -> Any:
-    """`kind` from `values`; `UserError` in one line, naming the first option that is wrong, its value and why."""
+    """Makes `kind` of `values`. A `UserError` of one line names the first option that is wrong, its value and why."""
     for name, value in values.items():
         if name not in kind.model_fields:
             raise kind.unknown(name)
         if isinstance(value, int) and value.bit_length() > _BITS:
-            raise UserError(f"{name}: a number of {value.bit_length()} bits; {_BITS} are the most")
+            raise UserError(f"{name} is a number of {value.bit_length()} bits: at most {_BITS}")
         if isinstance(value, str) and "\0" in value:
-            raise UserError(f"{name} {value!r}: no name holds a null character")
+            raise UserError(f"{name} {value!r} holds a null character: leave it out")
     try:
         return kind(**values)
     except ValidationError as error:
@@ -57,7 +57,7 @@ def checked(kind: type[Group], values: dict[str, Any]) -> Any:
         raise UserError(f"{where} {_shown(first['input'])}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
     except OSError as error:  # a path too long to look at
         raise UserError(f"{error.filename!r}: {error.strerror}") from None
-    except UserError as error:  # whatever a value held, this is a line, and nothing in it moves a terminal's cursor
+    except UserError as error:  # a value may hold line breaks or move the terminal's cursor: show what it holds
         raise UserError("".join(c if c.isprintable() else repr(c)[1:-1] for c in str(error))) from None
 
 
@@ -77,7 +77,7 @@ def _value(text: str) -> Any:
 
 
 def _loaded(text: str) -> dict[str, Any]:
-    """TOML; `ValueError` for text that is not, or too large a number or too deep a table for Python."""
+    """Reads TOML. `ValueError` if it is not TOML, or if a number is too long or a table too deep for Python."""
     try:
         return tomllib.loads(text)
     except RecursionError:

@@ -1,12 +1,12 @@
-"""Exactly-once learning: whatever dies, work is done again from the last snapshot, and no update is applied twice.
+"""Exactly-once learning: whatever dies, the work since the last snapshot is done again, and no update is applied twice.
 
     samples     0 ........ N ........ 2N ....x            x: a stage dies
     snapshots   |          |          |
-    again                             2N ........ 3N      every stage anew, from the snapshot at 2N
+    again                             2N ........ 3N      every stage goes back to the snapshot at 2N
 
-A snapshot is taken where the pipeline is drained, so it is all that the stages know. What is lost is rebuilt, every
-stage goes back to the snapshot, and the samples since then go through once more: the bits are those of a run in which
-nothing happened. No update is ever sent again to a stage that may have applied it.
+A snapshot is taken while the pipeline is drained, so it holds all that the stages have learnt. Lost stages are rebuilt,
+every stage goes back to the snapshot, and the samples since then go through once more. The run ends with the bits of a
+run in which nothing happened. No update is ever sent again to a stage that may have applied it.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from pipepita.runs.restart import Restart
 
 T = TypeVar("T")
 
-# what may go away by itself, and be rebuilt; anything else would happen again
+# What can be rebuilt. After any other error the same would happen again.
 _FAULTS = (StageDied, ChannelClosed)
 
 
 class Guarded:
     """A pipeline that is rebuilt when a stage, its process, its node or its link goes away.
 
-    max_restarts: how often, in all; 0: never. listener: told of each fault before its restart begins, and when it is
-    over. state: a snapshot to begin with. stop: asked while a restart waits for a place; true ends it.
+    max_restarts: how often in all; 0 for never. listener: told of each fault before the restart, and after it. state: a
+    snapshot to begin with. stop: asked while a restart waits for a free node; if it says true, the wait ends.
     """
 
     def __init__(
@@ -56,23 +56,23 @@ class Guarded:
         self._pipeline: Pipeline | None = None
 
     @property
-    def there(self) -> Pipeline:
-        """The pipeline of now, once it is open."""
+    def pipeline(self) -> Pipeline:
+        """The current pipeline. Only after `open`."""
         assert self._pipeline is not None
         return self._pipeline
 
     @property
     def learnt(self) -> State:
-        """What all stages knew at the last snapshot."""
+        """What all stages had learnt at the last snapshot."""
         assert self._snapshot is not None
         return self._snapshot
 
     def pulses(self) -> Sequence[Pulse | None]:
-        """How each stage is; None of all of them while there is no pipeline."""
+        """How each stage is; None for each while there is no pipeline."""
         return [None] * len(self.plan.stages) if self._pipeline is None else self._pipeline.pulses()
 
     def open(self) -> None:
-        """Opens the pipeline, with the snapshot where there is one; a fault on the way costs a restart."""
+        """Opens the pipeline, with the snapshot if there is one. A fault meanwhile counts as a restart."""
         try:
             try:
                 self._open()
@@ -83,23 +83,23 @@ class Guarded:
             raise
 
     def learn(self, work: Callable[[Pipeline], T]) -> T:
-        """`work`, which teaches a drained pipeline and leaves it drained, then a snapshot: both or neither.
+        """Calls `work`, and then takes a snapshot. Returns what `work` returned.
 
-        After a fault `work` is called again from the start with a pipeline at the last snapshot; so it must change
-        nothing else that a second call would not put right. Raises what `work` raises, and the fault itself once
-        `max_restarts` are used up.
+        `work` trains a drained pipeline and leaves it drained. After a fault it is called again from the start, with a
+        pipeline that is back at the last snapshot. So if it changes anything else, a second call must put that right.
+        Raises what `work` raises, and the fault itself once `max_restarts` are used up.
         """
 
-        def both() -> tuple[T, State]:
-            found = work(self.there)
-            return found, self.there.state()
+        def work_and_snapshot() -> tuple[T, State]:
+            result = work(self.pipeline)
+            return result, self.pipeline.state()
 
-        found, self._snapshot = self._again(both)
-        return found
+        result, self._snapshot = self._until_it_succeeds(work_and_snapshot)
+        return result
 
     def ask(self, work: Callable[[Pipeline], T]) -> T:
-        """`work`, which changes nothing that the stages have learnt; called again after a fault."""
-        return self._again(lambda: work(self.there))
+        """Calls `work`, which must not change what the stages have learnt. It is called again after a fault."""
+        return self._until_it_succeeds(lambda: work(self.pipeline))
 
     def close(self) -> None:
         """Closes the pipeline."""
@@ -107,7 +107,7 @@ class Guarded:
             self._pipeline.close()
             self._pipeline = None
 
-    def _again(self, work: Callable[[], T]) -> T:
+    def _until_it_succeeds(self, work: Callable[[], T]) -> T:
         while True:
             try:
                 return work()
@@ -122,7 +122,7 @@ class Guarded:
             self._pipeline.load(self._snapshot)
 
     def _recover(self, fault: PipepitaError) -> None:
-        """Everything back to the last snapshot; a fault on the way is one more restart."""
+        """Rebuilds the pipeline and puts it back to the last snapshot. A fault meanwhile is one more restart."""
         began, causes = time.perf_counter(), list[str]()
         while True:
             if self.restarts < self._allowed:
@@ -148,20 +148,20 @@ class Guarded:
 
 
 def follow(guarded: Guarded, coordinator: Coordinator, source: Source, lr: float, every: int) -> Tally:
-    """Learns from a live `source` until it ends, with a snapshot every `every` samples.
+    """Learns from a live `source` until it ends, and takes a snapshot after every `every` samples.
 
-    What has arrived since the last one is kept, and learnt from again after a fault.
+    The samples that arrived since the last snapshot are kept, and learnt from again after a fault.
     """
     kept, tally = Kept(source, every), Tally()
     while not kept.ended:
         first, before = coordinator.step, tally
 
-        def some(pipeline: Pipeline, first: int = first, before: Tally = before) -> Tally:
+        def work(pipeline: Pipeline, first: int = first, before: Tally = before) -> Tally:
             coordinator.go_on(pipeline, first)
             kept.again()
             return coordinator.train(kept, lr, before.copy())
 
-        tally = guarded.learn(some)
+        tally = guarded.learn(work)
         if coordinator.step == first:  # stopped
             break
         kept.mark()

@@ -1,4 +1,4 @@
-"""What is said of a recovery once everything has gone back to the last snapshot."""
+"""What is reported of a restart once everything has gone back to the last snapshot."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Restart:
-    """One recovery. cause: of the fault. replaced: the stages whose actors were lost. seconds: until all went on."""
+    """One restart. number: of this one, from 1. allowed: how many there may be. cause: what happened, in words.
+
+    replaced: the stages whose actors were lost. seconds: from the fault until everything went on.
+    """
 
     number: int
     allowed: int

@@ -1,4 +1,4 @@
-"""What a training run comes to."""
+"""What a training run returns."""
 
 from __future__ import annotations
 
@@ -12,10 +12,26 @@ from torch import nn
 
 @dataclass
 class Result:
-    """A finished (or interrupted) run.
+    """A finished or interrupted run.
 
-    model: the trained `nn.Sequential`, the one that was passed in. summary: what `--json` prints; its keys can be read
-    as attributes too (`result.test_accuracy`, in percent). history: one dict an epoch. interrupted: ended by request.
+    Args:
+        model: The trained `nn.Sequential`, the same object that was passed to `train`.
+        summary: What `--json` prints: what was trained and how ("rule", "network", "lr", ...), and the figures:
+            "test_accuracy" (percent), "train_loss" (nats), "wall_seconds", "items_per_second", "step_ms",
+            "weights_sha256", ... Each key can also be read as an attribute.
+        history: One dict per epoch, as in metrics.jsonl.
+        interrupted: Whether the run was asked to stop before its end.
+
+    Raises:
+        AttributeError: An attribute is read that is neither a field nor a key of the summary.
+
+    Example:
+        >>> import torch.nn as nn
+        >>> result = Result(nn.Sequential(), {"test_accuracy": 95.1, "restarts": 0}, [])
+        >>> result.test_accuracy
+        95.1
+        >>> result.to_json()
+        '{"test_accuracy": 95.1, "restarts": 0}'
     """
 
     model: nn.Sequential = field(repr=False)
@@ -35,7 +51,7 @@ class Result:
 
 
 def quantiles(values: list[float]) -> dict[str, float | None]:
-    """p50, p95 and p99, rounded to microseconds if `values` are milliseconds; None where there are none."""
+    """The quantiles p50, p95 and p99 of some milliseconds, rounded to microseconds; None if there are no values."""
     if not values:
         return {"p50": None, "p95": None, "p99": None}
     return {f"p{q}": round(float(np.percentile(values, q)), 3) for q in (50, 95, 99)}

@@ -1,4 +1,4 @@
-"""`resume`: a run that was killed or stopped goes on from its last checkpoint, to the bits that it would have had."""
+"""`resume`: a run that was killed or stopped goes on from its last checkpoint, as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipepita.runs.place import Deploy, Where
 from pipepita.runs.result import Result
 from pipepita.runs.saved import SavedRun
 
-# what may be another one than the run began with: none of it decides the bits
+# The options that a resumed run may change: none of them decides the bits.
 CHANGEABLE = (
     "epochs", "stages", "address", "placement", "max_restarts", "checkpoint_every", "keep_checkpoints",
     "trace", "timeline", "tensorboard",
@@ -39,22 +39,46 @@ def resume(
     stop: Callable[[], bool] = lambda: False,
     **changes: Any,
 ) -> Result:
-    """Goes on with the run of a run folder, in the middle of an epoch if need be, and returns it with its model.
+    """Goes on with a run that was killed or stopped, also in the middle of an epoch.
 
-    data: for runs on data of your own; otherwise the run's data set is loaded by name, from `data_dir` or where the run
-    found it. rule: the run's own, for one whose class cannot be found again by its name. engine: another one than the
-    run's. deploy: as in `train`. changes: `data_dir`, and any of `CHANGEABLE`, which then hold for the next time, too;
-    with more `epochs` a finished run goes on. A checkpoint that is damaged is warned of by name, and the one before is
-    used; if the run was killed before its first, it begins again.
+    It ends with the bits of a run that was never interrupted. If it was killed before its first checkpoint, it begins
+    again.
 
-    Raises `UserError` for a folder that is none, a run that still goes on, other data, checkpoints that are all
-    damaged, and changes that would decide the bits; and as `train`.
+    Args:
+        run_dir: The run folder. A damaged checkpoint is named in a warning, and the one before it is used.
+        data: The data of the run, if it was not a named data set.
+        rule: The run's learning rule, if its class cannot be found again by its name.
+        engine: Another engine than the run's: "ray", "local", or an open engine, which is then kept open.
+        deploy: How `devices` are emulated; `pipepita.deployed` does it.
+        observer: Told of progress; by default only warnings are passed on.
+        stop: Asked before each sample; if it says true, the run ends there, with a checkpoint.
+        **changes: New values for some of `CHANGEABLE`. They also hold when the run is resumed again. With more `epochs`
+            a finished run goes on. And `data_dir`, the folder of the named data set, if it is not where the run found
+            it.
+
+    Returns:
+        What happened in the whole run, with the trained model. Accuracies are percent, losses nats.
+
+    Raises:
+        UserError: The folder is no run folder, its run is still going on, all checkpoints are damaged, the data are not
+            the run's, or an option may not be changed.
+        Diverged: A weight or an output stopped being finite.
+        StageDied: Stages were lost more often than `max_restarts` allows. (`ChannelClosed`, if it was a link.)
+
+    Example:
+        >>> import pipepita as pp
+        >>> data = pp.load("digits")
+        >>> model = pp.build("fc:32", data.item_shape, data.classes)
+        >>> pp.train(model, data, engine="local", epochs=1, run_dir="my-run").steps
+        23
+        >>> pp.resume("my-run", epochs=3).steps
+        69
     """
     began, observer, data_dir = time.perf_counter(), observer or Observer(), changes.pop("data_dir", None)
     for name in changes:
         if name not in CHANGEABLE:
-            may = ", ".join(CHANGEABLE)
-            raise UserError(f"{name} {changes[name]!r}: a resumed run keeps its own; only {may} may change")
+            changeable = ", ".join(CHANGEABLE)
+            raise UserError(f"{name} {changes[name]!r}: a resumed run keeps its own; only {changeable} may change")
     if data is not None and not isinstance(data, Data):
         raise UserError(f"data is {type(data).__name__}: pass a pipepita.Data")
     folder = RunFolder.reopen(Path(run_dir))

@@ -1,4 +1,4 @@
-"""The epochs of one run: train, snapshot, evaluate, record; from the beginning, or from where a checkpoint left off.
+"""The epochs of one run: train, snapshot, evaluate, record. A run begins with the first sample, or at a checkpoint.
 
 epoch      |---------------------------|---------------------------|
 snapshots  |        |        |        ||        |        |        ||      every `snapshot_every` samples
@@ -31,10 +31,10 @@ Probe = Callable[[dict[str, Tensor]], dict[str, Any]]
 
 
 class Run:
-    """One run through an open, guarded pipeline, which says what is trained and by which schedule.
+    """One run through an open, guarded pipeline, whose plan says what is trained and on which schedule.
 
-    progress: where it begins, and then how far it is. probe: called with the weights after each epoch; what it returns
-    is the epoch's "probe".
+    progress: where the run begins, and from then on how far it is. probe: called with the weights after each epoch;
+    what it returns becomes the epoch's "probe".
     """
 
     def __init__(
@@ -55,28 +55,29 @@ class Run:
         self._step_ms: list[float] = []
         self.recorder = coordinator_recorder(plan.record)
         self._coordinator = Coordinator(
-            guarded.there, plan.schedule, plan.task.rule.passes, batch_size=settings.batch_size, seed=settings.seed,
+            guarded.pipeline, plan.schedule, plan.task.rule.passes, batch_size=settings.batch_size, seed=settings.seed,
             stop=guarded.stop, on_sample=listeners.sample, recorder=self.recorder,
         )  # fmt: skip
-        # the last state from which a run goes on to the same bits, and where that was; not always what is there now
-        self._exact = guarded.learnt, progress.about()
+        # The last state, with its progress, from which a resumed run ends with the same bits. With samples in flight, a
+        # run that was stopped in between has drained the pipeline where an undisturbed run would not have.
+        self._resumable = guarded.learnt, progress.about()
 
     def keep_first(self) -> None:
-        """A checkpoint of what the run begins with, which no seed draws again."""
-        self._keeper.keep(*self._exact)
+        """Writes a checkpoint of the weights that the run begins with, if no seed can draw them again."""
+        self._keeper.keep(*self._resumable)
 
     @property
     def interrupted(self) -> bool:
-        """Whether it was asked to stop before its end."""
+        """Whether the run was asked to stop before its end."""
         return self.progress.step < self._settings.epochs * self._samples
 
     @property
     def weights(self) -> dict[str, Tensor]:
-        """By state_dict key."""
+        """The weights of the last snapshot, by state_dict key."""
         return self._plan.task.weights(self._guarded.learnt)
 
     def all_epochs(self, summary: dict[str, Any]) -> list[Line]:
-        """Trains to the end, or until asked to stop; a line for each epoch. summary: for those who listen."""
+        """Trains to the end, or until asked to stop. Returns one line per epoch. summary: for the listeners."""
         settings, progress = self._settings, self.progress
         self._listeners.begin(settings.epochs, self._samples, summary, progress.step)
         lines = progress.history
@@ -87,7 +88,7 @@ class Run:
         return lines
 
     def figures(self, lines: list[Line], began: float) -> dict[str, Any]:
-        """What the summary says of the run once it is over. began: when, seconds of `time.perf_counter`."""
+        """The figures of the summary, once the run is over. began: when it began, in seconds of `time.perf_counter`."""
         progress, trained, last = self.progress, self.progress.tally, lines[-1]
         items, seconds = progress.items + trained.items, progress.seconds + trained.seconds
         return {
@@ -104,7 +105,7 @@ class Run:
         }
 
     def _epoch(self) -> list[Line]:
-        """One epoch, or what is left of it, or until asked to stop; the lines of all epochs so far."""
+        """Trains one epoch, or what is left of it, or until asked to stop. Returns the lines of all epochs so far."""
         progress = self.progress
         epoch, rate = progress.epoch, self._settings.rate_in(progress.epoch)
         self._listeners.epoch_begins(epoch, progress.tally)
@@ -117,13 +118,13 @@ class Run:
         if progress.sample == self._samples:
             self._step_ms += progress.tally.step_ms
             progress.ends_epoch(line)
-            self._exact = self._guarded.learnt, progress.about()
+            self._resumable = self._guarded.learnt, progress.about()
         self._keep(line)
         self._listeners.epoch_ends(line)
         return progress.history if progress.history[-1:] == [line] else [*progress.history, line]
 
     def _learn_all(self, rate: float) -> None:
-        """What is left of the epoch's samples, from one snapshot to the next, or until asked to stop."""
+        """Trains what is left of the epoch's samples, from one snapshot to the next, or until asked to stop."""
         progress = self.progress
         order = shuffled(len(self._data.x_train), self._settings.seed, progress.epoch)
         every = self._settings.snapshot_every or self._samples
@@ -133,10 +134,10 @@ class Run:
             if progress.sample < target:  # asked to stop
                 break
             if target < self._samples and self._keeper.due:
-                self._keeper.keep(*self._exact)
+                self._keeper.keep(*self._resumable)
 
     def _learn(self, order: Tensor, target: int, rate: float) -> None:
-        """The samples of this epoch until before `target`, each exactly once, and a snapshot."""
+        """Trains the epoch's samples before number `target`, each exactly once, and takes a snapshot."""
         data, progress, coordinator = self._data, self.progress, self._coordinator
         epoch, first, step, before = progress.epoch, progress.sample, progress.step, progress.tally
 
@@ -152,24 +153,24 @@ class Run:
         progress.tally.seconds = before.seconds + time.perf_counter() - began  # snapshots and restarts are part of it
         progress.step = coordinator.step
         self._listeners.snapshot(progress)
-        # if one sample at a time is in flight, any moment is as good as another to stop and go on
-        drained = self._plan.schedule.window == 1 or len(self._plan.task.rule.passes) == 1
-        if progress.sample and (drained or progress.sample == target):
-            self._exact = self._guarded.learnt, progress.about()
+        # with one sample in flight at a time, stopping anywhere changes no bits
+        always_drained = self._plan.schedule.window == 1 or len(self._plan.task.rule.passes) == 1
+        if progress.sample and (always_drained or progress.sample == target):
+            self._resumable = self._guarded.learnt, progress.about()
 
     def _evaluate(self, pipeline: Pipeline) -> Tally:
         self._coordinator.go_on(pipeline, self.progress.step)
         return self._coordinator.evaluate(self._data.x_test, self._data.y_test)
 
     def _keep(self, line: Line) -> None:
-        """An epoch's checkpoint; if it was stopped, also what can be gone on from."""
+        """Writes an epoch's checkpoint. If the epoch was stopped, also the last one that can be resumed from."""
         reported = {key: line[key] for key in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")}
-        (state, about), here = self._exact, self.progress.about()
-        if about["step"] == here["step"]:
+        (state, about), now = self._resumable, self.progress.about()
+        if about["step"] == now["step"]:
             self._keeper.keep(state, about | reported)
         else:
             self._keeper.keep(state, about)
-            self._keeper.keep(self._guarded.learnt, here | reported, resumable=False)
+            self._keeper.keep(self._guarded.learnt, now | reported, resumable=False)
 
 
 def _line(epoch: int, step: int, rate: float, trained: Tally, tested: Tally) -> Line:

@@ -1,4 +1,4 @@
-"""A run as its folder holds it: what it was built from, written when it begins and read by whoever needs it again."""
+"""A run as its folder holds it: what it was built from. Written when the run begins; resume and evaluate read it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from pipepita.version import __version__
 
 
 def description(model: nn.Sequential, data: Data, settings: Options, init: str) -> dict[str, Any]:
-    """What run.json holds next to the summary, to build the run from again. init: how its weights were drawn."""
-    # not relative to a folder, so that a run can be resumed from any other
+    """What run.json holds beside the summary, so that the run can be built again. init: how its weights were drawn."""
+    # absolute, so that the run can be resumed in any folder
     absolute = {} if settings.profiles is None else {"profiles": settings.profiles.absolute()}
     return {
         "version": __version__,
@@ -44,8 +44,8 @@ def description(model: nn.Sequential, data: Data, settings: Options, init: str) 
 class SavedRun:
     """The run of a folder, with its last whole checkpoint.
 
-    path: of the folder. about: its run.json. checkpoint: None if there is none yet. damaged: a line for each later
-    checkpoint that is not whole.
+    path: of the folder. about: its run.json. checkpoint: None if there is none yet. damaged: one line for each later
+    checkpoint that is damaged.
     """
 
     def __init__(self, path: Path, about: dict[str, Any], checkpoint: Checkpoint | None, damaged: list[str]) -> None:
@@ -53,9 +53,9 @@ class SavedRun:
 
     @classmethod
     def open(cls, path: str | Path, *, resumable: bool = False) -> Self:
-        """The run of a run folder; `UserError` if there is none, or if all of its checkpoints are damaged.
+        """Reads a run folder. `UserError` if it is none, or if all of its checkpoints are damaged.
 
-        resumable: the last checkpoint from which a run goes on to the bits that it would have had.
+        resumable: take the last checkpoint from which a resumed run ends with the bits of an undisturbed one.
         """
         path = Path(path)
         about = read_run(path)
@@ -63,7 +63,7 @@ class SavedRun:
 
     @property
     def place(self) -> Path | None:
-        """Where the checkpoint is."""
+        """The path of the checkpoint."""
         return None if self.checkpoint is None else self.checkpoint.path
 
     @cached_property
@@ -82,18 +82,18 @@ class SavedRun:
             return model
 
     def rule(self, given: Rule | None) -> Rule:
-        """The learning rule with the options that it had: `given`, or found again by its name."""
+        """The run's learning rule with its options: `given`, or found again by its name."""
         with self._fits():
             return rules.again(self.about["rule"], self.about["rule_options"], given)
 
     def settings(self, **changes: Any) -> Options:
-        """The run's options. changes: instead of its own."""
+        """The run's options. changes: these instead of its own."""
         with self._fits():
             options: Options = checked(Options, {**self.about["options"], "run_dir": str(self.path), **changes})
             return options
 
     def resumption(self, folder: RunFolder) -> Resumption:
-        """Where the run goes on, by its checkpoint and the lines in its folder."""
+        """Where the run goes on, according to its checkpoint and the lines in its folder."""
         if self.checkpoint is None:
             return Resumption(Progress())
         with self._fits():
@@ -101,19 +101,19 @@ class SavedRun:
             return Resumption(progress, self.checkpoint.state(), self.checkpoint.path)
 
     def entry(self, name: str) -> Any:
-        """What run.json says of `name`; `UserError` if it says nothing."""
+        """The entry `name` of run.json; `UserError` if there is none."""
         with self._fits():
             return self.about[name]
 
     def data(self, given: Data | None, data_dir: str | Path | None) -> Data:
-        """The data that the run is about: `given`, or by name, from `data_dir` or where the run found it."""
+        """The run's data: `given`, or loaded by name from `data_dir` or from where the run found it."""
         if given is not None:
             return given
         return load(self.entry("dataset"), data_dir=data_dir or self.about.get("data_dir"))
 
     @contextlib.contextmanager
     def _fits(self) -> Iterator[None]:
-        """`UserError` if run.json and the checkpoint do not go together, or hold something else than a run's."""
+        """Raises `UserError` if run.json and the checkpoint do not go together, or hold something else than a run."""
         try:
             yield
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""How a run is right now: made about once a second, for `pipepita status` and whoever else watches."""
+"""How a run is right now: written about once a second, for `pipepita status` and whoever else watches."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ ENDED: tuple[Phase, ...] = ("done", "interrupted", "failed")
 
 
 class StageStatus(BaseModel):
-    """One stage. layers: their numbers, from 1. alive: None while it has not said anything yet.
+    """How one stage is. layers: their numbers, from 1. alive: None if it has not answered yet.
 
-    The rest is from its last pulse: step, the sample of its latest message, -1 before the first; queue, the messages
-    that waited; busy, the share of the time from 0 to 1; memory, resident bytes.
+    The rest is from its last pulse: pid, of its process; step, the sample of its latest message, -1 before the first;
+    queue, how many messages waited; busy, the share of the time that it worked, 0 to 1; memory, resident bytes.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
@@ -49,11 +49,11 @@ class StageStatus(BaseModel):
 
 
 class RunStatus(BaseModel):
-    """A run: what status.json holds. time: when this was so, seconds since 1970. pid: of the coordinator.
+    """How a run is: what status.json holds. time: when this was so, in seconds since 1970. pid: of the coordinator.
 
-    epoch: from 1. sample: how many of this epoch's `samples` have been learnt from; loss (nats) and accuracy (percent)
-    are their means, or the last epoch's while there are none. samples_per_second: of the latest ones. error: why it
-    failed.
+    epoch: the current one, from 1. sample: how many of this epoch's `samples` are done. loss (nats) and accuracy
+    (percent): the means over those samples, or over the last epoch's if there are none. samples_per_second: of the
+    latest samples. restarts: so far. error: why the run failed.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)
@@ -74,45 +74,52 @@ class RunStatus(BaseModel):
 
     @property
     def step(self) -> int:
-        """How many samples have been learnt from since the run began."""
+        """How many samples are done since the run began."""
         return (self.epoch - 1) * self.samples + self.sample
 
     @property
     def eta(self) -> float | None:
-        """Seconds of training that are left, at the rate of now; None where there is no rate."""
+        """The seconds of training that are left at the current rate; None if there is no rate yet."""
         return (self.epochs * self.samples - self.step) / self.samples_per_second if self.samples_per_second else None
 
 
 class Sink(Protocol):
-    """Where a run's status goes."""
+    """Gets a run's status, like a file, a display or TensorBoard."""
 
     def show(self, status: RunStatus) -> None:
-        """How the run is: about once a second, and whenever its phase changes."""
+        """Called about once a second, and whenever the run's phase changes.
+
+        Args:
+            status: How the run is now.
+        """
 
 
 class StatusListener(Listener):
-    """Tells sinks how a run is. epochs, samples: of the whole run, and of an epoch. progress: where it begins."""
+    """Tells sinks how a run is.
+
+    epochs: of the whole run. samples: of one epoch. progress: where the run begins.
+    """
 
     def __init__(self, epochs: int, samples: int, progress: Progress) -> None:
         epoch, sample = progress.epoch, progress.sample
-        if epoch > epochs:  # nothing is left of it
+        if epoch > epochs:  # nothing is left to do
             epoch, sample = epochs, samples
         self._sinks: list[Sink] = []
         self._pulses: Callable[[], Sequence[Pulse | None]] = list
-        self._looked = 0.0
-        self._before: Phase = "starting"  # the last fault
+        self._told_at = 0.0
+        self._phase_before_fault: Phase = "starting"
         self._now = RunStatus(
             state="starting", time=time.time(), pid=os.getpid(), epoch=epoch, epochs=epochs, sample=sample,
             samples=samples,
         )  # fmt: skip
 
     def add(self, sink: Sink) -> None:
-        """One more to tell, beginning with how things are now."""
+        """Adds a sink, and tells it how the run is now."""
         self._sinks.append(sink)
         sink.show(self._now)
 
     def watch(self, stages: Sequence[StageSpec], pulses: Callable[[], Sequence[Pulse | None]]) -> None:
-        """These stages make up the pipeline, and `pulses` says how each of them is."""
+        """Sets the stages of the pipeline. pulses: returns how each of them is, in their order."""
         self._pulses = pulses
         rows = [
             StageStatus(stage=stage.index, layers=[layer.number for layer in stage.layers], device=stage.device)
@@ -125,8 +132,8 @@ class StatusListener(Listener):
 
     def sample(self, tally: Tally) -> None:
         now = time.monotonic()
-        if self._sinks and now - self._looked >= SECONDS:
-            self._looked = now
+        if self._sinks and now - self._told_at >= SECONDS:
+            self._told_at = now
             self._tell(state="training", stages=self._rows(), **_sums(tally))
 
     def evaluates(self, tally: Tally) -> None:
@@ -136,13 +143,13 @@ class StatusListener(Listener):
         stage = fault.stage if isinstance(fault, StageDied) else None
         rows = [row.model_copy(update={"alive": False}) if row.stage == stage else row for row in self._now.stages]
         if self._now.state != "restarting":
-            self._before = self._now.state
+            self._phase_before_fault = self._now.state
         self._tell(state="restarting", stages=rows)
 
     def restarted(self, restart: Restart) -> None:
-        # the stages are new, or built anew: which of them live is known with their first pulses
+        # the stages were built anew: their first pulses will say which of them are alive
         self._tell(
-            state=self._before,
+            state=self._phase_before_fault,
             restarts=restart.number,
             stages=[row.model_copy(update={"alive": None}) for row in self._now.stages],
         )
@@ -160,7 +167,7 @@ class StatusListener(Listener):
 
 
 def read_status(run_dir: Path) -> RunStatus | None:
-    """The status.json of a run folder; None where there is none yet, `UserError` where it holds something else."""
+    """The status.json of a run folder; None if there is none yet. `UserError` if it holds something else."""
     path = run_dir / "status.json"
     if not path.is_file():
         return None
@@ -173,18 +180,18 @@ def read_status(run_dir: Path) -> RunStatus | None:
 
 
 def _sums(tally: Tally) -> dict[str, Any]:
-    """What there is to say; JSON has neither NaN nor infinity."""
-    found: dict[str, Any] = {"sample": tally.steps}
+    """The figures of an epoch so far. A loss that is NaN or infinite is left out, since JSON has neither."""
+    figures: dict[str, Any] = {"sample": tally.steps}
     latest = tally.completed[-100:]
     if len(latest) > 1:
-        found["samples_per_second"] = round((len(latest) - 1) / (latest[-1] - latest[0]), 1)
+        figures["samples_per_second"] = round((len(latest) - 1) / (latest[-1] - latest[0]), 1)
     if math.isfinite(tally.loss):
-        found |= {"loss": round(tally.loss, 6), "accuracy": round(tally.accuracy, 4)}
-    return found
+        figures |= {"loss": round(tally.loss, 6), "accuracy": round(tally.accuracy, 4)}
+    return figures
 
 
 def _row(before: StageStatus, pulse: Pulse | None) -> StageStatus:
-    """A stage that has answered once, and now does not, is lost; one that has not answered yet is only new."""
+    """The row of a stage after `pulse`. Without one, a stage that had answered before is lost; another is only new."""
     if pulse is None:
         return before.model_copy(update={"alive": None if before.alive is None else False})
     return before.model_copy(update={"alive": True, **vars(pulse), "busy": round(pulse.busy, 3)})

@@ -1,4 +1,4 @@
-"""A run's curves for TensorBoard, over the number of samples: an epoch's figures, and how things are every second.
+"""A run's curves for TensorBoard, over the number of samples: the figures of each epoch, and the status every second.
 
 TensorBoard is an optional dependency: pip install 'pipepita[tensorboard]'.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipepita.runs.status import RunStatus
 
 _FLUSH_SECONDS = 5
-# its tag, and the entry of the line that metrics.jsonl gets
+# TensorBoard's tag: the entry of the line in metrics.jsonl
 _EPOCH = {
     "train/loss": "train_loss",
     "train/accuracy": "train_accuracy",
@@ -30,7 +30,7 @@ _EPOCH = {
 
 
 def check() -> None:
-    """`UserError` where TensorBoard is not installed: said before anything long begins."""
+    """Raises `UserError` if TensorBoard is not installed, before anything long begins."""
     if find_spec("tensorboard") is None:
         raise _missing("is not installed")
 
@@ -38,8 +38,8 @@ def check() -> None:
 class TensorBoard(Listener):
     """Writes scalars to event files in `folder`: at each epoch's end, and whenever it is shown the run's status.
 
-    step: how many samples a run that goes on has learnt from; what was drawn after them goes, and is drawn again.
-    Raises `UserError` where TensorBoard cannot be imported or `folder` cannot be made, `RunError` if a write fails.
+    step: how many samples a resumed run has learnt from. What was drawn of later ones is removed, and drawn again.
+    Raises `UserError` if TensorBoard cannot be imported or `folder` cannot be made, `RunError` if a write fails.
     """
 
     def __init__(self, folder: Path, step: int | None = None) -> None:
@@ -47,7 +47,7 @@ class TensorBoard(Listener):
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
             raise _missing(f"cannot be imported ({error})") from None
-        # TensorBoard forgets what it has at this step and later ones, and an epoch's figures stand at its last step
+        # TensorBoard removes what it has at this step and later ones; an epoch's figures are drawn at its last step
         purge = None if step is None else step + 1
         try:
             self._writer = SummaryWriter(str(folder), purge_step=purge, flush_secs=_FLUSH_SECONDS)
@@ -56,8 +56,8 @@ class TensorBoard(Listener):
         self._folder, self._drawn = folder, step or 0
 
     def show(self, status: RunStatus) -> None:
-        """The running mean of the loss, the speed, and the stages."""
-        # not where an epoch begins or ends, which may be often; samples that go through again were drawn already
+        """Draws the running mean of the loss, the speed, and how the stages are."""
+        # not when an epoch begins or ends, which may be often; samples that go through again were drawn already
         if status.state != "training" or not status.sample or status.step <= self._drawn:
             return
         self._drawn = status.step

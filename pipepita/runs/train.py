@@ -46,18 +46,19 @@ def train(
     Args:
         model: An `nn.Sequential` whose last module is the output `nn.Linear`, over items of the data's shape. A layer
             whose weights are frozen (`requires_grad_(False)`) passes on what comes and is never updated.
-        data: A `Data`, or a name that `load` knows.
-        rule: The learning rule; `Pepita()` by default.
+        data: A `Data`, or the name of a data set that `load` knows.
+        rule: The learning rule; by default `Pepita()` (Dellaferrera & Kreiman 2022, section 3).
         engine: "ray" (one actor per stage), "local" (this process), or an open engine, which is then kept open.
-        normalize: Put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model` too. "auto"
-            does so from the second hidden layer on, without which depth fails.
-        init: "he" draws He-uniform weights from the seed, as the paper does (frozen layers keep theirs); "keep" goes on
-            from the model's own weights.
-        costs: What each layer costs, in any unit, for balancing stages; by default multiplications are counted.
+        normalize: Whether to put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model`
+            too. "auto" does so if there are two or more hidden layers: deep networks do not learn without it.
+        init: "he" draws He-uniform weights from the seed, as the paper does (frozen layers keep theirs). "keep" begins
+            with the model's own weights.
+        costs: What each layer costs, in any unit, for balancing stages. By default multiplications are counted.
         deploy: How `devices` are emulated; `pipepita.deployed` does it.
-        observer: Told of progress; by default it passes on warnings alone.
-        stop: Asked before each sample; true ends the run there, with a checkpoint.
-        probe: Called with the weights after each epoch; what it returns is the epoch's "probe" in `Result.history`.
+        observer: Told of progress; by default only warnings are passed on.
+        stop: Asked before each sample; if it says true, the run ends there, with a checkpoint.
+        probe: Called with the weights after each epoch. What it returns becomes the epoch's "probe" in
+            `Result.history`.
         about: More entries for the summary.
         **options: The fields of `pipepita.runs.job.Options`. Learning: lr, optimizer (by default the rule's own),
             lr_decay, batch_size, epochs, seed. Schedule: schedule, window. Where: stages, device, threads, address,
@@ -66,15 +67,14 @@ def train(
             is written but `trace`, `timeline` and `run_dir`, if they are given.
 
     Returns:
-        What happened, with the trained model. Accuracies are percent, losses nats.
+        What happened, with the trained model. Accuracies are percent, losses nats. The model is changed only if the run
+        ends well or is stopped.
 
     Raises:
-        UserError: What was asked for cannot be trained so.
+        UserError: An argument is wrong, or the model, the data and the rule do not go together.
         Diverged: A weight or an output stopped being finite. The message says what to change.
-        StageDied: Stages were lost more often than `max_restarts`. (`ChannelClosed`, if it was a link.)
-        KeyboardInterrupt: `stop` said so while a lost stage found no place.
-
-        The model is changed only by a run that ends well or is stopped.
+        StageDied: Stages were lost more often than `max_restarts` allows. (`ChannelClosed`, if it was a link.)
+        KeyboardInterrupt: `stop` said true while a lost stage waited for a free node.
 
     Example:
         >>> import torch.nn as nn
@@ -91,29 +91,29 @@ def train(
     if init not in ("he", "keep"):
         raise unknown("init", init, ("he", "keep"))
     folder = RunFolder(settings.run_dir) if settings.run_dir is not None else None
-    layers = cut(model, data.item_shape, data.classes)  # the caller's own, which shows more than a rebuilt one
+    layers = cut(model, data.item_shape, data.classes)  # the caller's own: it shows mistakes that a copy does not have
     normalize = _normalizes(normalize, model, len(layers), observer)
-    # From here on a rebuilt copy: bad input must not touch the model, and neither must a run that fails.
-    work = rebuild(describe(model))
-    still = [name for name, module in leaves(model) if frozen(module, name)]
-    if init == "keep" or still:
-        # whatever is drawn anew below, frozen layers keep their weights
-        work.load_state_dict(model.state_dict())
+    # From here on work with a copy: neither bad input nor a run that fails may change the model.
+    copy = rebuild(describe(model))
+    frozen_layers = [name for name, module in leaves(model) if frozen(module, name)]
+    if init == "keep" or frozen_layers:
+        # what is drawn below leaves frozen layers as they are
+        copy.load_state_dict(model.state_dict())
     if normalize:
-        spec.normalized(work, data.item_shape)
+        spec.normalized(copy, data.item_shape)
     if init == "he":
-        spec.initialise(work, settings.seed)
-    if still:
-        init = "keep"  # no seed draws such weights again
-    launch = Launch(work, data, rule, settings, Where(engine, costs, deploy), Watch(observer, stop, probe))
+        spec.initialise(copy, settings.seed)
+    if frozen_layers:
+        init = "keep"  # no seed can draw their weights again
+    launch = Launch(copy, data, rule, settings, Where(engine, costs, deploy), Watch(observer, stop, probe))
     result = launch.run(folder, about or {}, init, began=began)
-    _give_back(model, work, normalize)
+    _give_back(model, copy, normalize)
     result.model = model
     return result
 
 
 def _check_kinds(data: object, rule: object, engine: object, stop: object) -> None:
-    """`UserError` for an argument that is not of the kind that `train` takes."""
+    """Raises `UserError` if an argument is not of the kind that `train` takes."""
     if not isinstance(data, Data):
         raise UserError(f"data is {type(data).__name__}: pass a pipepita.Data, or the name of a data set")
     if isinstance(rule, type) or not hasattr(rule, "learner"):
@@ -125,7 +125,7 @@ def _check_kinds(data: object, rule: object, engine: object, stop: object) -> No
 
 
 def _normalizes(normalize: bool | str, model: nn.Sequential, layers: int, observer: Listener) -> bool:
-    """Whether to put norms into `model`; "auto" is left to its depth."""
+    """Whether to put norms into `model`. For "auto" its depth decides."""
     if isinstance(normalize, bool):
         return normalize
     if normalize != "auto":
@@ -134,18 +134,18 @@ def _normalizes(normalize: bool | str, model: nn.Sequential, layers: int, observ
     normed = any(isinstance(module, nn.RMSNorm) for module in model.modules())
     if layers > 2 and nested and not normed:
         observer.warn(
-            f"module {nested[0]} is an nn.Sequential inside the model, so normalize='auto' puts no nn.RMSNorm in: "
-            "deep networks hardly learn without; put them in yourself, or open it"
+            f"module {nested[0]} is an nn.Sequential inside the model, so normalize='auto' puts no nn.RMSNorm in, "
+            "and deep networks hardly learn without it: put them in yourself, or use one flat nn.Sequential"
         )
     return layers > 2 and not nested
 
 
-def _give_back(model: nn.Sequential, work: nn.Sequential, normalize: bool) -> None:
+def _give_back(model: nn.Sequential, trained: nn.Sequential, normalize: bool) -> None:
     """Puts what was trained into the caller's model."""
     if normalize:
         own = dict(children(model))
         for name in own:
             delattr(model, name)
-        for name, module in children(work):
+        for name, module in children(trained):
             model.add_module(name, own.get(name, module))
-    model.load_state_dict(work.state_dict())
+    model.load_state_dict(trained.state_dict())

@@ -112,8 +112,8 @@ def test_train_on_a_chain_in_real_time_ends_with_the_same_bits(tmp_path, places)
     ("options", "words"),
     [
         (("--link", "wifi"), "link 'wifi' needs --devices"),
-        (("--devices", "rpi4*2", "--stages", "2"), "stages 2: with --devices the devices say so"),
-        (("--devices", "rpi4*2", "--engine", "local"), "run in real time on --engine ray"),
+        (("--devices", "rpi4*2", "--stages", "2"), "stages 2: --devices decides this, so leave it out"),
+        (("--devices", "rpi4*2", "--engine", "local"), "need --engine ray, not local"),
         (("--devices", "rpi4*5"), "5 devices for 2 layers"),
     ],
 )

@@ -39,7 +39,7 @@ def test_a_live_stream_is_learnt_from_exactly_once(engine, few_digits):
 
         guarded = Guarded(where, plan, max_restarts=5, listener=Heard())
         guarded.open()
-        coordinator = Coordinator(guarded.there, streaming(3), pp.Pepita().passes, batch_size=4)
+        coordinator = Coordinator(guarded.pipeline, streaming(3), pp.Pepita().passes, batch_size=4)
         source = Ticks(few_digits, 50, at)
         tally = follow(guarded, coordinator, source, 0.05, 8)
         state = guarded.learnt
