@@ -1,4 +1,4 @@
-"""The command line: parse, call the library, render. Results on stdout, everything else on stderr.
+"""The command line: it parses, calls the library, and shows the result on stdout. Everything else goes to stderr.
 
 Nothing heavy is imported until a command uses it. A new command is one file here and one entry in `commands.COMMANDS`.
 """
@@ -20,26 +20,26 @@ app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=F
 
 @app.callback()
 def pipepita() -> None:
-    """PEPITA as a pipeline: two forward passes, no backward pass, and layers that do not wait for each other."""
+    """Train with PEPITA as a pipeline: two forward passes, no backward pass, and layers that do not wait for others."""
 
 
 def main() -> NoReturn:
-    """The console script: exit code 0, 1 for a run that failed, 2 for a mistake in what was asked, 130 for Ctrl-C."""
+    """The console script. Exit codes: 0; 1 if a run failed, 2 if the user made a mistake, 130 after Ctrl-C."""
     try:
         code = typer.main.get_command(app).main(prog_name="pipepita", standalone_mode=False)
     except PipepitaError as error:
         code = _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = _fail("interrupted", INTERRUPTED)
-    except BrokenPipeError:  # whoever read our output has gone
+    except BrokenPipeError:  # nobody reads our output any more
         code = 0
     except Exception as error:
-        usage = getattr(error, "format_message", None)  # click's errors are the user's
+        usage = getattr(error, "format_message", None)  # click's errors are mistakes of the user
         code = _fail(usage(), 2) if usage else _fail(f"{type(error).__name__}: {error}", 1)
     sys.exit(code or 0)
 
 
 def _fail(text: str, code: int) -> int:
-    if text:  # click's "no arguments" has shown the help and says nothing
+    if text:  # click's error for no arguments has shown the help, and holds no text
         print(f"error: {' '.join(text.split())}", file=sys.stderr)
     return code

@@ -14,19 +14,22 @@ from pipepita.errors import RunError
 if TYPE_CHECKING:
     from pipepita.testing import Verdict
 
-_RULE_HELP = "a rule, like pepita:modulate=all, my_rule:MyRule or path/to/my_rule.py:MyRule"
+_RULE_HELP = "learning rule, like pepita:modulate=all, my_rule:MyRule or path/to/my_rule.py:MyRule"
 
 
 def check_rule(
-    rule: Annotated[str, typer.Argument(help=_RULE_HELP, show_default=False)],
+    rule: Annotated[str, typer.Argument(metavar="RULE", help=_RULE_HELP, show_default=False)],
     *,
-    local: Annotated[bool, typer.Option("--local", help="without Ray actors, which take most of the time")] = False,
+    local: Annotated[
+        bool, typer.Option("--local", help="skip the checks with Ray actors, which take most of the time")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Check that a learning rule, perhaps your own, keeps the contract.
+    """Check that a learning rule keeps its contract; it may be your own.
 
-    It is trained for a moment, again and again, on a small fully connected and a small convolutional network: every
-    engine, split and schedule must end with the same bits. What is wrong is named, and the exit code is 1.
+    The rule trains a small fully connected and a small convolutional network for a moment, on every engine, in every
+    split into stages and on every schedule. All must end with the same bits. If a check fails, the output says what is
+    wrong, and the exit code is 1.
     """
     from pipepita.rules import read, reference
 

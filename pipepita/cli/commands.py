@@ -1,4 +1,4 @@
-"""The commands by name: one is loaded when it is run, or when its own help is shown, and not before.
+"""The commands by name. A command is loaded when it is run or its own help is shown, and not before.
 
 A new command is one file here, and one entry in `COMMANDS`.
 """
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where a command is: a function of its name (with _ for -) in `module` of this package. line: of help."""
+    """Where a command is. module: of this package; it has a function with the command's name (with _ instead of -).
+
+    line: what the list of commands says of it.
+    """
 
     module: str
     line: str
@@ -28,34 +31,34 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "train": Entry("train", "Train a network."),
-    "evaluate": Entry("train", "Measure a run's last checkpoint again."),
-    "status": Entry("status", "Show how a run is, and each of its stages, while it goes on or afterwards."),
-    "latency": Entry("latency", "Measure locked, relaxed and streaming side by side."),
-    "schedule": Entry("schedule", "Show who does what in each slot, when every pass of every layer takes one slot."),
+    "evaluate": Entry("train", "Measure the accuracy of a run's last checkpoint again."),
+    "status": Entry("status", "Show how a run and its stages are, while it goes on or afterwards."),
+    "latency": Entry("latency", "Measure the schedules locked, relaxed and streaming side by side."),
+    "schedule": Entry("schedule", "Draw a schedule: which layer does which pass of which sample, step by step."),
     "simulate": Entry("simulate", "Simulate online learning on a chain of edge devices."),
-    "rules": Entry("rules", "Show the learning rules that --rule knows by name, and their options."),
-    "check-rule": Entry("check_rule", "Check that a learning rule, perhaps your own, keeps the contract."),
-    "devices": Entry("devices", "Show the devices and links that are known, and what they can do."),
-    "reproduce": Entry("reproduce", "Run a paper's experiment, and put the result next to the paper's."),
+    "rules": Entry("rules", "List the learning rules that have a name, and their options."),
+    "check-rule": Entry("check_rule", "Check that a learning rule keeps its contract; it may be your own."),
+    "devices": Entry("devices", "List the edge devices and links that have a name, and what they can do."),
+    "reproduce": Entry("reproduce", "Repeat an experiment of a paper, and compare the results with the paper's."),
 }
 
 
 def function(name: str) -> Callable[..., None]:
     """The command called `name`; its module is imported now."""
     module = importlib.import_module(f"pipepita.cli.{COMMANDS[name].module}")
-    found: Callable[..., None] = getattr(module, name.replace("-", "_"))
-    return found
+    command: Callable[..., None] = getattr(module, name.replace("-", "_"))
+    return command
 
 
 class Commands(TyperGroup):
-    """A group that knows each command's name and line of help, and loads the one that is called."""
+    """The group of all commands. It knows each one's name and line of help, and loads only the one that is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All names, in the order of `COMMANDS`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command as a list of commands shows it."""
+        """A command as the list of commands shows it, not loaded."""
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name].line) if cmd_name in COMMANDS else None
 
     def get_params(self, ctx: Any) -> Any:
@@ -63,7 +66,7 @@ class Commands(TyperGroup):
         return [_bare(one) for one in super().get_params(ctx)]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is called, loaded; `UserError` for an unknown one."""
+        """Loads the command that is called; `UserError` if there is none of this name."""
         if not ctx.resilient_parsing and not args[0].startswith("-") and args[0] not in COMMANDS:
             raise unknown("command", args[0], COMMANDS)
         name, _, rest = super().resolve_command(ctx, args)
@@ -71,17 +74,17 @@ class Commands(TyperGroup):
 
 
 class _Command(TyperCommand):
-    """A command whose help has room for what its options mean."""
+    """A command whose help leaves room for what its options mean."""
 
     def get_help_option(self, ctx: Any) -> Any:
-        """Where the other rare options are, if the command has panels."""
+        """Puts --help into the panel "Other", if the command has panels."""
         option = super().get_help_option(ctx)
         if option is not None and any(getattr(one, "rich_help_panel", None) for one in self.params):
             option.rich_help_panel = "Other"
         return None if option is None else _bare(option)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Shows --download without --no-download, which would have a column of its own."""
+        """Shows --download without --no-download, which would take a column of its own."""
         opposites = [(one, one.secondary_opts) for one in self.params]
         for one, _ in opposites:
             one.secondary_opts = []
@@ -91,7 +94,7 @@ class _Command(TyperCommand):
 
 
 def _bare(flag: Any) -> Any:
-    """A flag takes no value, and the help shows none."""
+    """The flag without the name of a value in the help: it takes none."""
     flag.metavar = ""
     return flag
 

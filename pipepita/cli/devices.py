@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 def devices(
     profiles: Annotated[
-        Path | None, typer.Option(help="a TOML file with devices and links of your own", show_default=False)
+        Path | None, typer.Option(help="TOML file with devices and links of your own", show_default=False)
     ] = None,
-    sources: Annotated[bool, typer.Option("--sources", help="list where every figure is from")] = False,
+    sources: Annotated[bool, typer.Option("--sources", help="also list where each figure comes from")] = False,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Show the devices and links that are known, and what they can do."""
+    """List the edge devices and links that have a name, and what they can do."""
     from pipepita.edge.profiles import catalogue
 
     known = catalogue(profiles)
@@ -101,7 +101,7 @@ def _sources(known: Catalogue) -> list[str]:
 
 
 def _scaled(unit: str, base: float = 1000.0) -> Callable[[float], str]:
-    """A figure with three digits and the prefix that fits: 5.5 G."""
+    """Writes a figure with three digits and the prefix that fits: 5.5 G."""
     prefixes = ["", *(f"{letter}i" if base == 1024 else letter for letter in ("k" if base == 1000 else "K", *"MGT"))]
 
     def written(value: float) -> str:

@@ -21,7 +21,7 @@ _FIELDS = (
     "modulated_ms",
 )  # fmt: skip
 _DEFAULTS = {"network": "fc:512x8", "dataset": "random:784", "dropout": 0.0}
-_EMULATE = "--standard-ms and --modulated-ms in one"
+_EMULATE = "sets --standard-ms and --modulated-ms at once"
 
 
 @with_options(Job, _FIELDS, _DEFAULTS)
@@ -30,48 +30,65 @@ def latency(
     layers: Annotated[
         str | None,
         typer.Option(
-            help="depths instead of a network, output layer included: 2,4,8,16", rich_help_panel="Network and data"
+            help="measure networks of these depths instead of --network, output layer included, like 2,4,8,16",
+            rich_help_panel="Network and data",
         ),
     ] = None,
     width: Annotated[
-        int, typer.Option(help="of the hidden layers of --layers", rich_help_panel="Network and data")
+        int, typer.Option(help="width of the hidden layers of --layers", rich_help_panel="Network and data")
     ] = 256,
     rules: Annotated[
         str | None,
         typer.Option(
-            help="rules to compare: all, or some like pepita,pepita:modulate=all,bp,drtp",
+            help="compare these rules instead of --rule: all, or several like pepita,pepita:modulate=all,bp,drtp",
             show_default=False,
             rich_help_panel="Rule",
         ),
     ] = None,
-    rounds: Annotated[int, typer.Option(help="of all schedules in turn", rich_help_panel="Measurement")] = 5,
+    rounds: Annotated[
+        int, typer.Option(help="how often all schedules are measured in turn", rich_help_panel="Measurement")
+    ] = 5,
     seconds: Annotated[
-        float, typer.Option(help="of one schedule in one round, about", rich_help_panel="Measurement")
+        float, typer.Option(help="about how long one schedule takes in one round", rich_help_panel="Measurement")
     ] = 1.0,
     emulate_ms: Annotated[
         str | None, typer.Option(help=_EMULATE, show_default=False, rich_help_panel="Emulation")
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="speed-up against depth, as PNG", show_default=False, rich_help_panel="Output")
+        Path | None,
+        typer.Option(
+            help="PNG, PDF or SVG file for a picture of speed-up against depth",
+            show_default=False,
+            rich_help_panel="Output",
+        ),
     ] = None,
     trace: Annotated[
         Path | None,
         typer.Option(
-            help="a run of each schedule for ui.perfetto.dev, as JSON", show_default=False, rich_help_panel="Output"
+            help="JSON file for a trace of each schedule, for ui.perfetto.dev",
+            show_default=False,
+            rich_help_panel="Output",
         ),
     ] = None,
     timeline: Annotated[
         Path | None,
-        typer.Option(help="a few samples of each schedule, as PNG", show_default=False, rich_help_panel="Output"),
+        typer.Option(
+            help="PNG, PDF or SVG file for a picture of a few samples of each schedule",
+            show_default=False,
+            rich_help_panel="Output",
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel="Output")] = False,
     **given: Any,
 ) -> None:
-    """Measure locked, relaxed and streaming side by side, next to the limits that no schedule can pass."""
+    """Measure the schedules locked, relaxed and streaming side by side.
+
+    Beside each measured speed-up stands the limit that no schedule can exceed on this network and this machine.
+    """
     given = {key: value for key, value in given.items() if value is not None}
     if emulate_ms is not None:
         if "standard_ms" in given or "modulated_ms" in given:
-            raise UserError("--emulate-ms sets both --standard-ms and --modulated-ms: give either it or them")
+            raise UserError("--emulate-ms sets --standard-ms and --modulated-ms: leave these two out")
         given |= {"standard_ms": emulate_ms, "modulated_ms": emulate_ms}
     if layers is not None and "network" in given:
         raise UserError(f"--layers {layers} and --network {given['network']}: give one of them")
@@ -100,13 +117,13 @@ def latency(
                 raise KeyboardInterrupt
             show_progress(done, total, what)
 
-        found = several(jobs, rounds=rounds, seconds=seconds, progress=advance)
-    summaries = [one.summary for one in found]
+        results = several(jobs, rounds=rounds, seconds=seconds, progress=advance)
+    summaries = [result.summary for result in results]
     if plot is not None:
         from pipepita.measurement.show import plot as draw_plot
 
         draw_plot(summaries, plot)
-    last = found[-1]
+    last = results[-1]
     if trace is not None:
         from pipepita.timeline import trace as traces
 
@@ -115,7 +132,7 @@ def latency(
         from pipepita.timeline import gantt
 
         periods = {name: row["period_ms"] for name, row in last.summary["schedules"].items()}
-        gantt.draw({f"{name}: {periods[name]:.3g} ms a sample": t for name, t in last.timelines.items()}, timeline)
+        gantt.draw({f"{name}: {periods[name]:.3g} ms per sample": t for name, t in last.timelines.items()}, timeline)
     if as_json:
         several_of = "networks" if layers is not None else "rules" if rules is not None else None
         print(json.dumps(summaries[0] if several_of is None else {several_of: summaries}))
@@ -126,7 +143,7 @@ def latency(
 
 
 def _each_rule(texts: str) -> list[str]:
-    """The rules of `--rules`. All: also the relatives of bp, whose pass travels alike, but which multiply otherwise."""
+    """The rules of `--rules`. "all" also holds the relatives of bp: their passes travel alike, but cost differently."""
     from pipepita.rules import BUILT_IN, split_several
 
     if texts == "all":

@@ -1,4 +1,4 @@
-"""What commands share: options made from groups of fields, and results as JSON or as a table."""
+"""What commands share: options that are made of groups of fields, and results as JSON or as a table."""
 
 from __future__ import annotations
 
@@ -20,25 +20,28 @@ if TYPE_CHECKING:
 Assignments = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", help="any option, over the file and the other options", rich_help_panel="Other", show_default=False
+        "--set",
+        help="set any option; this overrides the file and the other options",
+        rich_help_panel="Other",
+        show_default=False,
     ),
 ]
 
-# In the order of the help
+# The panels of the help, in their order
 _PANELS = (
     "Network and data", "Stream", "Arrivals", "Rule", "Training", "Schedule", "Engine", "Emulation", "Simulation",
     "Measurement", "Output", "Other",
 )  # fmt: skip
-# First in their panels
+# These options come first in their panels
 _COMMON = ("dataset", "network", "rule", "epochs", "lr", "schedule", "engine", "stages", "devices")
 
 
 def with_options(
     kind: type[Group], fields: Iterable[str] | None = None, defaults: Mapping[str, Any] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option for each field of `kind`; the command gets those that were given as `**given`.
+    """Gives a command an option for each field of `kind`. The command gets the values as `**given`, None if not given.
 
-    fields: only these. defaults: the command's own where they differ from the field's, for the help.
+    fields: only these fields. defaults: those that differ from the fields' own, for the help.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
@@ -53,10 +56,10 @@ def with_options(
 
 
 def _parameter(kind: type[Group], name: str, default: Any) -> inspect.Parameter:
-    """The option for a field of `kind`. default: instead of the field's, for the help."""
+    """The option for a field of `kind`. default: the one that the help shows, if it is not the field's."""
     field = kind.model_fields[name]
     option = f"--{name.replace('_', '-')}"
-    # numbers stay text here: pydantic reads them, and its errors name the value
+    # numbers stay text here: pydantic reads them, and its errors name the option and the value
     type_ = bool if _switches(field.annotation) else str
     annotation: Any = Annotated[
         type_ | None,
@@ -78,7 +81,7 @@ def _switches(annotation: Any) -> bool:
 
 
 def _place(parameter: inspect.Parameter) -> tuple[int, int]:
-    """Where the help shows an option: arguments first, then panel by panel, in each the common ones first."""
+    """Where the help shows an option: arguments come first, then panel after panel, each with its common ones first."""
     if parameter.kind is not parameter.KEYWORD_ONLY:
         return -1, 0
     (option,) = parameter.annotation.__metadata__
@@ -87,13 +90,13 @@ def _place(parameter: inspect.Parameter) -> tuple[int, int]:
 
 
 def _completion(field: FieldInfo) -> Callable[[str], list[str]] | None:
-    """What a shell offers: the words that the field allows, or gives as examples."""
+    """What a shell offers to complete: the words that the field allows, or its examples."""
     words = get_args(field.annotation) if get_origin(field.annotation) is Literal else field.examples
     return (lambda incomplete: [word for word in words if word.startswith(incomplete)]) if words else None
 
 
 def show(summary: dict[str, Any], as_json: bool, title: str) -> None:
-    """A summary on stdout: one JSON object, or a table."""
+    """Prints a summary on stdout: as one JSON object, or as a table."""
     if as_json:
         print(json.dumps(summary))
         return

@@ -20,25 +20,42 @@ def reproduce(
     what: Annotated[
         str,
         typer.Argument(
-            help="table1, slowness, alignment, ablation, weights, whitening, tsne, depth or signs", show_default=False
+            metavar="EXPERIMENT",
+            help="table1, slowness, alignment, ablation, weights, whitening, tsne, depth or signs",
+            show_default=False,
         ),
     ],
-    quick: Annotated[bool, typer.Option("--quick", help="a look in minutes: 2 epochs of 6,000 items")] = False,
-    epochs: Annotated[int | None, typer.Option(help="instead of the paper's", show_default=False)] = None,
-    seeds: Annotated[str, typer.Option(help="like 0,1,2")] = "0",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="train 2 epochs on 6,000 items, which takes minutes instead of hours")
+    ] = False,
+    epochs: Annotated[
+        int | None, typer.Option(help="epochs of each run (default: the paper's)", show_default=False)
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="seeds of the runs of each cell, like 0,1,2")] = "0",
     only: Annotated[
         str | None,
-        typer.Option(help="cells whose name holds this, like 'fc mnist'; several with commas", show_default=False),
+        typer.Option(
+            help="run only cells whose name holds this text, like 'fc mnist'; several with commas (default: all)",
+            show_default=False,
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="where tables, pictures and finished cells go")] = Path("reproduced"),
+    out: Annotated[Path, typer.Option(help="folder for tables, pictures and finished cells")] = Path("reproduced"),
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="where the data sets are (default: $PIPEPITA_DATA, else ./data)", show_default=False),
+        typer.Option(
+            help="folder with the data sets (default: $PIPEPITA_DATA if set, else ./data)", show_default=False
+        ),
     ] = None,
-    jobs: Annotated[int | None, typer.Option(help="cells at once (default: one a core)", show_default=False)] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="how many cells run at once (default: one per core)", show_default=False)
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Run a paper's experiment, and put the result next to the paper's. Finished cells are kept and not run again."""
+    """Repeat an experiment of a paper, and compare the results with the paper's.
+
+    An experiment consists of cells, like those of a table. Finished cells are kept in the folder --out and are not run
+    again.
+    """
     from pipepita.experiments.catalogue import EXPERIMENTS
     from pipepita.experiments.experiment import Scale
     from pipepita.experiments.grid import outcomes
@@ -48,9 +65,9 @@ def reproduce(
     if what not in EXPERIMENTS:
         raise unknown("experiment", what, EXPERIMENTS)
     if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:
-        raise UserError(f"--epochs {epochs}: from 1 to {_MOST_EPOCHS}")
+        raise UserError(f"--epochs {epochs}: it must be from 1 to {_MOST_EPOCHS}")
     if jobs is not None and jobs < 1:
-        raise UserError(f"--jobs {jobs}: at least 1")
+        raise UserError(f"--jobs {jobs}: it must be at least 1")
     experiment = EXPERIMENTS[what]
     cells = experiment.cells(Scale(epochs, _seeds(seeds), quick))
     if only is not None:
@@ -58,17 +75,17 @@ def reproduce(
         names = sorted({f"{cell.column} {cell.row}" for cell in cells})
         cells = [cell for cell in cells if any(text in cell.name for text in wanted)]
         if not cells:
-            raise UserError(f"--only {only!r} is in no cell's name; they are {', '.join(names)}")
+            raise UserError(f"--only {only!r} is in no cell's name: the names are {', '.join(names)}")
     try:
         out.mkdir(parents=True, exist_ok=True)
         with progress(what) as advance:
-            found = outcomes(
+            cell_outcomes = outcomes(
                 cells, out / "cells", data_dir=data_dir, jobs=jobs or cores(), progress=advance,
                 warn=lambda text: print(f"warning: {text}", file=sys.stderr),
             )  # fmt: skip
-        if all(outcome.absent for outcome in found):
-            raise UserError(f"no data set is there: {found[0].absent}")
-        report = experiment.report(found, data_dir)
+        if all(outcome.absent for outcome in cell_outcomes):
+            raise UserError(f"no data set is there: {cell_outcomes[0].absent}")
+        report = experiment.report(cell_outcomes, data_dir)
         paths = report.write(out, _stem(what, quick=quick, epochs=epochs, seeds=seeds, only=only))
     except OSError as error:
         raise RunError(f"cannot write in {out}: {error.strerror or error}") from None
@@ -81,7 +98,7 @@ def reproduce(
 
 
 def _stem(what: str, *, quick: bool, epochs: int | None, seeds: str, only: str | None) -> str:
-    """The files' name: a part of an experiment must not replace the whole."""
+    """The name of the files. It says what was run, so that a part of an experiment does not replace the whole."""
     words = [what, "quick" if quick else "", f"epochs-{epochs}" if epochs else ""]
     words += [f"seeds-{seeds}" if seeds != "0" else "", f"only-{only}" if only else ""]
     return re.sub(r"[^a-zA-Z0-9]+", "-", "-".join(filter(None, words))).strip("-")

@@ -13,9 +13,9 @@ from pipepita.errors import UserError
 
 
 def rules(as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False) -> None:
-    """Show the learning rules that --rule knows by name, and their options.
+    """List the learning rules that have a name, and their options.
 
-    A rule of your own needs no name: --rule module:Class, or --rule path/to/file.py:Class.
+    A rule of your own needs no name: write --rule module:Class or --rule path/to/file.py:Class.
     """
     from pipepita.rules import BUILT_IN, installed
 
@@ -38,7 +38,7 @@ def rules(as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = Fal
 
 
 def _about(name: str) -> dict[str, Any]:
-    """What a rule says of itself; of one that cannot be loaded, why."""
+    """What a rule says about itself; if it cannot be loaded, why."""
     from pipepita.rules import options
     from pipepita.rules.registry import find
 

@@ -11,16 +11,22 @@ from pipepita.cli.words import JSON_HELP
 
 
 def schedule(
-    layers: Annotated[int, typer.Option(help="layers of the network")] = 4,
-    schedule: Annotated[str, typer.Option(help="locked, relaxed or streaming")] = "relaxed",
-    window: Annotated[int | None, typer.Option(help="samples in flight (streaming)")] = None,
+    layers: Annotated[int, typer.Option(help="how many layers the network has")] = 4,
+    schedule: Annotated[str, typer.Option(help="order of the passes: locked, relaxed or streaming")] = "relaxed",
+    window: Annotated[
+        int | None, typer.Option(help="samples in flight at once, for streaming (default: enough to fill the pipeline)")
+    ] = None,
     rule: Annotated[
-        str, typer.Option(help="learning rule: its second pass travels up, down, to all, or not at all")
+        str,
+        typer.Option(help="learning rule; it decides which second pass there is, and which way it goes"),
     ] = "pepita",
-    samples: Annotated[int, typer.Option(help="samples to show")] = 4,
+    samples: Annotated[int, typer.Option(help="how many samples to show")] = 4,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Show who does what in each slot, when every pass of every layer takes one slot."""
+    """Draw a schedule: which layer does which pass of which sample, step by step.
+
+    Every pass of every layer takes one step, called a slot. S3 is the standard pass of sample 3, M3 its modulated pass.
+    """
     from pipepita.rules import read
     from pipepita.schedule import locked, make
     from pipepita.schedule.clock import clock

@@ -19,36 +19,45 @@ from pipepita.runs.reading import read_job
 
 @with_options(Scenario)
 def simulate(
-    scenario: Annotated[Path | None, typer.Argument(help="a TOML file of options", show_default=False)] = None,
+    scenario: Annotated[
+        Path | None, typer.Argument(metavar="SCENARIO", help="TOML file with options", show_default=False)
+    ] = None,
     *,
     validate: Annotated[
         bool,
         typer.Option(
             "--validate",
-            help="run the chain in real time on Ray, too, and show the difference",
+            help="also run the chain in real time on Ray, and show the differences",
             rich_help_panel="Simulation",
         ),
     ] = False,
     plot: Annotated[
-        Path | None, typer.Option(help="curves and a few samples, as PNG", show_default=False, rich_help_panel="Output")
+        Path | None,
+        typer.Option(
+            help="PNG, PDF or SVG file for a picture of the curves and a few samples",
+            show_default=False,
+            rich_help_panel="Output",
+        ),
     ] = None,
     page: Annotated[
-        Path | None, typer.Option(help="all of it as one HTML file", show_default=False, rich_help_panel="Output")
+        Path | None,
+        typer.Option(help="HTML file for the whole report", show_default=False, rich_help_panel="Output"),
     ] = None,
     assignments: Assignments = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel="Output")] = False,
     **given: Any,
 ) -> None:
-    """Simulate online learning on a chain of edge devices: what it serves, how late, at what cost, how well it learns.
+    """Simulate online learning on a chain of edge devices.
 
-    Locked, relaxed and streaming side by side, and the whole network on one of the devices. In virtual time, without
-    Ray, and learning for real.
+    The report says how many samples are served and how late, what that costs, and how well the network learns. It
+    compares the schedules locked, relaxed and streaming with the whole network on one of the devices. Only the time is
+    simulated, the learning is real. Ray is not needed.
     """
     settings: Scenario = read_job(
         scenario, {k: v for k, v in given.items() if v is not None}, assignments or [], Scenario
     )
     if validate and settings.timing_only:
-        raise UserError("--validate and --timing-only: real time learns; give one of them")
+        raise UserError("--validate and --timing-only: a validation also learns, so give only one of them")
     check_picture(plot, "--plot")
     check_writable(page, "--page")
     from pipepita.edge import report
@@ -65,28 +74,28 @@ def simulate(
                 raise KeyboardInterrupt
             show_progress(done, total, what)
 
-        found = run(settings, advance, pictures=plot is not None or page is not None, stop=stop)
-        real: list[Real] = in_real_time(found, advance, stop) if validate else []
-    scored = report.scores(found)
+        simulated = run(settings, advance, pictures=plot is not None or page is not None, stop=stop)
+        real: list[Real] = in_real_time(simulated, advance, stop) if validate else []
+    scored = report.scores(simulated)
     if plot is not None:
         from pipepita.edge.picture import draw
 
-        draw(found, scored, plot)
+        draw(simulated, scored, plot)
     if page is not None:
         from pipepita.edge.page import write
 
-        write(found, scored, report.rows(found, scored), page)
+        write(simulated, scored, report.rows(simulated, scored), page)
     if as_json:
-        print(json.dumps(report.summary(found, scored, real)))
+        print(json.dumps(report.summary(simulated, scored, real)))
     else:
-        report.show(found, scored, real)
+        report.show(simulated, scored, real)
     if written := [str(path) for path in (plot, page) if path is not None]:
         print(f"written: {', '.join(written)}", file=sys.stderr)
     for one in real:
         if not one.same_samples:
             print(
                 f"warning: {one.outcome.setup.name}: {one.timing.served} samples entered in real time, "
-                f"{one.outcome.timing.served} in the simulation: when the queue is full is a matter of microseconds",
+                f"{one.outcome.timing.served} in the simulation: microseconds decide when the queue is full",
                 file=sys.stderr,
             )
     if not all(one.same_weights or not one.same_samples for one in real):

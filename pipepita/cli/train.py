@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 @with_options(Job)
 def train(
-    job: Annotated[Path | None, typer.Argument(help="a TOML file of options", show_default=False)] = None,
+    job: Annotated[
+        Path | None, typer.Argument(metavar="JOB", help="TOML file with options", show_default=False)
+    ] = None,
     *,
     assignments: Assignments = None,
     resume: Annotated[
         Path | None,
         typer.Option(
-            help="go on with this run folder's run, from its last checkpoint",
+            help="go on with the run of this folder, from its last checkpoint",
             show_default=False,
             rich_help_panel="Other",
         ),
@@ -36,10 +38,11 @@ def train(
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel="Output")] = False,
     **given: Any,
 ) -> None:
-    """Train a network. Without options: digits, one hidden layer of 1024, one Ray actor per layer.
+    """Train a network.
 
-    A job file holds the same options, like epochs = 3 or batch-size = 16. --no-download and its like switch off what
-    the file switches on.
+    Without options it trains one hidden layer of 1024 units on the digits data set, with one Ray actor per layer. A job
+    file holds the same options, like epochs = 3 or batch-size = 16. Options given here override those of the file;
+    --no-download, for example, switches off what the file switches on.
     """
     if resume is not None:
         _resume(resume, job, {k: v for k, v in given.items() if v is not None}, assignments or [], as_json)
@@ -62,7 +65,7 @@ def train(
             data,
             rule=settings.make_rule(),
             engine=settings.engine,
-            normalize=False,  # the model is as the job says already
+            normalize=False,  # the model was built with the norms that the job asks for
             deploy=deployed,
             observer=display(),
             stop=stop,
@@ -73,7 +76,7 @@ def train(
 
 
 def _resume(run_dir: Path, job: Path | None, given: dict[str, Any], assignments: list[str], as_json: bool) -> None:
-    """Goes on with a run; of a job's options only those that do not decide the bits may be given again."""
+    """Goes on with a run. Only options that do not decide the bits may be given again."""
     if job is not None:
         raise UserError(f"job file {job}: --resume {run_dir} keeps the run's own job")
     changes = read_changes(given, assignments)
@@ -112,13 +115,13 @@ def _run_dir(job: Job) -> Path:
 
 
 def evaluate(
-    run_dir: Annotated[Path, typer.Argument(help="a run folder", show_default=False)],
+    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="run folder", show_default=False)],
     data_dir: Annotated[
-        Path | None, typer.Option(help="where the data sets are, if not where the run found them")
+        Path | None, typer.Option(help="folder with the data sets (default: where the run found them)")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Measure a run's last checkpoint again."""
+    """Measure the accuracy of a run's last checkpoint again."""
     from pipepita.runs.evaluate import evaluate as run
 
     show(run(run_dir, data_dir=data_dir), as_json, "evaluated")

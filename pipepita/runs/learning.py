@@ -121,7 +121,7 @@ class Updates(Group):
         description="sgd, adam or another optimizer of torch.optim, written NAME:option=value,... "
         "(default: the rule's own, mostly sgd:momentum=0.9)",
     )
-    batch_size: int = Field(64, ge=1, description="items per sample (a sample is one mini-batch)")
+    batch_size: int = Field(64, ge=1, description="items per sample; a sample is one mini-batch")
     seed: int = Field(0, ge=0, description="decides the first weights, the feedback, dropout and the order of items")
 
     @model_validator(mode="after")

@@ -84,7 +84,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewh
         (("table1", "--epochs", 0), "--epochs 0"),
         (("table1", "--jobs", 0), "--jobs 0"),
         (("table1", "--seeds", "1,x"), "--seeds 1,x"),
-        (("table1", "--only", "fc minst"), "is in no cell's name; they are conv cifar10 bp"),
+        (("table1", "--only", "fc minst"), "is in no cell's name: the names are conv cifar10 bp"),
         (("table1", "--only", " , "), "is in no cell's name"),
         (("table1",), "no data set is there"),
         (("table1", "--out", "/dev/null/x"), "cannot write in /dev/null/x"),

@@ -202,5 +202,5 @@ def test_importing_is_light():
 
 def test_help_names_the_defaults(tmp_path):
     done = run("train", "--help", cwd=tmp_path, COLUMNS="200")
-    assert "learning rate (default: the rule's; pepita: 0.1, " in done.stdout
-    assert "items per sample (default: 64)" in done.stdout
+    assert "learning rate (default: the rule's own; for pepita 0.1, or 0.05" in done.stdout
+    assert "items per sample; a sample is one mini-batch (default: 64)" in done.stdout
