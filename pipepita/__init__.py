@@ -4,7 +4,7 @@
     >>> pp.Pepita().form
     'difference'
 
-Names load when they are used; importing the package starts nothing.
+A name is imported when it is used. Importing the package starts nothing.
 """
 
 from __future__ import annotations

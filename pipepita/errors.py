@@ -1,6 +1,6 @@
-"""The errors that people see: one line each, naming the thing, its value and what would be right.
+"""The errors that people see: one line each, which names the thing, its value and what would be right.
 
-`UserError` is the caller's mistake (exit code 2); `RunError` is a failure of a run (exit code 1).
+`UserError` is a mistake of the caller (exit code 2). `RunError` is the failure of a run (exit code 1).
 """
 
 from __future__ import annotations
@@ -10,27 +10,49 @@ from collections.abc import Iterable
 
 
 class PipepitaError(Exception):
-    """Base of every error that pipepita raises on purpose; `exit_code` is what the command line returns."""
+    """The base of all errors that pipepita raises on purpose. `exit_code` is what the command line returns.
+
+    Example:
+        >>> import pipepita as pp
+        >>> try:
+        ...     pp.load("mnits")
+        ... except pp.PipepitaError as error:
+        ...     print(type(error).__name__, error.exit_code)
+        UserError 2
+    """
 
     exit_code = 1
 
 
 class UserError(PipepitaError):
-    """Something that was asked for cannot be: a name, a shape, a value, a file."""
+    """A mistake of the caller: an unknown name, a shape that does not fit, a value out of bounds, a missing file.
+
+    Example:
+        >>> import pipepita as pp
+        >>> pp.Pepita(modulate="al")
+        Traceback (most recent call last):
+            ...
+        pipepita.errors.UserError: unknown modulate 'al': one of all, auto, input; did you mean 'all'?
+    """
 
     exit_code = 2
 
 
 class RunError(PipepitaError):
-    """A run that began could not go on."""
+    """A run that had begun could not go on: it diverged, a stage died, a file could not be written."""
 
 
 class Diverged(RunError):
-    """A weight or an output stopped being finite."""
+    """A weight or an output of the network became NaN or infinite. The message says what to change."""
 
 
 class StageDied(RunError):
-    """An actor, its process or its node went away. stage: which, where that is known."""
+    """A stage was lost: its actor, its process or its node is gone, or does not answer.
+
+    Args:
+        text: The message, one line.
+        stage: The index of the stage, from 0; None if it is not known.
+    """
 
     def __init__(self, text: str, stage: int | None = None) -> None:
         super().__init__(text)
@@ -42,12 +64,12 @@ class ChannelClosed(RunError):
 
 
 class Malformed(ChannelClosed):
-    """Something came over a channel that no stage of ours would send, so it was closed."""
+    """A channel was closed because something came over it that no stage of ours would send."""
 
 
 def unknown(what: str, value: object, known: Iterable[str]) -> UserError:
-    """The error for a name that is not in a table, with the nearest name that is."""
+    """The error for a name that is not one of `known`. It lists them, and suggests the most similar one."""
     names = sorted(known)
-    near = difflib.get_close_matches(str(value), names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
+    similar = difflib.get_close_matches(str(value), names, n=1)
+    hint = f"; did you mean {similar[0]!r}?" if similar else ""
     return UserError(f"unknown {what} {value!r}: one of {', '.join(names)}{hint}")

@@ -1,4 +1,4 @@
-"""Files that are asked for: whether they can be written, and written whole; JSON that is read back."""
+"""Files: whether one can be written, writing one whole or not at all, and reading JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipepita.errors import UserError
 
 
 def check_writable(path: Path | None, option: str) -> None:
-    """`UserError` where `path` cannot become a file: said before anything long begins."""
+    """Raises `UserError` if `path` cannot be written as a file, before anything long begins."""
     if path is None:
         return
     if path.is_dir():
@@ -24,24 +24,24 @@ def check_writable(path: Path | None, option: str) -> None:
 
 
 def check_picture(path: Path | None, option: str) -> None:
-    """The same for a picture, whose suffix must be one that matplotlib can draw."""
+    """The same for a picture. Its suffix must be one that matplotlib can write."""
     check_writable(path, option)
     if path is not None and path.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UserError(f"{option} {path}: a picture ends in .png, .pdf or .svg")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file whole or, with a `UserError`, not at all."""
+    """Writes a file, whole or not at all. `UserError` if it cannot be written."""
     path = path.resolve() if path.is_file() else path
-    aside = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}.partial")
     try:
         if path.exists() and not (path.is_file() and os.access(path.absolute().parent, os.W_OK)):
-            path.write_bytes(content)  # a pipe, or a folder in which nothing can be put aside
+            path.write_bytes(content)  # a pipe, or a file in a folder where no other can be made
             return
-        aside.write_bytes(content)
-        aside.replace(path)
+        partial.write_bytes(content)
+        partial.replace(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 
 
@@ -55,7 +55,7 @@ def sync(path: Path) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; `UserError` where there is none."""
+    """Reads a JSON object from a file; `UserError` if the file holds none."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The machine in words, for reports: figures mean nothing without it."""
+"""The machine in words, for reports: measured figures mean nothing without it."""
 
 from __future__ import annotations
 

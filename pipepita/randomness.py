@@ -1,4 +1,4 @@
-"""Randomness drawn from (seed, purpose, where), never from a global generator.
+"""Randomness is drawn from (seed, purpose, place), never from a global generator.
 
 So a dropout mask is the same whichever process draws it, and no draw depends on another.
 """
@@ -10,9 +10,9 @@ import hashlib
 import torch
 
 
-def generator(seed: int, purpose: str, *where: int, device: torch.device | str = "cpu") -> torch.Generator:
+def generator(seed: int, purpose: str, *place: int, device: torch.device | str = "cpu") -> torch.Generator:
     """A fresh generator for one purpose ("weights", "feedback", "dropout", "shuffle") at one place (layer, step)."""
-    digest = hashlib.blake2b(repr((seed, purpose, *where)).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(repr((seed, purpose, *place)).encode(), digest_size=8).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
 
 

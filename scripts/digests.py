@@ -6,7 +6,7 @@
     diff before.txt after.txt                            # nothing that a run computes has changed
 
 Every option that decides the bits is spelled out here, so that new defaults change nothing. The last line is the digest
-of all lines. A part of them: scripts/digests.py --only streaming
+of all lines. To run only a part of them: scripts/digests.py --only streaming
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _PEPITA = {
     "form": "difference", "modulate": "input", "presynaptic": "modulated", "perturbation": "error", "f_scale": 0.05,
     "mirror": 0,
 }  # fmt: skip
-# name: (spec, whether it is normalised, its layers)
+# name: (spec, whether it is normalized, number of layers)
 NETWORKS = {"deep": ("fc:48x3", True, 4), "wide": ("fc:256", False, 2), "conv": ("conv:6,3/pool:2/fc:24", True, 3)}
 SCHEDULES = (("locked", None), ("relaxed", None), ("streaming", 2), ("streaming", 5))
 SPLITS = (("local", 1), ("local", 3), ("ray", 2))  # engine, stages
@@ -35,13 +35,13 @@ OPTIONS: dict[str, Any] = {
 
 
 def signs(kind: type, form: str = "stash", *, strict: bool) -> Any:
-    """A rule of signs that keeps the norm and the signs of the weights, or neither; whatever its options are called."""
+    """A rule that uses the signs of the weights. strict: of all its options other than `form`, whatever their names."""
     names = {field.name for field in fields(kind)} - {"form"}
     return kind(form=form, **dict.fromkeys(names, strict))
 
 
 def rules() -> dict[str, Any]:
-    """Every rule, with each value that one of its options can take."""
+    """Every rule, with each value of each of its options."""
     pepita = {
         " ".join(map(str, changes.values())) or "paper": pp.Pepita(**_PEPITA | changes)
         for changes in (
@@ -68,9 +68,9 @@ def rules() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Runs all of it, or what --only names."""
+    """Runs all of them, or those that --only names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="lines that hold this text")
+    parser.add_argument("--only", default="", help="run only those whose line holds this text")
     only = parser.parse_args().only
     data = pp.load("digits")
     data = pp.Data(data.x_train[:150], data.y_train[:150], data.x_test[:40], data.y_test[:40], 10, "few digits")

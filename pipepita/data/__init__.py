@@ -1,4 +1,4 @@
-"""Data sets as tensors. A new data set is one loader and one entry in `data.sets.SETS`."""
+"""Data sets as tensors. A new data set is one function that loads it, and one entry in `data.sets.SETS`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training and test items, held once in memory."""
+"""Training and test items, held in memory once."""
 
 from __future__ import annotations
 
@@ -17,12 +17,27 @@ _FINGERPRINT_ITEMS = 500
 
 @dataclass
 class Data:
-    """Items and labels, checked.
+    """Training and test items with their labels, checked.
 
-    x_train, x_test: (N, *item_shape), tensors or arrays; uint8 is divided by 255, so that images come to [0, 1];
-    booleans become 0 and 1; floats are taken as they are. y_train, y_test: (N,) integer classes from 0.
-    classes: by default the largest training label + 1. Held as float32 and int64.
-    Raises `UserError`, naming the index, for labels out of range, NaN or infinite inputs, and sizes that do not match.
+    Args:
+        x_train: Training items, a tensor or array of shape (N, *item_shape). It is kept as float32: uint8 is divided by
+            255, so that images are in [0, 1]; booleans become 0 and 1; floats keep their values.
+        y_train: Their classes, integers of shape (N,) from 0; kept as int64.
+        x_test: Test items, of the same item shape.
+        y_test: Their classes.
+        classes: How many classes there are; by default the largest training label + 1.
+        name: What results and errors call the data.
+
+    Raises:
+        UserError: A label is out of range, an input is NaN or infinite (the message names the index), or sizes do not
+            match.
+
+    Example:
+        >>> import numpy as np
+        >>> images = np.zeros((6, 8, 8), dtype=np.uint8)
+        >>> data = Data(images[:4], [0, 1, 0, 1], images[4:], [0, 1], name="blank")
+        >>> data.item_shape, data.classes, data.x_train.dtype
+        ((8, 8), 2, torch.float32)
     """
 
     x_train: Tensor
@@ -59,12 +74,12 @@ class Data:
                 )
 
     def first(self, items: int, seed: int) -> Data:
-        """The same with only `items` training items, the first of a shuffle by `seed`."""
+        """The same data with only `items` of the training items, which are drawn by `seed`."""
         chosen = torch.randperm(len(self.x_train), generator=generator(seed, "subset"))[:items]
         return replace(self, x_train=self.x_train[chosen], y_train=self.y_train[chosen])
 
     def fingerprint(self) -> str:
-        """SHA-256 of the shapes, all labels, and a thousand items: enough to tell one data set from another."""
+        """SHA-256 of the shapes, all labels and about a thousand items: enough to tell data sets apart."""
         digest = hashlib.sha256(repr((self.x_train.shape, self.x_test.shape, self.classes)).encode())
         for x, y in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
             some = x[:: max(1, len(x) // _FINGERPRINT_ITEMS)]
@@ -78,13 +93,13 @@ class Data:
                 f"{self.name}: {name} has shape {tuple(x.shape)}: it must be (items, *shape of one), not empty"
             )
         if x.ndim > 6:
-            raise UserError(f"{self.name}: {name} has {x.ndim} dimensions: 6 are the most")
+            raise UserError(f"{self.name}: {name} has {x.ndim} dimensions: at most 6 are supported")
         if x.dtype in (torch.uint8, torch.bool):
             return x.to(torch.float32).div_(255 if x.dtype == torch.uint8 else 1)
         if not x.is_floating_point():
             raise UserError(f"{self.name}: {name} is {x.dtype}: it must be floats, or uint8 from 0 to 255")
         x = x.to(torch.float32).contiguous()  # before the check: a large double becomes infinite
-        # one item after the other would be slow, one mask for all large: rows in blocks
+        # checked in blocks: item by item would be slow, and one mask for all items would be large
         for start in range(0, len(x), 4096):
             rows = torch.isfinite(x[start : start + 4096].flatten(1)).all(1)
             if not rows.all():

@@ -20,11 +20,28 @@ DATA_DIR_VARIABLE = "PIPEPITA_DATA"
 
 
 def load(name: str, *, data_dir: str | Path | None = None, download: bool = False) -> Data:
-    """The data set called `name`: digits, mnist, fashion-mnist, cifar10, cifar100, npz:FILE, or random:SHAPE.
+    """Loads a data set by its name.
 
-    data_dir: where torchvision's folders are; by default $PIPEPITA_DATA, else ./data. download: whether a set that is
-    not there may be fetched. Inputs are scaled to [0, 1]; images are (channels, height, width).
-    Raises `UserError` for an unknown name, or a file that is missing or damaged.
+    Args:
+        name: "digits" (part of scikit-learn), "mnist", "fashion-mnist", "cifar10", "cifar100" (files of torchvision),
+            "npz:FILE" (a NumPy file with x_train, y_train, x_test and y_test), or "random:SHAPE" (noise, for measuring
+            speed; "random:784" or "random:3x32x32").
+        data_dir: The folder that holds torchvision's folders; by default $PIPEPITA_DATA if it is set, else ./data.
+        download: Whether to download a data set of torchvision that is not there.
+
+    Returns:
+        The items as float32 in [0, 1], images of shape (channels, height, width), and their labels as int64. Those of
+        "npz:FILE" are kept as `Data` says.
+
+    Raises:
+        UserError: The name is unknown, or a file is missing or damaged.
+        RunError: The download failed.
+
+    Example:
+        >>> import pipepita as pp
+        >>> data = pp.load("digits")
+        >>> data.item_shape, data.classes, len(data.x_train), len(data.x_test)
+        ((1, 8, 8), 10, 1442, 355)
     """
     if not isinstance(name, str):
         raise UserError(f"a data set is named by a string, not {name!r}")
@@ -44,7 +61,7 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
 
 
 def _digits(name: str, folder: Path, download: bool) -> Data:
-    """scikit-learn's 1,797 images of 8 x 8; every fifth of each class (in their order) is for the test."""
+    """The 1,797 images of 8 x 8 that scikit-learn has. Every fifth of each class, in their order, is a test item."""
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
@@ -83,7 +100,7 @@ def _explain(name: str, folder: Path, download: bool, error: Exception) -> UserE
     return UserError(f"{name} in {folder} is missing, damaged or truncated ({reason}): name its folder with --data-dir")
 
 
-# What NumPy and zipfile raise for a file that is not what its name says
+# What NumPy and zipfile raise if a file is not what its name says
 _DAMAGED = (
     *(OSError, ValueError, TypeError, AttributeError, EOFError, MemoryError, RuntimeError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error),
@@ -115,7 +132,7 @@ def _random(name: str, shape: str) -> Data:
     except ValueError:
         raise UserError(
             f"dataset {name!r}: write the shape of an item like random:784 or random:3x32x32, "
-            f"of at most {_MOST_RANDOM} numbers"
+            f"with at most {_MOST_RANDOM} numbers in all"
         ) from None
     items = max(64, min(2048, (1 << 24) // int(np.prod(sizes))))
     source = generator(0, "random data")

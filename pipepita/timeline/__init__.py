@@ -1,1 +1,1 @@
-"""Timelines: what each stage did when, recorded at little cost, and what can be read from it."""
+"""Timelines: what each stage did at what time, recorded at little cost, and what can be read from that."""

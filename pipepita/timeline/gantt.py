@@ -1,4 +1,4 @@
-"""A few samples in steady state as a Gantt picture, in which relaxed update locking can be seen."""
+"""A few samples in steady state as a Gantt chart, in which relaxed update locking can be seen."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ UPDATE_COLOUR, _SEND_COLOUR = "tab:green", "0.6"
 
 
 def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPLES) -> None:
-    """One panel a schedule, all on one scale, so that a shorter period is a narrower rhythm; PNG by default.
+    """Draws one panel per timeline, all on one scale, so that a schedule with a shorter period repeats more often.
 
-    timelines: by the words over each panel. Shows about `samples` samples from the middle of each.
+    timelines: by the titles of their panels. path: the file to write; its suffix decides the format. samples: about how
+    many to show, from the middle of each timeline.
     """
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
@@ -48,7 +49,7 @@ def _panel(axes: Any, title: str, timeline: Timeline, samples: int) -> float:
         for phase, step, name, left, right in _blocks(inside):
             colour = {UPDATE: UPDATE_COLOUR, SEND: _SEND_COLOUR}.get(phase)
             colour = colour or COLOURS[timeline.passes.index(spans.names[name]) % len(COLOURS)]
-            # the coordinator's count of samples is long: its last digits tell them apart
+            # samples are numbered from the begin of the run: the last three digits are enough
             x, width = (left - begin) / 1e6, (right - left) / 1e6
             axes.barh(row, width, left=x, height=0.8, color=colour, alpha=0.55 + 0.45 * (step % 2))
             if phase == PASS and width > (end - begin) / 1e6 / 60 and x >= 0:
@@ -62,7 +63,7 @@ def _panel(axes: Any, title: str, timeline: Timeline, samples: int) -> float:
 
 
 def _interval(timeline: Timeline, samples: int) -> tuple[int, int]:
-    """From the admission of a sample in the middle to the admission of the one `samples` later, nanoseconds."""
+    """From the admission of a sample in the middle to the admission of the one `samples` later, in nanoseconds."""
     first = timeline.stages[0].of(PASS, timeline.passes[0])
     lowest = first["layer"].min() if len(first) else 0
     begins = np.sort(first["begin"][first["layer"] == lowest])
@@ -73,14 +74,14 @@ def _interval(timeline: Timeline, samples: int) -> tuple[int, int]:
 
 
 def _blocks(rows: np.ndarray) -> list[tuple[int, int, int, int, int]]:
-    """(phase, step, name, begin, end) with a stage's layers of one pass joined; waiting is left out."""
-    found: list[tuple[int, int, int, int, int]] = []
+    """(phase, step, name, begin, end) of what a stage does, without waiting. The layers of one pass are joined."""
+    blocks: list[tuple[int, int, int, int, int]] = []
     for row in rows:
         phase, step, name = int(row["phase"]), int(row["step"]), int(row["name"])
         if phase not in (PASS, UPDATE, SEND):
             continue
-        if found and found[-1][:3] == (phase, step, name):
-            found[-1] = (*found[-1][:4], int(row["end"]))
+        if blocks and blocks[-1][:3] == (phase, step, name):
+            blocks[-1] = (*blocks[-1][:4], int(row["end"]))
         else:
-            found.append((phase, step, name, int(row["begin"]), int(row["end"])))
-    return found
+            blocks.append((phase, step, name, int(row["begin"]), int(row["end"])))
+    return blocks

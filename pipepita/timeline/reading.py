@@ -1,4 +1,4 @@
-"""What can be read from recorded spans: latencies, lock times, where the time of a sample goes, what a hop takes."""
+"""What can be read from recorded spans: latencies, lock times, what a stage spends its time on, what a hop takes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import numpy as np
 from pipepita.schedule import Flow
 from pipepita.timeline.recorder import PASS, PHASES, RECEIVE, SEND, UPDATE, Spans
 
-_MS = 1e-6  # of a nanosecond
+_MS = 1e-6  # milliseconds in a nanosecond
 
 
 @dataclass(frozen=True)
 class Timeline:
-    """One run: what the coordinator and each stage recorded, on one clock.
+    """What the coordinator and each stage of one run recorded, on one clock.
 
-    passes: the rule's, first to last. flow: how the second travels.
+    passes: those of the rule, in their order. flow: how the second pass travels.
     """
 
     coordinator: Spans
@@ -26,13 +26,13 @@ class Timeline:
     flow: Flow = Flow.UP
 
     def prediction_ms(self, first: int) -> list[float]:
-        """From the admission of each sample from `first` on to its output at the coordinator, milliseconds."""
+        """For each sample from `first` on, the milliseconds from its admission to its output at the coordinator."""
         admitted = self._admitted(first)
-        known = _by_step(self.coordinator.of(RECEIVE), "end")
-        return [(known[step] - admitted[step]) * _MS for step in admitted if step in known]
+        received = _by_step(self.coordinator.of(RECEIVE), "end")
+        return [(received[step] - admitted[step]) * _MS for step in admitted if step in received]
 
     def update_ms(self, first: int) -> list[float]:
-        """From the admission of each sample from `first` on to the end of its last update, milliseconds."""
+        """For each sample from `first` on, the milliseconds from its admission to the end of its last update."""
         admitted = self._admitted(first)
         updated: dict[int, int] = {}
         for spans in self.stages:
@@ -41,7 +41,7 @@ class Timeline:
         return [(updated[step] - admitted[step]) * _MS for step in admitted if step in updated]
 
     def lock_ms(self, layer: int, first: int) -> list[float]:
-        """How long `layer`, having computed a sample's standard pass, waited before the next one's, milliseconds."""
+        """The milliseconds that `layer` waited after each sample's standard pass, until the next one's began."""
         for spans in self.stages:
             rows = spans.of(PASS, self.passes[0], layer)
             rows = rows[rows["step"] >= first]
@@ -50,23 +50,27 @@ class Timeline:
         return []
 
     def shares_ms(self, stage: int, first: int) -> dict[str, float]:
-        """Where the time of a sample goes at one stage: milliseconds by phase, passes by name; receive is waiting."""
+        """What one stage spends its time on, in milliseconds per sample: by pass, and by phase for everything else.
+
+        "receive" is the time that it waits for messages.
+        """
         spans = self.stages[stage]
         rows = spans.rows[spans.rows["step"] >= first]
         samples = max(1, len(np.unique(rows["step"])))
-        found: dict[str, float] = {}
+        shares: dict[str, float] = {}
         for row in rows:
             phase = int(row["phase"])
             key = spans.names[int(row["name"])] if phase == PASS else PHASES[phase]
-            found[key] = found.get(key, 0.0) + int(row["end"] - row["begin"]) * _MS / samples
-        return found
+            shares[key] = shares.get(key, 0.0) + int(row["end"] - row["begin"]) * _MS / samples
+        return shares
 
     def hops_ms(self, first: int) -> dict[str, list[float]]:
-        """What a hop between two stages took where the receiver was waiting for it already, milliseconds.
+        """The milliseconds of each hop between two stages, if the receiver was waiting for it already.
 
-        send: the sender's copy and its ringing. wake: from then until the receiver had the message in hand.
+        "send": until the sender had copied the message and rung the doorbell. "wake": from then until the receiver had
+        the message.
         """
-        found: dict[str, list[float]] = {"send": [], "wake": []}
+        hops: dict[str, list[float]] = {"send": [], "wake": []}
         for below, above in zip(self.stages, self.stages[1:], strict=False):
             for name in self.passes:
                 down = self.flow is Flow.DOWN and name != self.passes[0]
@@ -75,9 +79,9 @@ class Timeline:
                 for sent in sender.of(SEND, name):
                     row = received.get(int(sent["step"]))
                     if row is not None and sent["step"] >= first and row["begin"] < sent["begin"] < row["end"]:
-                        found["send"].append(int(sent["end"] - sent["begin"]) * _MS)
-                        found["wake"].append(int(row["end"] - sent["end"]) * _MS)
-        return found
+                        hops["send"].append(int(sent["end"] - sent["begin"]) * _MS)
+                        hops["wake"].append(int(row["end"] - sent["end"]) * _MS)
+        return hops
 
     def _admitted(self, first: int) -> dict[int, int]:
         begins = _by_step(self.coordinator.of(SEND, self.passes[0]), "begin")
@@ -89,7 +93,7 @@ def _by_step(rows: np.ndarray, field: str) -> dict[int, int]:
 
 
 def busy_share(timeline: Timeline, stage: int, first: int) -> float:
-    """The share of its time that a stage computes."""
+    """The share of its time in which a stage does not wait for messages, 0 to 1."""
     shares = timeline.shares_ms(stage, first)
     whole = sum(shares.values())
     idle: Sequence[str] = (PHASES[RECEIVE],)

@@ -1,6 +1,6 @@
-"""Records what a stage does when: a lap at the end of each thing it does, into memory allocated once.
+"""Records what a stage does at what time: a lap at the end of each thing it does, in memory that is allocated once.
 
-A stage's loop does one thing after the other, so its laps tile the time: each span begins where the last one ended.
+A stage's loop does one thing after the other, so its laps cover the time: each span begins where the last one ended.
 
     | receive S7 | standard, layer 1 | layer 2 | send S7 | receive M6 | modulated, layer 1 | ... | update, layer 1 | ...
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 RECEIVE, PASS, UPDATE, SEND, OTHER = range(5)
 PHASES = ("receive", "pass", "update", "send", "other")
-_START = len(PHASES)  # not a span: the mark that the next one begins at
+_START = len(PHASES)  # not a span, but the mark at which the next one begins
 _LAP = struct.Struct("5q")
 _LAP_DTYPE = np.dtype([(field, np.int64) for field in ("phase", "name", "layer", "step", "end")])
 _DTYPE = np.dtype([(field, np.int64) for field in ("phase", "name", "layer", "step", "begin", "end")])
@@ -28,14 +28,14 @@ class Spans:
     """What one stage recorded, oldest first.
 
     rows: a structured array of phase (index into `PHASES`), name (index into `names`, the passes), layer (its number;
-    0 where the span is not one layer's), step, begin and end (nanoseconds of the host's monotonic clock).
+    0 if the span does not belong to one layer), step, begin and end (nanoseconds of the host's monotonic clock).
     """
 
     names: tuple[str, ...]
     rows: np.ndarray[Any, Any]
 
     def of(self, phase: int, name: str | None = None, layer: int | None = None) -> np.ndarray[Any, Any]:
-        """The rows of one phase, and where given of one pass and one layer."""
+        """The rows of one phase; only those of one pass and of one layer, if these are given."""
         chosen = self.rows["phase"] == phase
         if name is not None:
             chosen &= self.rows["name"] == (self.names.index(name) if name in self.names else -1)
@@ -60,14 +60,14 @@ class Recorder:
     lap: Callable[..., None]
 
     def __init__(self, capacity: int) -> None:
-        # a lap more than spans: each begins where the one before it ended
+        # one lap more than spans: each span begins where the one before it ended
         self._memory = bytearray(_LAP.size * (capacity + 1))
         self._names: dict[str, int] = {}
         self._count = 0
         self.lap = self._make_lap()
 
     def _make_lap(self) -> Callable[..., None]:
-        """A closure, which is quicker than a method: it runs several times a pass."""
+        """Makes `lap` as a closure, which is quicker than a method: it runs several times per pass."""
         memory, names, size = self._memory, self._names, _LAP.size
         pack, clock, whole = _LAP.pack_into, time.perf_counter_ns, len(self._memory)
         offset = 0
@@ -90,7 +90,7 @@ class Recorder:
         return lap
 
     def start(self) -> None:
-        """The next span begins now; the time since the last one belongs to nothing."""
+        """Begins the next span now. The time since the last one belongs to no span."""
         self.lap(_START, "", 0)
 
     def spans(self) -> Spans:
@@ -115,7 +115,7 @@ class Silent(Recorder):
         return _nothing
 
     def start(self) -> None:
-        """Nothing."""
+        """Does nothing."""
 
 
 def _nothing(phase: int, name: str, step: int, layer: int = 0) -> None:
@@ -123,13 +123,13 @@ def _nothing(phase: int, name: str, step: int, layer: int = 0) -> None:
 
 
 def stage_recorder(samples: int, layers: int) -> Recorder:
-    """A recorder for the latest `samples` samples of a stage of `layers` layers, or for 0 one that records nothing."""
-    # a sample is two receives, two sends, and two passes and up to two updates a layer; a backward pass in flight parts
-    # the layers into groups that receive and send for themselves
+    """A recorder for the latest `samples` samples of a stage with `layers` layers. For 0 samples it records nothing."""
+    # A sample takes two receives and two sends, and per layer two passes and up to two updates. With samples in flight,
+    # a backward pass divides the layers into groups that receive and send separately.
     return Recorder(samples * (5 * layers + 4)) if samples else Silent()
 
 
 def coordinator_recorder(samples: int) -> Recorder:
     """The same for the coordinator."""
-    # getting ready and sending the sample; getting ready, receiving the output, making and sending the error
+    # it prepares and sends the sample; it prepares, receives the output, makes the error and sends it
     return Recorder(samples * 6) if samples else Silent()

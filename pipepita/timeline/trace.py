@@ -1,6 +1,7 @@
 """Timelines as Chrome trace events, which Perfetto (ui.perfetto.dev) opens.
 
-One row a stage and one for the coordinator; passes coloured by name, with the sample's number; arrows along messages.
+There is one row per stage and one for the coordinator. Passes are coloured by their name and show the sample's number.
+Arrows go along the messages.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ _UPDATE_COLOUR, _WAIT_COLOUR, _SEND_COLOUR = "good", "grey", "generic_work"
 
 
 def write(timelines: Mapping[str, Timeline], path: Path) -> None:
-    """Writes one JSON object with a process for each timeline, under its title; overwrites."""
-    found = [
+    """Writes one JSON object, in which each timeline is a process with its title. Overwrites the file."""
+    events = [
         event for pid, (title, timeline) in enumerate(timelines.items()) for event in _events(title, timeline, pid)
     ]
-    path.write_text(json.dumps({"traceEvents": found, "displayTimeUnit": "ms"}))
+    path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
 
 
 def _events(title: str, timeline: Timeline, pid: int) -> Iterator[dict[str, Any]]:
@@ -78,7 +79,7 @@ def _arrows(timeline: Timeline, start: int) -> Iterator[dict[str, Any]]:
             number += 1
             common = {"cat": name, "name": f"{name} {step}", "id": number}
             begin, end = int(sent[step]["begin"]), int(sent[step]["end"])
-            # a slice must enclose each end of an arrow: the receive's last instant would lie on its border
+            # the viewer wants both ends of an arrow inside a slice: the receive's last instant would lie on its border
             arrival = max(begin, int(received[step]["end"]) - 1)
             yield {"ph": "s", **common, "tid": sender, "ts": ((begin + end) / 2 - start) / 1000}
             yield {"ph": "f", "bp": "e", **common, "tid": receiver, "ts": (arrival - start) / 1000}
@@ -94,7 +95,7 @@ def _messages(timeline: Timeline) -> Iterator[tuple[str, int, dict[int, np.void]
     yield admit, 0, sends[0][admit], 1, receives[1][admit]
     for row in range(1, last):
         yield admit, row, sends[row][admit], row + 1, receives[row + 1][admit]
-    # the output's arrival is what the coordinator waits for before it can answer
+    # the coordinator cannot answer before the output has arrived
     outputs = {int(row["step"]): row for row in timeline.coordinator.of(RECEIVE)}
     yield admit, last, sends[last][admit], 0, outputs
     for answer in answers:
@@ -102,7 +103,7 @@ def _messages(timeline: Timeline) -> Iterator[tuple[str, int, dict[int, np.void]
         chain = range(last, 0, -1) if down else range(1, last + 1)
         for place, row in enumerate(chain):
             before = chain[place - 1] if place else 0
-            # nothing from its neighbour: this stage begins from the error
+            # if its neighbour sends nothing, this stage begins with the error
             sender = before if before and sends[before].get(answer) else 0
             yield answer, sender, sends[sender][answer], row, receives[row][answer]
 
