@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import os
@@ -12,10 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from pipepita.errors import RunError, UserError, unknown
+from pipepita.streams import river_text
 from pipepita.streams.items import features, pair
 from pipepita.streams.stream import Stream, as_stream
 
-_SINGLE = ("Binary classification", "Multi-class classification")
+_ONE_CLASS_PER_ITEM = ("Binary classification", "Multi-class classification")  # river's names of tasks
+# what river offers with classes, but without a fixed set of numbers for each item
+_NO_NUMBERS = {
+    "BETH": "some of its features are text",
+    "CriteoAds": "some of its features are text, or missing",
+    "MaliciousURL": "its items do not all have the same features",
+    "SMSSpam": "its only feature is text",
+    "TREC07": "its features are text",
+}
 
 
 def river(part: str) -> Any:
@@ -31,29 +39,33 @@ def river_stream(
 ) -> Stream:
     """The stream of river's class `text`, like SEA, SEA(variant=1,noise=0.1) or Elec2.
 
-    Options are literals or bare words; nothing is evaluated. seed: for every seed that the class takes and `text` does
-    not give. data_dir: where files lie that river does not bring along, each in a folder of its class's name; by
-    default $RIVER_DATA, else river_data in the home folder, as in river. scaled: whether features are standardised.
-    Raises `UserError` for an unknown class or option, a task without classes, and a file that is missing.
+    Args:
+        text: The class, and its options with values as in JSON, see `river_text.read`.
+        seed: For every seed that the class takes and `text` does not give.
+        data_dir: Where the files lie that river does not bring along, each in a folder of its class's name. By default
+            $RIVER_DATA, else river_data in the home folder, as in river.
+        download: Whether a missing file is fetched.
+        scaled: Whether features are standardised, by river's StandardScaler over the items so far.
+
+    Returns:
+        A stream of vectors (float32) and classes.
+
+    Raises:
+        UserError: An unknown class or option, a value of another type, a class without one label per item or without
+            numbers for features, or a missing file.
+        RunError: A file could not be downloaded.
     """
     name = f"river:{text}"
-    kind_name, options = _read(text, name)
-    kinds = _kinds()
-    if kind_name not in kinds:
-        raise unknown("river stream", kind_name, [n for n, kind in kinds.items() if kind().task in _SINGLE])
-    kind = kinds[kind_name]
+    kind_name, options = river_text.read(text)
+    kind = _kind(kind_name)
     parameters = inspect.signature(kind).parameters
-    for option in options:
-        if option not in parameters:
-            raise unknown(f"option of river:{kind_name}", option, parameters)
+    river_text.check(kind_name, options, parameters)
     seeds = {option: seed for option in parameters if option == "seed" or option.startswith("seed_")}
     given = seeds | options
     try:
         source = kind(**given)
-        if source.task not in _SINGLE:
-            raise UserError(f"{name} is for {source.task.lower()}: a stream needs one class an item")
         if hasattr(source, "download"):
-            kind = _lying(kind, data_dir)
+            kind = _with_file_in(kind, data_dir)
             _fetch(kind(**given), name, download)
         stream = as_stream(_Items(kind, given, scaled, name), name=name)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
@@ -61,8 +73,26 @@ def river_stream(
     return Stream(name, stream.item_shape, stream.classes, stream.start, length=source.n_samples)
 
 
+def usable() -> list[str]:
+    """The names of river's classes that make a stream: one class per item, and numbers for features."""
+    return [name for name, kind in _kinds().items() if name not in _NO_NUMBERS and kind().task in _ONE_CLASS_PER_ITEM]
+
+
+def _kind(name: str) -> Any:
+    """River's class `name`; `UserError` if there is none, or no stream can be made of it."""
+    kinds = _kinds()
+    if name not in kinds:
+        raise unknown("river stream", name, usable())
+    task = kinds[name]().task
+    if task not in _ONE_CLASS_PER_ITEM:
+        raise UserError(f"river:{name} is for {task.lower()}: a stream needs one class per item")
+    if name in _NO_NUMBERS:
+        raise UserError(f"river:{name}: {_NO_NUMBERS[name]}: a stream needs the same numbers in every item")
+    return kinds[name]
+
+
 class _Items:
-    """Dicts and labels of a river class, made anew each time, so that each time they are the same."""
+    """The items of a river class. Each iteration makes a new object of it, so that the items are the same again."""
 
     def __init__(self, kind: type, options: dict[str, Any], scaled: bool, name: str) -> None:
         self._kind, self._options, self._scaled, self._name = kind, options, scaled, name
@@ -83,30 +113,12 @@ class _Items:
 
 def _kinds() -> dict[str, Any]:
     modules = [river(part) for part in ("datasets", "datasets.synth")]
-    found = {name: getattr(module, name) for module in modules for name in module.__all__}
-    return {name: kind for name, kind in found.items() if inspect.isclass(kind)}
+    exported = {name: getattr(module, name) for module in modules for name in module.__all__}
+    return {name: kind for name, kind in exported.items() if inspect.isclass(kind)}
 
 
-def _read(text: str, name: str) -> tuple[str, dict[str, Any]]:
-    """SEA(variant=1) as ("SEA", {"variant": 1})."""
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
-        if not isinstance(call.func, ast.Name) or call.args:
-            raise ValueError
-        options: dict[str, Any] = {}
-        for keyword in call.keywords:
-            if keyword.arg is None or keyword.arg in options:
-                raise ValueError
-            value = keyword.value
-            options[keyword.arg] = value.id if isinstance(value, ast.Name) else ast.literal_eval(value)
-        return call.func.id, options
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        raise UserError(f"{name} cannot be read: write it like river:SEA or river:SEA(variant=1,noise=0.1)") from None
-
-
-def _lying(kind: Any, data_dir: str | Path | None) -> Any:
-    """`kind` with its file in `data_dir`. River's own `path` would make the folder when asked."""
+def _with_file_in(kind: Any, data_dir: str | Path | None) -> Any:
+    """`kind` with its file in `data_dir`. River's own `path` would create the folder as soon as it is read."""
     home = Path(data_dir or os.environ.get("RIVER_DATA") or Path("~") / "river_data").expanduser()
     place = property(lambda self: home / kind.__name__ / self.filename)
     return type(kind.__name__, (kind,), {"path": place})
@@ -116,7 +128,7 @@ def _fetch(source: Any, name: str, download: bool) -> None:
     if source.is_downloaded:
         return
     if not download:
-        what = "is damaged or another" if source.path.exists() else "is missing"
+        what = "is damaged, or another file" if source.path.exists() else "is missing"
         raise UserError(f"{name}: {source.path} {what}: fetch it from {source.url}, or allow --download")
     try:
         source.download(verbose=False)

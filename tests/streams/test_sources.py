@@ -11,7 +11,7 @@ import torch
 from calls import calls
 
 import pipepita as pp
-from pipepita.streams import open_stream
+from pipepita.streams import open_stream, river_source, river_text
 from pipepita.streams.river_source import river_stream
 
 pytest.importorskip("river")
@@ -89,6 +89,44 @@ def test_options_and_seed_reach_river():
     assert river_stream("RandomRBF(n_classes=4)").classes == 4
 
 
+@pytest.mark.parametrize("false", ["false", "False"])
+def test_options_are_read_as_json(false):
+    from river.datasets import synth
+
+    for written, value in ((false, False), ("true", True)):
+        x, y = columns(river_stream(f"Agrawal(balance_classes={written})", seed=5, scaled=False), 40)
+        expected = list(synth.Agrawal(balance_classes=value, seed=5).take(40))
+        assert y.tolist() == [label for _, label in expected]
+        assert torch.equal(x, torch.tensor([list(features.values()) for features, _ in expected]))
+    assert set(y[::2].tolist()) != set(y[1::2].tolist())  # balanced: the classes take turns
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("A()", {}),
+        (" A ( a = -1.5e3 , b_2=null,) ", {"a": -1500.0, "b_2": None}),
+        ('A(a="x,) =",b=y-1,c=1a)', {"a": "x,) =", "b": "y-1", "c": "1a"}),
+        ("A(a=[1,2],b=None)", {"a": [1, 2], "b": None}),
+    ],
+)
+def test_a_river_stream_is_read(text, options):
+    assert river_text.read(text) == ("A", options)
+
+
+def test_what_is_offered_can_be_used():
+    names = river_source.usable()
+    assert {"SEA", "Agrawal", "Phishing", "Elec2"} <= set(names)
+    assert not {"SMSSpam", "TREC07", "MaliciousURL", "Friedman", "Logical"} & set(names)
+    for name in names:
+        try:
+            stream = open_stream(f"river:{name}", length=3)
+        except pp.UserError as error:
+            assert "allow --download" in str(error)  # its file is not here
+        else:
+            assert all(torch.isfinite(x).all() for x, _ in stream)
+
+
 def test_standardising_looks_at_nothing_that_comes_later():
     raw, _ = columns(river_stream("Agrawal", seed=1, scaled=False), 500)
     scaled, _ = columns(open_stream("river:Agrawal", seed=1), 500)
@@ -120,7 +158,7 @@ def test_elec2_needs_its_file(tmp_path, monkeypatch):
     path = tmp_path / "Elec2" / "electricity.csv"
     path.parent.mkdir()
     path.write_text("date")
-    with pytest.raises(pp.UserError, match="electricity.csv is damaged or another"):
+    with pytest.raises(pp.UserError, match="electricity.csv is damaged, or another file"):
         open_stream("river:Elec2", data_dir=tmp_path)
 
 
@@ -153,9 +191,20 @@ def test_elec2_is_read_from_its_file(tmp_path):
         ("river:synth.SEA", "cannot be read"),
         ("river:SEA(variants=1)", "unknown option of river:SEA 'variants'.*did you mean 'variant'"),
         ("river:SEA(variant=9)", r"river:SEA\(variant=9\) cannot be: Unknown variant"),
-        ("river:SEA(noise=much)", r"river:SEA\(noise=much\) cannot be: "),
-        ("river:Friedman", "river:Friedman is for regression: a stream needs one class an item"),
+        ("river:SEA(noise=much)", r"river:SEA: noise 'much' is not a number: river's default is 0.0"),
+        ("river:Friedman", "river:Friedman is for regression: a stream needs one class per item"),
         ("river:Logical", "river:Logical is for multi-output binary classification"),
+        ("river:Agrawal(balance_classes=no)", "river:Agrawal: balance_classes 'no' is not true or false: .* false"),
+        ("river:Agrawal(balance_classes=0)", "balance_classes 0 is not true or false"),
+        ("river:SEA(noise=NaN)", "noise 'NaN' is not a number"),
+        ("river:SEA(variant=1.5)", "variant 1.5 is not a whole number"),
+        ("river:SEA(variant=true)", "variant True is not a whole number"),
+        ("river:SEA(variant=[1)", "cannot be read"),
+        ("river:SEA(variant=1 noise=2)", "cannot be read"),
+        ("river:SEA(variant=1,variant=2)", "cannot be read"),
+        ("river:Phishing(seed=1)", "river:Phishing has no options, and so no seed: write river:Phishing"),
+        ("river:SMSSpam", "river:SMSSpam: its only feature is text: a stream needs the same numbers in every item"),
+        ("river:MaliciousURL", "river:MaliciousURL: its items do not all have the same features"),
     ],
 )
 def test_streams_that_are_none(text, words):
