@@ -1,4 +1,4 @@
-"""Ablation (Appendix D): what is left without the error, and with noise in its place."""
+"""Ablation (Appendix D): how well PEPITA learns without the error, or with noise in its place."""
 
 from __future__ import annotations
 
@@ -9,31 +9,35 @@ from typing import Any
 from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Report, Value, grouped, legend, what_ran
-from pipepita.experiments.settings import DATASETS, EPOCHS, FC, options
+from pipepita.experiments.settings import DATASETS, EPOCHS, FC, PEPITA, options
 
-_STRENGTHS = (0.01, 0.05, 0.25)  # of the noise: F's own scale is 0.05
+_NOISE_SCALES = (0.01, 0.05, 0.25)  # F's own scale is 0.05
 _ERROR, _NOTHING = "F e", "F = 0"
 
 
 def _variants() -> dict[str, dict[str, Any]]:
-    noise = {f"noise {s:g}": {"rule": f"pepita:perturbation=random,f_scale={s:g}"} for s in _STRENGTHS}
-    sign, nothing = {"rule": "pepita:perturbation=sign"}, {"rule": "pepita:f_scale=0"}
-    return {_ERROR: {}, "F sign(e)": sign, _NOTHING: nothing, **noise}
+    random = "pepita:modulate=input,perturbation=random"
+    return {
+        _ERROR: {},
+        "F sign(e)": {"rule": f"{PEPITA},perturbation=sign"},
+        _NOTHING: {"rule": "pepita:modulate=input,f_scale=0"},
+        **{f"noise {scale:g}": {"rule": f"{random},f_scale={scale:g}"} for scale in _NOISE_SCALES},
+    }
 
 
 def cells(scale: Scale) -> list[Cell]:
     """PEPITA and its ablations on MNIST and CIFAR-10."""
     return [
-        Cell(name, dataset, options(FC, dataset, "pepita") | more, scale.epochs_of(EPOCHS), seed, scale.items)
+        Cell(name, dataset, options(FC, dataset, "pepita") | changes, scale.epochs_of(EPOCHS), seed, scale.items)
         for dataset in DATASETS[:2]
-        for name, more in _variants().items()
+        for name, changes in _variants().items()
         for seed in scale.seeds
     ]
 
 
-def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
     """Each variant next to F = 0, where only the output layer learns."""
-    groups = grouped(found)
+    groups = grouped(outcomes)
     base = {group.column: group.mean for group in groups if group.row == _NOTHING}
     rows: list[list[Value]] = []
     for group in groups:
@@ -44,7 +48,7 @@ def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
         "Ablation: what enters the second pass",
         ["data", "perturbation", "test %", "over F = 0"],
         rows,
-        [what_ran(found), "F = 0 leaves random features under a trained output layer."],
+        [what_ran(outcomes), "F = 0 leaves random features under a trained output layer."],
         lambda figure: _draw(figure, groups),
     )
 

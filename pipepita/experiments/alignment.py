@@ -21,32 +21,32 @@ def cells(scale: Scale) -> list[Cell]:
     ]
 
 
-def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
-    """Before training, after the first epoch, and after the last."""
+def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+    """The angle and the norm before training, after the first epoch, and after the last."""
     rows: list[list[Value]] = []
-    for group in grouped(found):
+    for group in grouped(outcomes):
         probes = group.outcomes[0].probes
         if not probes:
             rows.append([group.column, group.words, *[None] * 6])
             continue
-        first, early, last = probes[0], probes[1], probes[-1]
-        norms = [first["norms"][0], last["norms"][0]]
+        before, first, last = probes[0], probes[1], probes[-1]
+        norms = [before["norms"][0], last["norms"][0]]
         highest = max(probe["degrees"] for probe in probes)
         rows.append([
-            group.column, group.words, first["degrees"], early["degrees"], last["degrees"], highest, *norms,
+            group.column, group.words, before["degrees"], first["degrees"], last["degrees"], highest, *norms,
         ])  # fmt: skip
     return Report(
         "Alignment: degrees between F and W_2 W_1",
         ["data", "test %", "before", "after epoch 1", "after the last", "highest", "norm of W_1 before", "after"],
         rows,
-        [what_ran(found), "Above 90 degrees F e works against the error. Angles and norms are the first seed's."],
-        lambda figure: _draw(figure, found),
+        [what_ran(outcomes), "Above 90 degrees F e works against the error. Angles and norms are the first seed's."],
+        lambda figure: _draw(figure, outcomes),
     )
 
 
-def _draw(figure: Any, found: Sequence[Outcome]) -> None:
+def _draw(figure: Any, outcomes: Sequence[Outcome]) -> None:
     angles, norms = figure.subplots(1, 2)
-    for number, outcome in enumerate(one for one in found if one.probes):
+    for number, outcome in enumerate(one for one in outcomes if one.probes):
         epochs = range(len(outcome.probes))
         label = f"{outcome.cell.column}, seed {outcome.cell.seed}"
         angles.plot(epochs, [probe["degrees"] for probe in outcome.probes], color=f"C{number}", label=label)

@@ -21,16 +21,45 @@ from pipepita.network import spec
 from pipepita.runs.display import Observer
 from pipepita.runs.reading import read_job
 
-_VERSION = 1  # of what an outcome holds
+_VERSION = 2  # of what an outcome holds; raise it if an outcome kept by an older version would mislead
+
+
+@dataclass(frozen=True)
+class Items:
+    """What a cell learns from, of its data set.
+
+    Attributes:
+        first: How many training items, the first of a seeded shuffle; 0 means all.
+        whitened: Whether the inputs are ZCA-whitened.
+    """
+
+    first: int = 0
+    whitened: bool = False
+
+    def of(self, data: Data) -> Data:
+        """These items of `data`."""
+        if self.first and self.first < len(data.x_train):
+            data = data.first(self.first, seed=0)
+        return whitened(data) if self.whitened else data
+
+
+ALL = Items()
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A training run that says everything that its result depends on.
+    """A training run, with everything that its result depends on.
 
-    row, column: where its result goes. options: fields of `Job` that are not at their defaults. items: how many
-    training items, the first of a seeded shuffle; 0 is all. probe: of `probes.PROBES`, asked after each epoch.
-    whiten: whether the inputs are ZCA-whitened. keep: whether the weights are kept, before and after.
+    Attributes:
+        row: The row of the table in which its result stands.
+        column: The column.
+        options: Fields of `Job` that are not at their defaults. Whatever the defaults choose by the network's depth or
+            by the rule is spelled out, so that the same cell is trained when defaults change.
+        epochs: Passes over the items.
+        seed: Decides weights, feedback, dropout and order.
+        items: What it learns from, of its data set.
+        probe: A name of `probes.PROBES`, which is asked after each epoch.
+        keep: Whether the weights before and after training are kept.
     """
 
     row: str
@@ -38,47 +67,58 @@ class Cell:
     options: dict[str, Any]
     epochs: int
     seed: int = 0
-    items: int = 0
+    items: Items = ALL
     probe: str | None = None
-    whiten: bool = False
     keep: bool = False
 
     @property
     def name(self) -> str:
-        """As people read it."""
+        """What messages call it."""
         return f"{self.column} {self.row} seed {self.seed}"
 
     @property
     def key(self) -> str:
-        """Of its outcome's file: a digest of everything above but the labels."""
+        """Names its outcome's file: a digest of everything above except row and column."""
         content = {name: value for name, value in asdict(self).items() if name not in ("row", "column")}
         return hashlib.sha256(json.dumps([_VERSION, content], sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def command(self) -> str | None:
-        """The `pipepita train` command that trains the same; None where the data are cut or whitened."""
-        if self.items or self.whiten:
+        """The `pipepita train` command that trains the same; None if no command does, as for a part of the items."""
+        if self.items != ALL:
             return None
-        words = [
-            f"--{key.replace('_', '-')}{'' if value is True else f' {value}'}" for key, value in self._job().items()
-        ]
-        return f"pipepita train {' '.join(words)} --engine local"
+        return f"pipepita train {' '.join(_words(key, value) for key, value in self._job().items())} --engine local"
 
     def _job(self) -> dict[str, Any]:
         return {**self.options, "epochs": self.epochs, "seed": self.seed}
 
     @property
     def weight(self) -> float:
-        """What it costs next to other cells, about: for the time left."""
-        images = "conv" in str(self.options.get("network", ""))
-        return self.epochs * (self.items or 50_000) * (6 if images else 1)
+        """About how long it takes, relative to other cells; the progress display needs it."""
+        convolutional = "conv" in str(self.options.get("network", ""))
+        return self.epochs * (self.items.first or 50_000) * (6 if convolutional else 1)
+
+
+def _words(key: str, value: Any) -> str:
+    """An option as the command line takes it."""
+    option = key.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option} {value}"
 
 
 @dataclass
 class Outcome:
-    """What a cell came to. accuracies: test accuracy after each epoch, percent. probes: what the probe said, likewise.
+    """The result of a cell.
 
-    diverged: how it ended where it did not end well; absent: why it could not be run.
+    Attributes:
+        cell: The cell.
+        accuracies: Test accuracy after each epoch, percent.
+        probes: What the probe returned before training and after each epoch.
+        diverged: The error, if the run diverged.
+        absent: Why the cell could not be run, if it could not.
+        about: The digest of the weights, the command, the machine, and how long it took.
+        weights: "before" and "after", if the cell keeps them.
     """
 
     cell: Cell
@@ -87,7 +127,7 @@ class Outcome:
     diverged: str | None = None
     absent: str | None = None
     about: dict[str, Any] = field(default_factory=dict)
-    weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)  # "before" and "after", where kept
+    weights: dict[str, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float | None:
@@ -96,28 +136,29 @@ class Outcome:
 
 
 class _Progress(Observer):
-    def __init__(self, told: Callable[[int], None]) -> None:
-        self._told, self._epochs = told, 0
+    """Passes on how many epochs are done."""
+
+    def __init__(self, epochs_done: Callable[[int], None]) -> None:
+        self._epochs_done, self._epochs = epochs_done, 0
 
     def warn(self, text: str) -> None:
-        """Every cell would say it again."""
+        """Nothing: every cell would repeat the same warning."""
 
     def epoch_ends(self, line: dict[str, Any]) -> None:
         self._epochs += 1
-        self._told(self._epochs)
+        self._epochs_done(self._epochs)
 
 
 def data_of(cell: Cell, data_dir: Path | None) -> Data:
-    """The cell's data set, cut and whitened as it says."""
+    """The items of its data set that the cell learns from."""
     job = read_job(None, cell.options, [])
-    data = load(job.dataset, data_dir=data_dir)
-    if cell.items and cell.items < len(data.x_train):
-        data = data.first(cell.items, seed=0)
-    return whitened(data) if cell.whiten else data
+    return cell.items.of(load(job.dataset, data_dir=data_dir))
 
 
-def run(cell: Cell, folder: Path, data_dir: Path | None, told: Callable[[int], None] = lambda epochs: None) -> None:
-    """Trains `cell` in process and keeps its outcome in `folder`. told: the epochs done so far, after each."""
+def run(
+    cell: Cell, folder: Path, data_dir: Path | None, epochs_done: Callable[[int], None] = lambda epochs: None
+) -> None:
+    """Trains `cell` in this process and keeps its outcome in `folder`. epochs_done: called after each epoch."""
     from pipepita.runs.train import train
 
     job = read_job(None, cell._job(), [])
@@ -127,52 +168,54 @@ def run(cell: Cell, folder: Path, data_dir: Path | None, told: Callable[[int], N
     before = {key: value.clone() for key, value in model.state_dict().items()}
     rule = job.make_rule()
     probe = PROBES[cell.probe](model, data, rule, cell.seed) if cell.probe else None
-    began, found = time.perf_counter(), Outcome(cell)
+    began, outcome = time.perf_counter(), Outcome(cell)
     try:
         result = train(
-            model, data, rule=rule, engine="local", normalize=False, observer=_Progress(told), probe=probe,
+            model, data, rule=rule, engine="local", normalize=False, observer=_Progress(epochs_done), probe=probe,
             **job.options().model_dump(),
         )  # fmt: skip
-        found.accuracies = [line["test_accuracy"] for line in result.history]
-        found.probes = [line["probe"] for line in result.history if "probe" in line]
-        found.about = {"weights_sha256": result.weights_sha256}
+        outcome.accuracies = [line["test_accuracy"] for line in result.history]
+        outcome.probes = [line["probe"] for line in result.history if "probe" in line]
+        outcome.about = {"weights_sha256": result.weights_sha256}
         if probe is not None:
-            found.probes.insert(0, probe(before))
+            outcome.probes.insert(0, probe(before))
     except Diverged as error:
-        found.diverged = str(error)
-    found.about |= {"seconds": round(time.perf_counter() - began, 1), "command": cell.command, "machine": machine()}
-    if cell.keep and not found.diverged:
-        found.weights = {"before": before, "after": model.state_dict()}
-    _write(found, folder)
+        outcome.diverged = str(error)
+    outcome.about |= {"seconds": round(time.perf_counter() - began, 1), "command": cell.command, "machine": machine()}
+    if cell.keep and not outcome.diverged:
+        outcome.weights = {"before": before, "after": model.state_dict()}
+    _write(outcome, folder)
 
 
-def _write(found: Outcome, folder: Path) -> None:
-    """The weights first: an outcome that is there is complete."""
+def _write(outcome: Outcome, folder: Path) -> None:
+    """Writes the weights first, so that an outcome whose file exists is complete."""
     from safetensors.torch import save_file
 
-    for when, tensors in found.weights.items():
-        save_file({k: v.contiguous() for k, v in tensors.items()}, folder / f"{found.cell.key}.{when}.safetensors")
+    for when, tensors in outcome.weights.items():
+        save_file({k: v.contiguous() for k, v in tensors.items()}, folder / f"{outcome.cell.key}.{when}.safetensors")
     content = {
-        "cell": asdict(found.cell), "accuracies": found.accuracies, "probes": found.probes,
-        "diverged": found.diverged, "about": found.about,
+        "cell": asdict(outcome.cell), "accuracies": outcome.accuracies, "probes": outcome.probes,
+        "diverged": outcome.diverged, "about": outcome.about,
     }  # fmt: skip
-    path = folder / f"{found.cell.key}.json"
+    path = folder / f"{outcome.cell.key}.json"
     aside = path.with_suffix(".partial")
     aside.write_text(json.dumps(content) + "\n")
     aside.replace(path)
 
 
 def read(cell: Cell, folder: Path) -> Outcome | None:
-    """The kept outcome of `cell`, or None where there is none, or one that cannot be read."""
+    """The kept outcome of `cell`; None if there is none, or if it cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = folder / f"{cell.key}.json"
     try:
         content = json.loads(path.read_text())
-        found = Outcome(cell, content["accuracies"], content["probes"], content["diverged"], about=content["about"])
-        if cell.keep and not found.diverged:
-            found.weights = {when: load_file(folder / f"{cell.key}.{when}.safetensors") for when in ("before", "after")}
-        return found
+        outcome = Outcome(cell, content["accuracies"], content["probes"], content["diverged"], about=content["about"])
+        if cell.keep and not outcome.diverged:
+            outcome.weights = {
+                when: load_file(folder / f"{cell.key}.{when}.safetensors") for when in ("before", "after")
+            }
+        return outcome
     except (OSError, ValueError, KeyError, TypeError, SafetensorError):
         return None

@@ -1,4 +1,4 @@
-"""What an experiment is: cells to train, and a report of what they came to."""
+"""What an experiment is: cells to train, and a report of their outcomes."""
 
 from __future__ import annotations
 
@@ -6,31 +6,43 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipepita.experiments.cell import Cell, Outcome
+from pipepita.experiments.cell import Cell, Items, Outcome
 from pipepita.experiments.report import Report
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large to run. epochs: None is the paper's. quick: a look in minutes: few epochs, items and seeds."""
+    """How large an experiment is run.
+
+    Attributes:
+        epochs: None means the paper's.
+        seeds: Each cell is trained once per seed.
+        quick: A first look that takes minutes: few epochs and items.
+    """
 
     epochs: int | None = None
     seeds: tuple[int, ...] = (0,)
     quick: bool = False
 
     def epochs_of(self, full: int, quick: int = 2) -> int:
-        """As given, else `full`, or `quick` for a look."""
+        """The epochs that were asked for, else `full`, or `quick` if it has to be quick."""
         return self.epochs or (quick if self.quick else full)
 
     @property
-    def items(self) -> int:
-        """Training items; 0 is all."""
-        return 6000 if self.quick else 0
+    def items(self) -> Items:
+        """What each cell learns from, of its data set."""
+        return Items(6000 if self.quick else 0)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """about: a line for the help. cells: by scale. report: of their outcomes, in the cells' order."""
+    """An experiment.
+
+    Attributes:
+        about: One line for the help.
+        cells: The cells to train at a scale.
+        report: The report of their outcomes, which come in the cells' order. The path is where data sets are.
+    """
 
     about: str
     cells: Callable[[Scale], list[Cell]]

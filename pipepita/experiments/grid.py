@@ -1,4 +1,4 @@
-"""Runs an experiment's cells: several at once where cores allow, each kept when it is done."""
+"""Runs an experiment's cells: several at once on several cores. Each outcome is kept as soon as it is there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipepita.experiments.cell import Cell, Outcome, read, run
 from pipepita.runs.interrupt import Interrupt
 
 _POLL_SECONDS = 0.5
-_told: Any = None  # in a worker: the queue to the parent
+_to_parent: Any = None  # in a worker: the queue to its parent
 
 
 def outcomes(
@@ -28,28 +28,38 @@ def outcomes(
     progress: Callable[[int, int, str], None],
     warn: Callable[[str], None],
 ) -> list[Outcome]:
-    """The outcome of each cell: kept from before, or trained now; absent where its data set is.
+    """The outcome of each cell: kept from before, or trained now.
 
-    Raises `KeyboardInterrupt` when asked to stop: what was finished by then is kept.
+    Args:
+        cells: The cells, in the order of the outcomes.
+        folder: Where outcomes are kept. It is created if need be.
+        data_dir: Where data sets are. The cells of one that is missing get an outcome that says so.
+        jobs: How many cells to train at once.
+        progress: Called with (done, total, text).
+        warn: Called with a line about each data set that is missing.
+
+    Raises:
+        RunError: A cell could not be trained. The other cells are trained and kept nevertheless.
+        KeyboardInterrupt: Somebody asked to stop. Cells that were finished by then are kept.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    kept = [(cell, read(cell, folder)) for cell in cells]
-    missing = {cell.key: cell for cell, outcome in kept if outcome is None}
+    before = [(cell, read(cell, folder)) for cell in cells]
+    missing = {cell.key: cell for cell, outcome in before if outcome is None}
     absent = _absent(list(missing.values()), data_dir)
     for name, why in absent.items():
         warn(f"{name} is left out: {why}")
     todo = [cell for cell in missing.values() if _dataset(cell) not in absent]
     if todo:
         _run_all(todo, folder, data_dir, jobs, progress)
-    found = []
-    for cell, before in kept:
-        outcome = before or read(cell, folder)
+    complete = []
+    for cell, kept in before:
+        outcome = kept or read(cell, folder)
         if outcome is None and _dataset(cell) in absent:
             outcome = Outcome(cell, absent=absent[_dataset(cell)])
         if outcome is None:
             raise RunError(f"cell {cell.name} left no outcome in {folder}")
-        found.append(outcome)
-    return found
+        complete.append(outcome)
+    return complete
 
 
 def _dataset(cell: Cell) -> str:
@@ -57,32 +67,32 @@ def _dataset(cell: Cell) -> str:
 
 
 def _absent(cells: Sequence[Cell], data_dir: Path | None) -> dict[str, str]:
-    """Which data sets cannot be loaded, and why."""
+    """The data sets of `cells` that cannot be loaded, and why."""
     from pipepita.data import load
 
-    found = {}
+    reasons = {}
     for name in dict.fromkeys(map(_dataset, cells)):
         try:
             load(name, data_dir=data_dir)
         except (UserError, RunError) as error:
-            found[name] = str(error)
-    return found
+            reasons[name] = str(error)
+    return reasons
 
 
 def _run_all(
     cells: Sequence[Cell], folder: Path, data_dir: Path | None, jobs: int, progress: Callable[[int, int, str], None]
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    told = context.Queue()
+    from_workers = context.Queue()
     epochs = dict.fromkeys((cell.key for cell in cells), 0)
     total = sum(cell.weight for cell in cells)
-    pool = ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_begin, initargs=(told,))
+    pool = ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_begin, initargs=(from_workers,))
     by_key = {cell.key: cell for cell in cells}
     ended, failures = False, list[str]()
     stop = Interrupt("stopping: finished cells are kept")
     try:
         with stop:
-            # the longest first: else the last one would run alone
+            # the longest first, or the last one would run alone
             trains: dict[Future[str | None], Cell] = {
                 pool.submit(_work, cell, folder, data_dir): cell
                 for cell in sorted(cells, key=lambda cell: -cell.weight)
@@ -90,14 +100,14 @@ def _run_all(
             waiting = set(trains)
             while waiting:
                 done, waiting = wait(waiting, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-                if stop():  # a terminal's Ctrl-C may have reached workers that were just starting, too
+                if stop():  # a terminal's Ctrl-C may also have reached workers that were just starting
                     raise KeyboardInterrupt
                 failures += filter(None, (future.result() for future in done))
                 with contextlib.suppress(queue.Empty):
                     while True:
-                        key, count = told.get_nowait()
+                        key, count = from_workers.get_nowait()
                         epochs[key] = count
-                for future in done:  # whose last word may still be on its way
+                for future in done:  # its last message may still be on its way
                     epochs[trains[future].key] = trains[future].epochs
                 share = sum(by_key[key].weight * count / by_key[key].epochs for key, count in epochs.items())
                 progress(round(1000 * share / total), 1000, f"{len(cells) - len(waiting)} of {len(cells)} cells done")
@@ -113,26 +123,26 @@ def _run_all(
             for process in list((getattr(pool, "_processes", None) or {}).values()):
                 process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
-        told.close()
+        from_workers.close()
     if failures:  # the other cells are kept
         raise RunError(failures[0])
 
 
-def _begin(told: Any) -> None:
+def _begin(to_parent: Any) -> None:
     import signal
 
     import torch
 
-    global _told
-    _told = told
+    global _to_parent
+    _to_parent = to_parent
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
 
 
 def _work(cell: Cell, folder: Path, data_dir: Path | None) -> str | None:
-    """Trains one cell; what went wrong, in a line, or None."""
+    """Trains one cell. Returns one line about what went wrong, or None."""
     try:
-        run(cell, folder, data_dir, lambda epochs: _told.put((cell.key, epochs)))
+        run(cell, folder, data_dir, lambda epochs: _to_parent.put((cell.key, epochs)))
     except PipepitaError as error:
         return f"cell {cell.name}: {error}"
     return None

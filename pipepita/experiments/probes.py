@@ -1,4 +1,4 @@
-"""What is asked of the weights after each epoch. A new probe is one function and one entry in `PROBES`."""
+"""What is measured of the weights after each epoch. A new probe is one function and one entry in `PROBES`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pipepita.data import Data
 from pipepita.network.cut import cut
 from pipepita.rules import Rule
 
-# weights by state_dict key -> what goes into the epoch's line; JSON-able
+# from weights by state_dict key to what goes into the epoch's line, as JSON can hold it
 Probe = Callable[[dict[str, Tensor]], dict[str, Any]]
 
 
 def alignment(model: nn.Sequential, data: Data, rule: Rule, seed: int) -> Probe:
     """Degrees between F and the transposed product of the weights W_L ... W_1 (section 4.3), and the norm of each W.
 
-    Above 90, what F adds to the input works against the error that it comes from.
+    Above 90 degrees, what F adds to the input works against the error that it comes from.
     """
     layers = cut(model, data.item_shape, data.classes, seed)
     names = [f"{layer.name}.weight" for layer in layers]

@@ -1,4 +1,4 @@
-"""What an experiment shows: a table as CSV, Markdown and in the terminal, and a picture."""
+"""The report of an experiment: a table as CSV, as Markdown and in the terminal, and a picture."""
 
 from __future__ import annotations
 
@@ -17,13 +17,21 @@ Value = str | float | int | None
 
 @dataclass
 class Report:
-    """title: what it is. rows: of values under `columns`. notes: what a reader must know. draw: the picture's axes."""
+    """A table, and maybe a picture.
+
+    Attributes:
+        title: What it shows.
+        columns: The heads of the columns.
+        rows: A value for each column; None is shown as "-".
+        notes: What a reader must know, below the table.
+        draw: Draws the picture into the matplotlib figure that it is given; None if there is no picture.
+    """
 
     title: str
     columns: list[str]
     rows: list[list[Value]]
     notes: list[str] = field(default_factory=list)
-    draw: Callable[[Any], None] | None = None  # given a matplotlib figure
+    draw: Callable[[Any], None] | None = None
 
     def csv(self) -> str:
         """The table as CSV."""
@@ -70,7 +78,7 @@ class Report:
 
 
 def legend(axes: Any, size: int = 7) -> None:
-    """A small legend, if there is anything to name."""
+    """A small legend, if any line has a label."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=size)
 
@@ -87,7 +95,7 @@ def _text(value: Value) -> str:
 
 @dataclass(frozen=True)
 class Group:
-    """The outcomes of one place in a table, a seed each."""
+    """The outcomes that share a place in a table: one per seed."""
 
     row: str
     column: str
@@ -95,19 +103,19 @@ class Group:
 
     @property
     def cell(self) -> Cell:
-        """Of its first seed."""
+        """The cell of the first seed."""
         return self.outcomes[0].cell
 
     @property
     def accuracies(self) -> list[float]:
-        """After the last epoch, percent, of the seeds that ended well."""
+        """Accuracies after the last epoch, percent, of the seeds that did not diverge."""
         return [outcome.accuracy for outcome in self.outcomes if outcome.accuracy is not None]
 
     @property
     def mean(self) -> float | None:
-        """Percent; None where a seed diverged or the data set is absent."""
-        whole = len(self.accuracies) == len(self.outcomes)
-        return round(statistics.mean(self.accuracies), 2) if whole else None
+        """Percent; None if a seed diverged or the data set is absent."""
+        complete = len(self.accuracies) == len(self.outcomes)
+        return round(statistics.mean(self.accuracies), 2) if complete else None
 
     @property
     def words(self) -> str:
@@ -121,23 +129,23 @@ class Group:
         return f"{statistics.mean(self.accuracies):.2f}{spread}"
 
 
-def grouped(found: Sequence[Outcome]) -> list[Group]:
+def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
     """Outcomes by row and column, in the order of the cells."""
     groups: dict[tuple[str, str], list[Outcome]] = {}
-    for outcome in found:
+    for outcome in outcomes:
         groups.setdefault((outcome.cell.row, outcome.cell.column), []).append(outcome)
     return [Group(row, column, members) for (row, column), members in groups.items()]
 
 
-def what_ran(found: Sequence[Outcome]) -> str:
+def what_ran(outcomes: Sequence[Outcome]) -> str:
     """A note: epochs, seeds and items."""
-    cells = [outcome.cell for outcome in found if not outcome.absent]
+    cells = [outcome.cell for outcome in outcomes if not outcome.absent]
     if not cells:
-        return "Nothing was run: no data set is there."
+        return "Nothing was run: no data set was found."
 
     def several(values: set[int]) -> str:
         return ", ".join(map(str, sorted(values)))
 
-    items = {cell.items for cell in cells}
+    items = {cell.items.first for cell in cells}
     some = "" if items == {0} else f", {several(items - {0})} training items{' (or all)' if 0 in items else ''}"
     return f"Run: {several({c.epochs for c in cells})} epochs, seeds {several({c.seed for c in cells})}{some}."

@@ -1,4 +1,4 @@
-"""Signs: deep convolutional networks want feedback that knows the signs of the weights (Moskovitz et al. 2018)."""
+"""Signs: deep convolutional networks need feedback that knows the signs of the weights (Moskovitz et al. 2018)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from typing import Any
 from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Group, Report, Value, grouped, legend, what_ran
+from pipepita.experiments.settings import SPELLED_OUT
 
 NETWORK = "conv:32,3,1,1/pool:2/conv:32,3,1,1/conv:64,3,1,1/pool:2/conv:64,3,1,1/pool:2"
 _EPOCHS = 6
 _COMMON: dict[str, Any] = {
-    "dataset": "cifar10", "network": NETWORK, "normalize": True, "dropout": 0.0, "lr": 0.003, "lr_decay": "0.1@4",
-}  # fmt: skip
+    **SPELLED_OUT,
+    "dataset": "cifar10",
+    "network": NETWORK,
+    "normalize": True,
+    "dropout": 0.0,
+    "lr": 0.003,
+    "lr_decay": "0.1@4",
+}
 _RULES: dict[str, dict[str, Any]] = {
     "bp": {"rule": "bp"},
     "fa": {"rule": "fa"},
@@ -30,28 +37,28 @@ _RULES: dict[str, dict[str, Any]] = {
 def cells(scale: Scale) -> list[Cell]:
     """Each rule on CIFAR-10 with four convolutions, normalized."""
     return [
-        Cell(name, "4 conv cifar10", _COMMON | more, scale.epochs_of(_EPOCHS), seed, scale.items)
-        for name, more in _RULES.items()
+        Cell(name, "4 conv cifar10", _COMMON | rule, scale.epochs_of(_EPOCHS), seed, scale.items)
+        for name, rule in _RULES.items()
         for seed in scale.seeds
     ]
 
 
-def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
     """Each rule next to bp and fa."""
-    groups = grouped(found)
+    groups = grouped(outcomes)
     means = {group.row: group.mean for group in groups}
     rows: list[list[Value]] = []
     for group in groups:
-        apart = [
+        differences = [
             f"{group.mean - base:+.2f}" if group.mean is not None and base is not None else None
             for base in (means.get("bp"), means.get("fa"))
         ]
-        rows.append([group.row, group.words, *apart])
+        rows.append([group.row, group.words, *differences])
     return Report(
         f"Signs: test accuracy on CIFAR-10, {NETWORK}, percent",
         ["rule", "test %", "over bp", "over fa"],
         rows,
-        [what_ran(found)],
+        [what_ran(outcomes)],
         lambda figure: _draw(figure, groups),
     )
 

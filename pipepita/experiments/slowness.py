@@ -1,8 +1,8 @@
 """Slowness: how many epochs a rule needs to half of its plateau (figure 4, table 2 of the paper).
 
-The plateau curve a t / (t + s), a at most 100 %, is fitted to the test accuracy of the first 60 epochs, before the
-learning rate falls. (The published code takes the best of these accuracies for a, and fits s alone; the chance level
-that it puts at epoch 0, where the curve is 0 whatever a and s are, says nothing.)
+The plateau curve a t / (t + s), with a of at most 100 %, is fitted to the test accuracy of the first 60 epochs, before
+the learning rate falls. (The published code takes the best of these accuracies for a, and fits s alone. It also puts
+the chance level at epoch 0, which changes nothing: the curve is 0 there for any a and s.)
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ _FEWEST, _SLOWEST = 3, 1000.0
 def slowness(accuracies: Sequence[float]) -> tuple[float, float] | None:
     """(a, s) of the plateau curve, for test accuracies (percent) after epochs 1, 2, ...
 
-    None for fewer than three, or for what no such curve fits.
+    None for fewer than three accuracies, and if no such curve fits.
 
-    >>> a, s = slowness([80 * t / (t + 0.5) for t in range(1, 60)])
-    >>> round(s, 1)
-    0.5
+    Example:
+        >>> a, s = slowness([80 * t / (t + 0.5) for t in range(1, 60)])
+        >>> round(s, 1)
+        0.5
     """
     if len(accuracies) < _FEWEST:
         return None
@@ -50,15 +51,15 @@ def slowness(accuracies: Sequence[float]) -> tuple[float, float] | None:
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """Table 1's, whose outcomes serve both; a look takes a few epochs more, since two make no curve."""
+    """Table 1's cells, whose outcomes serve both. A quick look takes more epochs here: two points make no curve."""
     return table1.cells(replace(scale, epochs=scale.epochs_of(EPOCHS, quick=5)))
 
 
-def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
-    """s of each place; small is fast."""
+def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+    """s of each network, data set and rule; a small s is fast."""
     rows: list[list[Value]] = []
     curves: list[tuple[str, Sequence[float], tuple[float, float]]] = []
-    for group in grouped(found):
+    for group in grouped(outcomes):
         fits = [fit for one in group.outcomes if one.accuracy is not None and (fit := slowness(one.accuracies))]
         if len(fits) < len(group.outcomes):
             why = group.words if group.mean is None else "no fit"
@@ -71,7 +72,7 @@ def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
         "Slowness: s in a t / (t + s), epochs",
         ["network, data", "rule", "s", "a, %", "epochs fitted"],
         rows,
-        [what_ran(found)],
+        [what_ran(outcomes)],
         lambda figure: _draw(figure, curves),
     )
 

@@ -9,16 +9,17 @@ from typing import Any
 from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Scale
 from pipepita.experiments.report import Report, Value, grouped, what_ran
-from pipepita.experiments.settings import CONV, DATASETS, EPOCHS, FC, TABLE1, options
+from pipepita.experiments.settings import CONV, DATASETS, EPOCHS, FC, TABLE1
+from pipepita.experiments.settings import options as settings
 
 RULES = ("bp", "fa", "dfa", "drtp", "pepita")
 _NETWORKS = {FC: "fc", CONV: "conv"}
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """One for each network, data set, rule and seed."""
+    """One cell for each network, data set, rule and seed."""
     return [
-        Cell(rule, f"{short} {dataset}", options(network, dataset, rule), scale.epochs_of(EPOCHS), seed, scale.items)
+        Cell(rule, f"{short} {dataset}", settings(network, dataset, rule), scale.epochs_of(EPOCHS), seed, scale.items)
         for network, short in _NETWORKS.items()
         for dataset in DATASETS
         for rule in RULES
@@ -26,20 +27,20 @@ def cells(scale: Scale) -> list[Cell]:
     ]
 
 
-def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
     """Each place next to the paper's figure, with the difference."""
     rows: list[list[Value]] = []
-    for group in grouped(found):
-        told = group.cell.options
-        paper = TABLE1.get((told["network"], told["dataset"], told["rule"]))
+    for group in grouped(outcomes):
+        options = group.cell.options
+        paper = TABLE1.get((options["network"], options["dataset"], group.row))
         mean = group.mean
         difference = f"{mean - paper:+.2f}" if paper is not None and mean is not None else None
-        rows.append([group.column, group.row, group.words, paper, difference, group.cell.epochs, told["lr"]])
+        rows.append([group.column, group.row, group.words, paper, difference, group.cell.epochs, options["lr"]])
     return Report(
         "Table 1: test accuracy, percent",
         ["network, data", "rule", "here", "paper", "difference", "epochs", "lr"],
         rows,
-        [what_ran(found), "Paper: Dellaferrera & Kreiman 2022, table 1, 100 epochs, where we know its figure."],
+        [what_ran(outcomes), "Paper: Dellaferrera & Kreiman 2022, table 1, 100 epochs, where we know its figure."],
         lambda figure: _draw(figure, rows),
     )
 

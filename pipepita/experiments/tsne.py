@@ -1,4 +1,4 @@
-"""t-SNE of the hidden layer's activity: how far classes part in training, by rule."""
+"""t-SNE of the hidden layer's activity: how far each rule separates the classes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def cells(scale: Scale) -> list[Cell]:
 
 
 def activities(cell: Cell, weights: dict[str, torch.Tensor], data: Data) -> np.ndarray:
-    """The first hidden layer's activity for the first test items, without dropout: (items, width)."""
+    """The first hidden layer's activity for the first test items, without dropout: (items, width) float32."""
     job = read_job(None, cell.options, [])
     model = job.model(data)
     model.load_state_dict(weights)
@@ -36,21 +36,21 @@ def activities(cell: Cell, weights: dict[str, torch.Tensor], data: Data) -> np.n
 
 
 def purity(points: np.ndarray, labels: np.ndarray) -> float:
-    """The share, percent, of a point's nearest neighbours that are of its class."""
+    """How many of a point's nearest neighbours are of its own class: percent, mean of all points."""
     from sklearn.neighbors import NearestNeighbors
 
     nearest = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(points).kneighbors(return_distance=False)
     return 100 * float((labels[nearest] == labels[:, None]).mean())
 
 
-def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
     """Each embedding, and how pure its neighbourhoods are."""
     from sklearn.manifold import TSNE
 
     rows: list[list[Value]] = []
     shown: list[tuple[str, np.ndarray]] = []
     labels = np.zeros(0)
-    for group in grouped(found):
+    for group in grouped(outcomes):
         outcome = group.outcomes[0]
         if not outcome.weights:
             rows.append([group.row, group.words, None, None])
@@ -69,7 +69,7 @@ def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
         "t-SNE of the hidden layer's activity, MNIST",
         ["rule", "test %", "neighbours of the same class, %", "in the embedding"],
         rows,
-        [what_ran(found), f"The first seed's. {_ITEMS} test items, {_NEIGHBOURS} neighbours."],
+        [what_ran(outcomes), f"The first seed's. {_ITEMS} test items, {_NEIGHBOURS} neighbours."],
         lambda figure: _draw(figure, shown, labels),
     )
 
@@ -82,4 +82,4 @@ def _draw(figure: Any, shown: Sequence[tuple[str, np.ndarray]], labels: np.ndarr
         axes.set(xticks=[], yticks=[])
 
 
-T_SNE = Experiment("how far classes part in the hidden layer", cells, report)
+T_SNE = Experiment("how far classes separate in the hidden layer", cells, report)

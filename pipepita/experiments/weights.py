@@ -15,7 +15,7 @@ from pipepita.experiments.report import Report, Value, grouped, legend, what_ran
 from pipepita.experiments.settings import kept_cells
 
 _RULES = ("bp", "fa", "drtp", "pepita")
-_FITTED = 20_000  # of the weights, drawn at random: a t fit to all of them would take minutes
+_FITTED = 20_000  # weights, drawn at random: a t fit to all of them would take minutes
 
 
 def cells(scale: Scale) -> list[Cell]:
@@ -24,9 +24,11 @@ def cells(scale: Scale) -> list[Cell]:
 
 
 def fits(weights: np.ndarray) -> dict[str, float]:
-    """Moments of `weights`, any shape, and which of a normal and a Student-t distribution they are likelier under.
+    """The moments of `weights` (of any shape), and whether a Student-t distribution fits them better than a normal one.
 
-    gain: the t fit's log likelihood a weight over the normal's, nats; degrees: of freedom, many where it is normal.
+    Returns:
+        std: Standard deviation. kurtosis: Excess kurtosis. degrees: The t fit's degrees of freedom, large if the
+        weights are normal. gain: How much larger the t fit's log likelihood is than the normal's, nats per weight.
     """
     from scipy import stats
 
@@ -40,11 +42,11 @@ def fits(weights: np.ndarray) -> dict[str, float]:
     return {"std": float(values.std()), "kurtosis": kurtosis, "degrees": float(degrees), "gain": t - normal}
 
 
-def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
-    """W_1 before training and after."""
+def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+    """The distribution of W_1 before training, and after it for each rule."""
     rows: list[list[Value]] = []
     shown: list[tuple[str, np.ndarray]] = []
-    for group in grouped(found):
+    for group in grouped(outcomes):
         outcome = group.outcomes[0]
         if not outcome.weights:
             rows.append([group.row, group.words, *[None] * 4])
@@ -57,10 +59,10 @@ def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
         rows.append([group.row, group.words, *_figures(after)])
     return Report(
         "Weights of the hidden layer",
-        ["rule", "test %", "std", "excess kurtosis", "t: degrees of freedom", "t over normal, nats a weight"],
+        ["rule", "test %", "std", "excess kurtosis", "t: degrees of freedom", "t over normal, nats per weight"],
         rows,
         [
-            what_ran(found),
+            what_ran(outcomes),
             f"The first seed's. Fits to {_FITTED} weights drawn at random; uniform weights have a kurtosis of -1.2.",
         ],
         lambda figure: _draw(figure, shown),
@@ -72,9 +74,9 @@ def _first(tensors: dict[str, torch.Tensor]) -> np.ndarray:
 
 
 def _figures(weights: np.ndarray) -> list[Value]:
-    found = fits(weights)
-    degrees: Value = round(found["degrees"], 2) if found["degrees"] < 1000 else "over 1000"
-    return [round(found["std"], 5), round(found["kurtosis"], 3), degrees, round(found["gain"], 4)]
+    fit = fits(weights)
+    degrees: Value = round(fit["degrees"], 2) if fit["degrees"] < 1000 else "over 1000"
+    return [round(fit["std"], 5), round(fit["kurtosis"], 3), degrees, round(fit["gain"], 4)]
 
 
 def _draw(figure: Any, shown: Sequence[tuple[str, np.ndarray]]) -> None:

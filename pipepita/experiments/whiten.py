@@ -1,4 +1,4 @@
-"""ZCA whitening: inputs without correlations, in the basis that they came in."""
+"""ZCA whitening: inputs without correlations, in their original basis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pipepita.data import Data
 
-_SMALLEST = 1e-2  # added to each variance: directions below it are noise, and would be blown up
+_SMALLEST = 1e-2  # added to each variance: directions with less are noise, and would be amplified
 
 
 def whitened(data: Data, smallest: float = _SMALLEST) -> Data:

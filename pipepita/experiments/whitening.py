@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,18 @@ _PLAIN, _WHITE = "as they are", "whitened"
 
 
 def cells(scale: Scale) -> list[Cell]:
-    """Each rule on CIFAR-10, as it is and whitened."""
+    """Each rule on CIFAR-10, with plain and with whitened inputs."""
     return [
-        Cell(rule, column, options(FC, "cifar10", rule), scale.epochs_of(EPOCHS), seed, scale.items, whiten=white)
-        for column, white in ((_PLAIN, False), (_WHITE, True))
+        Cell(rule, column, options(FC, "cifar10", rule), scale.epochs_of(EPOCHS), seed, items)
+        for column, items in ((_PLAIN, scale.items), (_WHITE, replace(scale.items, whitened=True)))
         for rule in _RULES
         for seed in scale.seeds
     ]
 
 
-def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
-    """Both, and the difference."""
-    by_place = {(group.row, group.column): group for group in grouped(found)}
+def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+    """Both accuracies of each rule, and their difference."""
+    by_place = {(group.row, group.column): group for group in grouped(outcomes)}
     rows: list[list[Value]] = []
     for rule in dict.fromkeys(row for row, _ in by_place):
         plain, white = by_place.get((rule, _PLAIN)), by_place.get((rule, _WHITE))
@@ -38,7 +39,7 @@ def report(found: Sequence[Outcome], data_dir: Path | None) -> Report:
         "Whitening: test accuracy on CIFAR-10, fully connected, percent",
         ["rule", _PLAIN, _WHITE, "difference"],
         rows,
-        [what_ran(found), "ZCA from the training items; the same settings in both."],
+        [what_ran(outcomes), "ZCA from the training items; the same settings in both."],
         lambda figure: _draw(figure, list(by_place.values())),
     )
 

@@ -20,6 +20,7 @@ from pipepita.experiments.tsne import purity
 from pipepita.experiments.weights import fits
 from pipepita.experiments.whiten import whitened
 from pipepita.network import spec
+from pipepita.rules import options_of
 from pipepita.runs.reading import read_job
 
 NEEDS_WEIGHTS = ("tsne",)  # its report embeds real activities: `test_reproduce` runs it
@@ -44,6 +45,28 @@ def test_cells_differ_and_their_options_are_options(name):
             job = read_job(None, cell.options, [])
             spec.build(job.network, (3, 32, 32) if "cifar" in job.dataset else (1, 28, 28), 10, normal=job.normalize)
         assert scale.epochs is None or {cell.epochs for cell in cells} == {7}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_cells_leave_nothing_to_defaults_that_depend_on_rule_or_depth(name):
+    for cell in EXPERIMENTS[name].cells(Scale(quick=True)):
+        job = read_job(None, cell.options, [])
+        assert isinstance(job.normalize, bool), cell.name
+        assert None not in (job.lr, job.optimizer, job.activation), cell.name
+        assert "auto" not in options_of(job.make_rule()).values(), cell.name
+
+
+def test_the_depths_that_were_trained_before_the_new_defaults_are_trained_again():
+    cells = {(cell.row, cell.column): cell for cell in EXPERIMENTS["depth"].cells(Scale())}
+    plain = read_job(None, cells["pepita", "8 hidden"].options, [])
+    assert (plain.normalize, plain.lr) == (False, 0.01)
+    assert options_of(plain.make_rule()) == {
+        "form": "difference", "modulate": "input", "presynaptic": "modulated", "perturbation": "error",
+        "f_scale": 0.05, "mirror": 0,
+    }  # fmt: skip
+    everywhere = read_job(None, cells["normalize all", "8 hidden"].options, [])
+    assert (everywhere.normalize, everywhere.lr) == (True, 0.1)
+    assert everywhere.make_rule() == pp.Pepita(modulate="all", f_scale=0.05)
 
 
 @pytest.mark.slow

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import pipepita as pp
-from pipepita.experiments.cell import Cell, read, run
+from pipepita.experiments.cell import Cell, Items, read, run
 
-OPTIONS = {"dataset": "digits", "network": "fc:32", "lr": 0.1, "rule": "pepita"}
+OPTIONS = {"dataset": "digits", "network": "fc:32", "lr": 0.1, "rule": "pepita:modulate=input", "normalize": False}
 CELL = Cell("pepita", "fc digits", OPTIONS, epochs=2, probe="alignment", keep=True)
 
 
@@ -37,16 +37,18 @@ def test_an_outcome_is_what_training_by_hand_comes_to(folder):
 def test_the_command_trains_the_same(folder):
     words = CELL.command.split()
     assert words[:2] == ["pipepita", "train"]
-    assert "--network fc:32" in CELL.command
+    assert "--network fc:32 " in CELL.command
+    assert "--no-normalize " in CELL.command
+    assert "--normalize " in dataclasses.replace(CELL, options={**OPTIONS, "normalize": True}).command
     assert "--epochs 2 --seed 0 --engine local" in CELL.command
-    assert dataclasses.replace(CELL, items=100).command is None
+    assert dataclasses.replace(CELL, items=Items(100)).command is None
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"options": {**OPTIONS, "lr": 0.2}}, {"epochs": 3}, {"seed": 1}, {"items": 500}, {"whiten": True},
-        {"probe": None}, {"keep": False},
+        {"options": {**OPTIONS, "lr": 0.2}}, {"epochs": 3}, {"seed": 1}, {"items": Items(500)},
+        {"items": Items(whitened=True)}, {"probe": None}, {"keep": False},
     ],
 )  # fmt: skip
 def test_a_changed_cell_is_run_again(folder, change):
