@@ -40,7 +40,7 @@ def latency(
     rules: Annotated[
         str | None,
         typer.Option(
-            help="compare these rules instead of --rule: all, or several like pepita,pepita:modulate=all,bp,drtp",
+            help="compare these rules instead of --rule: all, or several like pepita:modulate=input,pepita:modulate=all,bp,drtp",
             show_default=False,
             rich_help_panel="Rule",
         ),
@@ -147,7 +147,7 @@ def _each_rule(texts: str) -> list[str]:
     from pipepita.rules import BUILT_IN, split_several
 
     if texts == "all":
-        return ["pepita", "pepita:modulate=all", *(name for name in BUILT_IN if name != "pepita")]
+        return ["pepita:modulate=input", "pepita:modulate=all", *(name for name in BUILT_IN if name != "pepita")]
     return split_several(texts)
 
 

@@ -13,32 +13,38 @@ from pipepita.pipeline.wiring import Plan
 from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import coordinator_recorder
 
-# Items that a run may take at most, so that they fit in memory: floats of all of them
+# how many floats the items of a run may have together, so that they fit in memory
 _MOST_FLOATS = 1 << 26
 _FEWEST_SAMPLES = 16
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A plan on an engine."""
+    """A plan, and the engine that runs it."""
 
     engine: Engine
     plan: Plan
 
     @property
     def window(self) -> int:
-        """Samples in flight."""
+        """How many samples may be in flight."""
         return self.plan.schedule.window
 
     @property
     def warm_up(self) -> int:
-        """Samples that fill the pipeline and the caches before the clock counts."""
+        """How many samples fill the pipeline and the caches before the clock counts."""
         return max(4, 2 * self.window)
 
 
 @dataclass(frozen=True)
 class TimedRun:
-    """One timed run. first: the first sample that counts. period_ms: from one sample's error to the next one's."""
+    """One timed run.
+
+    Attributes:
+        period_ms: From one sample's error to the next one's, on average.
+        first: The first sample that counts.
+        timeline: Everything that was recorded.
+    """
 
     period_ms: float
     first: int
@@ -46,20 +52,20 @@ class TimedRun:
 
 
 def fewest(contender: Contender) -> int:
-    """The samples of the shortest run that says anything."""
+    """How many samples the shortest run has whose figures mean anything."""
     return contender.warm_up + max(_FEWEST_SAMPLES, 2 * contender.window)
 
 
 def samples_for(contender: Contender, seconds: float, period_ms: float, data: Data) -> int:
-    """How many samples take about `seconds`, warm-up aside, as far as memory allows."""
+    """How many samples take about `seconds` after the warm-up, as far as memory allows."""
     width = data.x_train[0].numel()
     most = max(fewest(contender), _MOST_FLOATS // (width * contender.plan.batch_size))
     return min(most, max(fewest(contender), contender.warm_up + round(1000 * seconds / period_ms)))
 
 
 def run(contender: Contender, data: Data, samples: int) -> TimedRun:
-    """Trains a fresh copy of the network on `samples` samples of `data`, again from the start where it is short."""
-    # the local engine trains the layers that it is given
+    """Trains a fresh copy of the network on `samples` samples of `data`, which is repeated if it has fewer."""
+    # a copy, because the local engine trains the layers that it is given
     plan, task = contender.plan, contender.plan.task.copy()
     stages = [replace(stage, task=task) for stage in plan.stages]
     pipeline = contender.engine.open(replace(plan, stages=stages, record=samples))

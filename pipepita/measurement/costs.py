@@ -1,4 +1,4 @@
-"""What each layer costs, measured: its passes and its update, in process and one after the other."""
+"""What each layer costs: its passes and its update, measured one after the other in this process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _WARM_UP = 8
 def measured_costs(task: Task, batch_size: int, device: str = "cpu", samples: int = _SAMPLES) -> list[Cost]:
     """Milliseconds of each layer of `task` on `device`: medians over some samples of random items.
 
-    They run through a copy of the layers. What comes before an epoch is no part of a sample.
+    A copy of the layers is measured. What a rule does before an epoch (mirroring) does not count.
     """
-    # nothing can diverge at rate 0, where an update costs as much
+    # with a learning rate of 0 nothing can diverge, and an update costs as much
     still = dataclasses.replace(task.copy(), lr=0.0)
     steps = samples + _WARM_UP
     source = torch.Generator().manual_seed(task.seed)

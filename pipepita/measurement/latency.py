@@ -1,4 +1,4 @@
-"""`latency`: locked, relaxed and streaming side by side, in turn over several rounds, next to their ceilings."""
+"""`latency`: locked, relaxed and streaming, measured in turn over several rounds, next to their ceilings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OPTIONS = (
     "window", "stages", "optimizer", "lr", "batch_size", "seed", "device", "address", "threads", "standard_ms",
     "modulated_ms",
 )  # fmt: skip
-Told = Callable[[int, int, str], None]
+Progress = Callable[[int, int, str], None]
 
 
 def latency(
@@ -52,17 +52,38 @@ def latency(
     rounds: int = 5,
     seconds: float = 1.0,
     engine: Engine | None = None,
-    progress: Told = lambda done, total, what: None,
+    progress: Progress = lambda done, total, what: None,
     **options: Any,
 ) -> Latency:
-    """Measures the schedules on `model`, which stays as it is.
+    """Measures locked, relaxed and streaming on `model`, which stays as it is.
 
-    rounds: each runs every schedule once, one after the other. seconds: of one run, about. engine: an open engine with
-    enough actors, which is kept open; by default a `RayEngine`. progress: told (runs done, runs in all, what runs
-    next). options: the fields of `Options` that reach the speed, `OPTIONS`; lr is 0.001, so that nothing diverges, and
-    the window, which is streaming's, the smallest that fills the pipeline.
+    Args:
+        model: As `train` takes it. It is measured as it is: no normalisation is added.
+        data: A `Data`, or a name that `load` knows, like "random:784".
+        rule: The learning rule; `Pepita()` by default.
+        rounds: Each round runs every schedule once, one after the other.
+        seconds: About how long one run takes.
+        engine: An open engine with enough actors, which is kept open; by default a new `RayEngine`.
+        progress: Called with (runs done, runs in all, what runs next).
+        **options: The fields of `pipepita.runs.job.Options` that decide the speed: window (streaming's; by default the
+            smallest that fills the pipeline), stages, optimizer, lr (by default 0.001, so that nothing diverges),
+            batch_size, seed, device, address, threads, standard_ms, modulated_ms.
 
-    Raises `UserError` for what cannot be measured, and what `train` raises.
+    Returns:
+        The figures of each schedule, and the timeline of its last run.
+
+    Raises:
+        UserError: What was asked for cannot be measured.
+        RunError: A stage or a channel was lost.
+        KeyboardInterrupt: `progress` raised it.
+
+    Example:
+        >>> import pipepita as pp
+        >>> model = pp.build("fc:16x2", (20,), 10)
+        >>> local = pp.LocalEngine("cpu")
+        >>> found = latency(model, "random:20", engine=local, stages=1, batch_size=2, rounds=1, seconds=0.01)
+        >>> list(found.summary["schedules"])
+        ['locked', 'relaxed', 'streaming']
     """
     for name in options:
         if name not in OPTIONS:
@@ -78,11 +99,11 @@ def latency(
         contenders = _contenders(subject, engine, settings)
         runs = _interleaved(contenders, data, rounds, seconds, progress)
         devices = _devices(engine, subject, settings)
-    return _found(subject, contenders, runs, devices)
+    return _figures(subject, contenders, runs, devices)
 
 
 def check(layers: int, settings: Options, rounds: int, seconds: float) -> None:
-    """`UserError` for what cannot be measured on a network of `layers` layers; before anything is started."""
+    """`UserError` for what cannot be measured on a network of `layers` layers, before anything is started."""
     if not 1 <= rounds <= _MOST_ROUNDS or not 0 < seconds <= 3600:
         raise UserError(f"{rounds} rounds of {seconds} s: 1 to {_MOST_ROUNDS} rounds of more than 0 and up to 3600 s")
     count = settings.stages or layers
@@ -93,7 +114,15 @@ def check(layers: int, settings: Options, rounds: int, seconds: float) -> None:
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is measured. costs: milliseconds of each layer. paces: of emulated devices. parts: the layers per stage."""
+    """What is measured.
+
+    Attributes:
+        task: What is trained.
+        costs: Milliseconds of each layer.
+        paces: Of the emulated devices; empty if there are none.
+        parts: The layers of each stage.
+        batch_size: Items per sample.
+    """
 
     task: Task
     costs: list[Cost]
@@ -106,14 +135,15 @@ def _subject(model: nn.Sequential, data: Data, rule: Rule, settings: Options) ->
     work = rebuild(describe(model))
     spec.initialise(work, settings.seed)
     layers = cut(work, data.item_shape, data.classes, settings.seed)
+    rule = rule.settled(len(layers))
     settings = settings.settled(rule.defaults(len(layers)))
     task = Task(layers, data.classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads)
     slowed = paces(settings.standard_ms, settings.modulated_ms, len(layers))
     costs = measured_costs(task, settings.batch_size, LocalEngine(settings.device).devices(1)[0])
-    answers = len(rule.passes) - 1  # 0: there is no second pass to pace
-    if slowed:  # the nominal times are what the closed form is about; a layer that is slower than its device shows
+    second_passes = len(rule.passes) - 1  # 0 or 1
+    if slowed:  # the closed form is about the nominal times, unless a layer is slower here than its device would be
         costs = [
-            Cost(max(cost.standard, 1000 * pace.standard), max(cost.modulated, 1000 * pace.modulated * answers))
+            Cost(max(cost.standard, 1000 * pace.standard), max(cost.modulated, 1000 * pace.modulated * second_passes))
             for cost, pace in zip(costs, slowed, strict=True)
         ]
     parts = balance([cost.total for cost in costs], settings.stages or len(layers))
@@ -121,31 +151,31 @@ def _subject(model: nn.Sequential, data: Data, rule: Rule, settings: Options) ->
 
 
 def _contenders(subject: _Subject, engine: Engine, settings: Options) -> dict[str, Contender]:
-    """The schedules; and unless devices are emulated, the network in one process and in a pipeline of one stage."""
+    """The schedules. Unless devices are emulated, also the network in one process and in a pipeline of one stage."""
     task, parts = subject.task, subject.parts
     flow = task.rule.flow
 
     def contender(schedule: Schedule, on: Engine, split: list[range], threads: int = task.threads) -> Contender:
-        there = stages(task.with_threads(threads), split, on.devices(len(split)))
-        return Contender(on, Plan(paced(there, subject.paces), schedule, subject.batch_size))
+        specs = stages(task.with_threads(threads), split, on.devices(len(split)))
+        return Contender(on, Plan(paced(specs, subject.paces), schedule, subject.batch_size))
 
     chosen = {
         name: schedules.make(name, len(parts), settings.window if name == "streaming" else None, flow)
         for name in SCHEDULE_ORDER
     }
-    found = {name: contender(schedule, engine, parts) for name, schedule in chosen.items()}
-    if not subject.paces:  # one host that does everything is no match for many devices
-        local, one = LocalEngine(settings.device), chosen["relaxed"]
-        found["one thread"] = contender(one, local, task.whole, 1)
-        found["all threads"] = contender(one, local, task.whole, cores())
-        found["one stage"] = contender(one, engine, task.whole)
-    return found
+    contenders = {name: contender(schedule, engine, parts) for name, schedule in chosen.items()}
+    if not subject.paces:  # a whole host cannot be compared with emulated devices
+        local, relaxed = LocalEngine(settings.device), chosen["relaxed"]
+        contenders["one thread"] = contender(relaxed, local, task.whole, 1)
+        contenders["all threads"] = contender(relaxed, local, task.whole, cores())
+        contenders["one stage"] = contender(relaxed, engine, task.whole)
+    return contenders
 
 
-def _found(
+def _figures(
     subject: _Subject, contenders: dict[str, Contender], runs: dict[str, list[TimedRun]], devices: int
 ) -> Latency:
-    """The figures of all runs. devices: cores or devices that the stages had between them."""
+    """The figures of all runs. devices: how many cores or devices the stages shared."""
     rule, layers = subject.task.rule, len(subject.task.layers)
     chosen = {name: contenders[name].plan.schedule for name in SCHEDULE_ORDER}
     closed = _closed_forms(chosen, subject, devices, median_hop_ms(runs["locked"]))
@@ -188,9 +218,9 @@ def _closed_forms(chosen: dict[str, Schedule], subject: _Subject, cores: int, ho
 
 
 def _interleaved(
-    contenders: dict[str, Contender], data: Data, rounds: int, seconds: float, progress: Told
+    contenders: dict[str, Contender], data: Data, rounds: int, seconds: float, progress: Progress
 ) -> dict[str, list[TimedRun]]:
-    """A short run of each, to warm up and to learn how long a sample takes; then every round all of them in turn."""
+    """Runs each contender shortly, to warm up and to learn how long a sample takes; then in each round all of them."""
     total = len(contenders) * (rounds + 1)
     samples: dict[str, int] = {}
     runs: dict[str, list[TimedRun]] = {name: [] for name in contenders}
@@ -198,18 +228,18 @@ def _interleaved(
     for number in range(rounds + 1):
         for name, contender in contenders.items():
             progress(done, total, name)
-            found = run(contender, data, samples.get(name, fewest(contender)))
+            timed = run(contender, data, samples.get(name, fewest(contender)))
             if number:
-                runs[name].append(found)
+                runs[name].append(timed)
             else:
-                samples[name] = samples_for(contender, seconds, found.period_ms, data)
+                samples[name] = samples_for(contender, seconds, timed.period_ms, data)
             done += 1
     progress(done, total, "")
     return runs
 
 
 def _devices(engine: Engine, subject: _Subject, settings: Options) -> int:
-    """How many cores, GPUs or emulated devices the stages have between them."""
+    """How many cores, GPUs or emulated devices the stages share."""
     count = len(subject.parts)
     if subject.paces:
         return count
@@ -227,6 +257,6 @@ def _in_process(runs: dict[str, list[TimedRun]]) -> dict[str, float]:
 
 
 def _one_stage(runs: dict[str, list[TimedRun]]) -> dict[str, float]:
-    """A pipeline of one stage does the same as one process: what it takes longer is what a pipeline costs."""
+    """A pipeline of one stage does the same work as one process: the difference is what a pipeline costs."""
     ratios = [a.period_ms / b.period_ms for a, b in zip(runs["one stage"], runs["one thread"], strict=True)]
     return {"period_ms": _median(runs["one stage"]), "over_in_process": round(statistics.median(ratios), 4)}

@@ -18,7 +18,13 @@ SCHEDULE_ORDER = ("locked", "relaxed", "streaming")
 
 @dataclass
 class Latency:
-    """What `latency` found. summary: what `--json` prints. timelines: of each schedule's last run, by its name."""
+    """The result of `latency`.
+
+    Attributes:
+        summary: What `pipepita latency --json` prints. Times are milliseconds; speed-ups are over locked.
+        timelines: The timeline of each schedule's last run, by the schedule's name.
+        firsts: The first sample of each of these timelines that counts; the ones before are warm-up.
+    """
 
     summary: dict[str, Any]
     timelines: dict[str, Timeline] = field(repr=False)
@@ -27,9 +33,12 @@ class Latency:
 
 @dataclass(frozen=True)
 class Closed:
-    """What the closed form says of one schedule: its period, and its speed-up over locked.
+    """What the closed form says about one schedule.
 
-    speedup_with_hops: the same with every hop as long as it was measured; locked pays for the most of them.
+    Attributes:
+        period_ms: Its period if hops cost nothing.
+        speedup: Its speed-up over locked if hops cost nothing.
+        speedup_with_hops: Its speed-up over locked if every hop costs what was measured. Locked has the most of them.
     """
 
     period_ms: float
@@ -38,7 +47,7 @@ class Closed:
 
 
 def median_hop_ms(runs: Sequence[TimedRun]) -> float:
-    """A hop between two stages, from the begin of its sending until it is in hand; 0 where there is none."""
+    """The median of a hop between two stages, from the start of sending to the end of receiving; 0 if there is none."""
     parts = [_pooled(runs, lambda r, key=key: r.timeline.hops_ms(r.first)[key]) for key in ("send", "wake")]
     return float(np.median(np.sum(parts, axis=0))) if parts[0] else 0.0
 
@@ -52,7 +61,7 @@ def schedule_figures(
     layers: int,
     closed: Closed,
 ) -> dict[str, Any]:
-    """One schedule's entry: `runs` a round each, `baseline` locked's runs of the same rounds."""
+    """One schedule's entry in the summary. runs: one per round. baseline: locked's runs of the same rounds."""
     period = statistics.median(run.period_ms for run in runs)
     gains = [base.period_ms / run.period_ms for base, run in zip(baseline, runs, strict=True)]
     last = runs[-1]

@@ -20,17 +20,14 @@ def several(
     seconds: float,
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> list[Latency]:
-    """`latency` for each job under its name, which differ in network and rule alone; each summary says which."""
+    """`latency` for each job, under its name. The jobs differ only in network and rule; each summary says in which."""
     common = jobs[0][1]
     data = load(common.dataset, data_dir=common.data_dir, download=common.download)
-    models = [
-        job.model(data)
-        for _, job in jobs
-    ]  # fmt: skip
+    models = [job.model(data) for _, job in jobs]
     depths = [len(cut(model, data.item_shape, data.classes)) for model in models]
     for (_, job), depth in zip(jobs, depths, strict=True):
         check(depth, job.options(), rounds, seconds)
-    found = []
+    measured = []
     with ExitStack() as cleanup:
         engine = RayEngine(common.stages or max(depths), address=common.address, device=common.device)
         cleanup.callback(engine.close)
@@ -44,5 +41,5 @@ def several(
                 progress=advance, **job.options().model_dump(include=set(OPTIONS) - {"lr"}),
             )  # fmt: skip
             one.summary = {"name": name, "network": job.network, **one.summary}
-            found.append(one)
-    return found
+            measured.append(one)
+    return measured

@@ -12,26 +12,26 @@ from rich.table import Table
 
 
 def tables(summary: dict[str, Any]) -> Group:
-    """What one network's summary says: the schedules, then where the time of a sample goes."""
+    """The tables of one network: its schedules, and where the time of a sample goes."""
     parts = [_schedules(summary), _shares(summary)]
     return Group(*parts, *_notes(summary))
 
 
 def _schedules(summary: dict[str, Any]) -> Table:
-    """A column a schedule: terminals are narrow."""
+    """One column per schedule, because terminals are narrow."""
     table = Table(title=_title(summary), title_justify="left")
     table.add_column(f"medians of {summary['rounds']} rounds")
     for name in summary["schedules"]:
         table.add_column(name, justify="right")
-    for words, text in _LINES:
-        table.add_row(words, *(text(row) for row in summary["schedules"].values()))
+    for name, value in _LINES:
+        table.add_row(name, *(value(row) for row in summary["schedules"].values()))
     return table
 
 
-# (words, text), top to bottom
+# (name, value) of each line, from top to bottom
 _LINES: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
     ("window, samples in flight", lambda row: str(row["window"])),
-    ("ms a sample", lambda row: _number(row["period_ms"])),
+    ("ms per sample", lambda row: _number(row["period_ms"])),
     ("items/s", lambda row: f"{row['items_per_second']:,.0f}"),
     ("prediction after, ms: p50", lambda row: _number(row["latency_ms"]["prediction"]["p50"])),
     ("  p95, p99", lambda row: _tail(row["latency_ms"]["prediction"])),
@@ -55,8 +55,8 @@ def _title(summary: dict[str, Any]) -> str:
 
 
 def _shares(summary: dict[str, Any]) -> Table:
-    """Means over the stages; `--json` has each of them."""
-    table = Table(title="where a stage's time goes, ms a sample; what a hop takes, ms", title_justify="left")
+    """Where time goes, as means over the stages; `--json` has each stage."""
+    table = Table(title="where a stage's time goes, ms per sample; what a hop takes, ms", title_justify="left")
     table.add_column("mean of the stages")
     for name in summary["schedules"]:
         table.add_column(name, justify="right")
@@ -75,15 +75,15 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     machine = summary["machine"]
     used = f"{machine['cores_or_devices_used']} {'emulated devices' if summary['emulated'] else 'cores or devices'}"
     notes = [
-        f"ceiling: of the closed form with the measured cost of each layer, on {used}; efficiency: its period over the "
-        "measured one",
-        "after: from the admission of the sample; hop: between two stages, where the receiver was waiting already",
+        f"ceiling: the speed-up of the closed form with the measured cost of each layer, on {used}; efficiency: its "
+        "period over the measured one",
+        "after: since the admission of the sample; hop: between two stages, if the receiver was already waiting",
     ]
     if summary["in_process"]:
         one, every = summary["in_process"]["one_thread_ms"], summary["in_process"]["all_threads_ms"]
         single = summary["one_stage"]
         notes.append(
-            f"in one process: {one:.3g} ms a sample on one thread, {every:.3g} on all {machine['cores']}; "
+            f"in one process: {one:.3g} ms per sample on one thread, {every:.3g} on all {machine['cores']}; "
             f"a pipeline of one stage: {single['period_ms']:.3g} ({single['over_in_process']:.2f} times one thread)"
         )
     notes.append(f"{machine['cpu']}, {machine['cores']} cores, torch {machine['torch']}, {machine['system']}")
@@ -114,7 +114,7 @@ def show(summaries: Sequence[dict[str, Any]]) -> None:
 
 
 def compare(summaries: Sequence[dict[str, Any]]) -> None:
-    """Prints one table of several rules on the same network: how long layers stay locked, and what that costs."""
+    """Prints one table of several rules on one network: how long layers stay locked, and what that costs."""
     first = summaries[0]
     table = Table(title=_title(first), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("rule", no_wrap=True)
@@ -136,9 +136,9 @@ def compare(summaries: Sequence[dict[str, Any]]) -> None:
     console = Console()
     console.print(table)
     console.print(
-        "way: of the second pass, up or down the layers, to all at once, or there is none. ms: of a sample, locked. "
-        "relaxed, stream: times as fast, same rule; K: samples in flight; limit: of stream, by the closed form. "
-        "lock: what a layer, having computed a standard pass, waits before the next, mean of the layers: locked, "
+        "way: how the second pass travels: up or down the layers, to all at once, or none. ms: per sample, locked. "
+        "relaxed, stream: how many times as fast as locked, same rule. K: samples in flight. limit: of stream, by the "
+        "closed form. lock: how long a layer waits from one standard pass to the next, mean of the layers: locked, "
         f"relaxed, streaming. Medians of {first['rounds']} rounds",
         highlight=False,
     )
@@ -151,12 +151,12 @@ def _mean(values: Sequence[float | None]) -> str:
 
 
 def plot(summaries: Sequence[dict[str, Any]], path: Path) -> None:
-    """Speed-up over locked against depth, measured next to the ceiling, as a PNG (or what the suffix says)."""
+    """Draws speed-up over locked against depth, measured and the ceiling, as PNG (or what the suffix says)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    by_rule = len({summary["layers"] for summary in summaries}) < len(summaries)  # one depth over and over
+    by_rule = len({summary["layers"] for summary in summaries}) < len(summaries)  # several with the same depth
     depths = list(range(len(summaries))) if by_rule else [summary["layers"] for summary in summaries]
     lines = ("", " ") if by_rule else ("--", "-")
     for name, colour in (("relaxed", "tab:blue"), ("streaming", "tab:orange")):

@@ -1,4 +1,4 @@
-"""What a drift is: a change of a stream, from some item on, at once or gradually."""
+"""What a drift is: a change of a stream from some item on, at once or gradually."""
 
 from __future__ import annotations
 
@@ -14,15 +14,27 @@ from pipepita.randomness import generator
 from pipepita.streams.items import Item
 from pipepita.streams.stream import Stream
 
-Change = Callable[[Tensor, int, float], Item]  # x, y and the share of the change, above 0, at most 1
+# from x, y and the share of the change (above 0, at most 1) to the changed item
+Change = Callable[[Tensor, int, float], Item]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """A change of a stream from item `start` on (counted from 0); gradual until `end`, from which on it is complete.
+    """A change of a stream. A drift of your own inherits from it and is one entry in `drift.DRIFTS`.
 
-    In between, the share of item i is (i - start) / (end - start): the probability with which the item is changed,
-    drawn by seed; or, where the kind grows, how far each item is changed.
+    The change is complete from item `end` on, or from `start` on if there is no end. In between, the share of item i is
+    (i - start) / (end - start). Of a drift that grows, it is how far the item is changed; of any other, the probability
+    that it is changed, drawn by seed.
+
+    Attributes:
+        start: The first item that may change, from 0.
+        end: The item from which on a gradual change is complete; None for a change at once.
+        example: How such a drift is written, for errors.
+        grows: Whether the share says how far each item is changed.
+        selects: Whether the drift chooses which items come, instead of changing them.
+
+    Raises:
+        UserError: Its values make no such drift.
     """
 
     start: int
@@ -36,32 +48,35 @@ class Drift:
             raise UserError(f"{self} cannot be: write a drift like {self.example}")
 
     def valid(self) -> bool:
-        """Whether its own values can be."""
+        """Whether the values of its own fields make sense."""
         return True
 
     @classmethod
     def read(cls, argument: str, start: int, end: int | None) -> Self:
-        """The drift of a text's parts; `ValueError` for an argument that does not fit."""
+        """The drift that a text describes; `ValueError` if its argument does not fit."""
         if argument:
             raise ValueError
         return cls(start=start, end=end)
 
     @property
     def label(self) -> str:
-        """What marks call it."""
+        """What plots call it."""
         return self.example.partition("@")[0].partition(":")[0]
 
     def check(self, stream: Stream) -> None:
         """`UserError` if it cannot be applied to `stream`."""
 
     def marks(self, stream: Stream) -> list[tuple[int, str]]:
-        """Where it begins, and where a gradual one is complete."""
+        """(index, label) of where it begins, and of where a gradual one is complete."""
         if self.end is None:
             return [(self.start, self.label)]
         return [(self.start, f"{self.label} begins"), (self.end, f"{self.label} complete")]
 
     def begin(self, stream: Stream, seed: int, place: int) -> Change:
-        """What changes an item. place: of the drift among others, so that two of a kind draw differently."""
+        """The function that changes an item.
+
+        place: Which of the stream's drifts it is, from 0, so that two of a kind draw differently.
+        """
         raise NotImplementedError
 
     def run(self, stream: Stream, seed: int, place: int) -> Iterator[Item]:

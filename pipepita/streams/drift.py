@@ -28,8 +28,14 @@ def parse(text: str) -> list[Drift]:
 
         remap@5000 | remap:3-5@5000 | rotate:90@5000-7000 | noise:0.5@2000 | permute@4000 | classes:2@3000
 
-    START is the index of the first item that changes, from 0; of `classes` the number of items of each group.
-    Raises `UserError` for an unknown kind and for what cannot be read.
+    START is the index of the first item that changes, from 0. For `classes` it is the number of items of each group.
+
+    Raises:
+        UserError: The kind is unknown, or the text cannot be read.
+
+    Example:
+        >>> parse("noise:0.5@2000-4000")
+        [Noise(start=2000, end=4000, std=0.5)]
     """
     if not isinstance(text, str):
         raise UserError(f"drifts are written as a string, not {text!r}")
@@ -37,14 +43,21 @@ def parse(text: str) -> list[Drift]:
 
 
 def drifted(stream: Stream, drifts: str | Iterable[Drift], *, seed: int = 0) -> Stream:
-    """`stream` with drifts in it, applied in their order (but classes that come in groups are chosen first).
+    """`stream` with drifts in it.
 
-    All indices count the items as they are given. Raises `UserError` for a drift that does not fit the stream.
+    Args:
+        stream: The stream to change.
+        drifts: What `parse` reads, or drifts. They are applied in their order, except that classes that come in groups
+            are chosen first. All indices count the items that come out.
+        seed: Decides what is drawn.
+
+    Raises:
+        UserError: A drift does not fit the stream.
     """
-    found = parse(drifts) if isinstance(drifts, str) else list(drifts)
-    if sum(drift.selects for drift in found) > 1:
-        raise UserError("drift classes is there twice: classes can come in groups of one size only")
-    for place, drift in sorted(enumerate(found), key=lambda pair: not pair[1].selects):
+    wanted = parse(drifts) if isinstance(drifts, str) else list(drifts)
+    if sum(drift.selects for drift in wanted) > 1:
+        raise UserError("drift classes is given twice: classes can come in groups of one size only")
+    for place, drift in sorted(enumerate(wanted), key=lambda pair: not pair[1].selects):
         drift.check(stream)
         stream = _with(stream, drift, seed, place)
     return stream

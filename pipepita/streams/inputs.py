@@ -19,9 +19,9 @@ from pipepita.streams.stream import Stream
 
 @dataclass(frozen=True, kw_only=True)
 class Rotate(Drift):
-    """Images turn anticlockwise, as in `torch.rot90`: bilinear about the middle, with 0 where nothing was.
+    """Images turn anticlockwise about their middle, as in `torch.rot90`.
 
-    A gradual one grows, in steps of a degree.
+    Pixels are interpolated bilinearly; what comes in from outside is 0. A gradual turn grows in steps of one degree.
     """
 
     degrees: float
@@ -67,13 +67,16 @@ def _grid(degrees: float, height: int, width: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Permute(Drift):
-    """Pixels (of all channels alike), or the features of a vector, come in another order, drawn once by seed."""
+    """The pixels of an image, or the features of a vector, come in another order, drawn once by seed.
+
+    All channels of an image get the same order.
+    """
 
     example = "permute@4000 or permute@4000-6000"
 
     def check(self, stream: Stream) -> None:
         if math.prod(stream.item_shape) // _channels(stream) < 2:
-            raise UserError(f"drift permute: items of {stream.name} hold one number, which has no other order")
+            raise UserError(f"drift permute: items of {stream.name} hold one number: permute needs at least two")
 
     def begin(self, stream: Stream, seed: int, place: int) -> Change:
         shape, channels = stream.item_shape, _channels(stream)
@@ -91,7 +94,7 @@ def _channels(stream: Stream) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(Drift):
-    """Gaussian noise of standard deviation `std` is added, and not clipped. A gradual one grows."""
+    """Gaussian noise of standard deviation `std` is added, without clipping. A gradual one grows."""
 
     std: float
     example = "noise:0.5@2000 or noise:0.5@2000-4000"

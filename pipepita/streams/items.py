@@ -1,4 +1,4 @@
-"""One item of a stream: the checks through which anything becomes a float32 tensor and a class."""
+"""One item of a stream: how anything is checked and becomes a float32 tensor and a class."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Item = tuple[Tensor, int]
 
 
 def features(x: Mapping[Hashable, Any], where: str) -> dict[Hashable, float]:
-    """A river dict as numbers: bools become 0 and 1, text is read; `UserError` for what is no finite number."""
+    """A river dict as numbers. Bools become 0 and 1, text is read as a number; `UserError` for any other value."""
     numbers = {}
     for key, value in x.items():
         try:
@@ -39,9 +39,15 @@ def pair(item: Any, where: str) -> tuple[Any, Any]:
 
 
 def vector(x: Any, keys: list[Hashable] | None, where: str) -> Tensor:
-    """float32 from a tensor, an array or a sequence; or from a dict, in the order of `keys`, which it must have.
+    """`x` as a float32 tensor. uint8 is divided by 255.
 
-    uint8 is divided by 255. `UserError` for what cannot be a tensor, is empty, or is not finite.
+    Args:
+        x: A tensor, an array or a sequence; or, if there are `keys`, a dict that has exactly these.
+        keys: The order of a dict's features.
+        where: Names the item in errors.
+
+    Raises:
+        UserError: `x` cannot become a tensor, is empty, or is not finite.
     """
     if isinstance(x, Mapping) != (keys is not None):
         raise UserError(f"{where} is {type(x).__name__}: either all items are dicts of features, or none")
@@ -49,14 +55,14 @@ def vector(x: Any, keys: list[Hashable] | None, where: str) -> Tensor:
         x = _ordered(x, keys, where)
     try:
         tensor = x.detach().to("cpu") if isinstance(x, Tensor) else _of_array(np.array(x, order="C"))
-        found = tensor.to(torch.float32)
+        numbers = tensor.to(torch.float32)
     except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
         raise UserError(f"{where} cannot become a tensor: {(str(error).splitlines() or ['?'])[0]}") from None
-    if not found.ndim or not found.numel():
-        raise UserError(f"{where} has shape {tuple(found.shape)}: it must be a vector or an image, not empty")
-    if not torch.isfinite(found).all():
+    if not numbers.ndim or not numbers.numel():
+        raise UserError(f"{where} has shape {tuple(numbers.shape)}: it must be a vector or an image, not empty")
+    if not torch.isfinite(numbers).all():
         raise UserError(f"{where} holds a NaN or an infinite value")
-    return found / 255 if tensor.dtype == torch.uint8 else found
+    return numbers / 255 if tensor.dtype == torch.uint8 else numbers
 
 
 def _of_array(array: np.ndarray) -> Tensor:
@@ -76,7 +82,7 @@ def _ordered(x: Mapping[Hashable, Any], keys: list[Hashable], where: str) -> lis
 
 
 class Labels:
-    """Classes from labels: strings are numbered as they come, ints and bools stay."""
+    """Turns labels into classes. Strings are numbered from 0 in the order in which they come; ints and bools stay."""
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
@@ -84,7 +90,7 @@ class Labels:
         self._kind: type | None = None
 
     def number(self, y: Any, where: str) -> int:
-        """The class of label `y`; `UserError` if it is none, or one too many."""
+        """The class of label `y`; `UserError` if it is no label, or there are more labels than classes."""
         kind = str if isinstance(y, str) else int
         if self._kind is not None and kind is not self._kind:
             raise UserError(f"{where}: the label is {y!r}: labels are strings, or integers, but not both")
@@ -100,7 +106,7 @@ class Labels:
 
 
 def integer(y: Any, where: str) -> int:
-    """A label that is no string as an int; `UserError` if it is not whole."""
+    """An int or a bool as an int; `UserError` for any other label."""
     try:
         return int(y) if isinstance(y, np.bool_) else operator.index(y)
     except TypeError:

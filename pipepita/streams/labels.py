@@ -1,4 +1,4 @@
-"""Drifts of the classes: labels that change places, classes that come in groups."""
+"""Drifts of the classes: labels that are exchanged, and classes that come in groups."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipepita.streams.change import Change, Drift
 from pipepita.streams.items import Item
 from pipepita.streams.stream import Stream
 
-_MOST_PASSED = 100_000
+_MOST_SKIPPED = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Remap(Drift):
-    """Labels change places: the two of `pair`; or all, by seed, so that none stays."""
+    """Labels are exchanged: the two of `pair`; or, without a pair, all of them in a circle drawn by seed."""
 
     pair: tuple[int, int] | None = None
     example = "remap@5000, remap:3-5@5000 or remap@5000-7000"
@@ -54,10 +54,10 @@ class Remap(Drift):
 
 @dataclass(frozen=True, kw_only=True)
 class Classes(Drift):
-    """Classes come in groups of `size`, in their order: one group alone for `start` items, then the next alone.
+    """Classes come in groups of `size`, in their order: one group alone for `start` items, then the next one alone.
 
-    After the last group all classes come together. Items of other classes are passed over, so that a finite source
-    ends sooner; `RunError` after a hundred thousand in a row.
+    After the last group all classes come together. Items of other classes are skipped, so that a finite source ends
+    sooner. A hundred thousand skipped items in a row are a `RunError`.
     """
 
     size: int
@@ -85,11 +85,13 @@ class Classes(Drift):
         return [(place * self.start, label) for place, label in enumerate(labels) if place]
 
     def run(self, stream: Stream, seed: int, place: int) -> Iterator[Item]:
-        groups, given, passed = -(-stream.classes // self.size), 0, 0
+        groups, given, skipped = -(-stream.classes // self.size), 0, 0
         for x, y in stream:
             group = given // self.start
             if group >= groups or y // self.size == group:
-                given, passed = given + 1, 0
+                given, skipped = given + 1, 0
                 yield x, y
-            elif (passed := passed + 1) == _MOST_PASSED:
-                raise RunError(f"{stream.name}: {passed} items in a row are not of group {group} of drift {self.label}")
+            elif (skipped := skipped + 1) == _MOST_SKIPPED:
+                raise RunError(
+                    f"{stream.name}: {skipped} items in a row are not of group {group} of drift {self.label}"
+                )

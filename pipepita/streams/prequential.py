@@ -1,4 +1,4 @@
-"""Prequential evaluation: each item is predicted, then its label is seen; with an eye on drifts of the errors."""
+"""Prequential evaluation: each item is predicted before its label is seen, and a detector watches for drifts."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from pipepita.streams.river_source import river
 
 @dataclass(frozen=True)
 class Detector:
-    """A drift detector of river: its module and class."""
+    """A drift detector of river.
+
+    Attributes:
+        module: Its module within river.
+        kind: Its class.
+        takes_seed: Whether it draws.
+        counts_right: Whether it is told 1 for a right prediction, instead of for a wrong one.
+    """
 
     module: str
     kind: str
-    draws: bool = False  # takes a seed
-    of_rights: bool = False  # is told 1 where a prediction is right, not where it is wrong
+    takes_seed: bool = False
+    counts_right: bool = False
 
 
 DETECTORS = {
     "adwin": Detector("drift", "ADWIN"),
     "ddm": Detector("drift.binary", "DDM"),
     "eddm": Detector("drift.binary", "EDDM"),
-    "fhddm": Detector("drift.binary", "FHDDM", of_rights=True),
+    "fhddm": Detector("drift.binary", "FHDDM", counts_right=True),
     "hddm-a": Detector("drift.binary", "HDDMA"),
     "hddm-w": Detector("drift.binary", "HDDMW"),
-    "kswin": Detector("drift", "KSWIN", draws=True),
+    "kswin": Detector("drift", "KSWIN", takes_seed=True),
     "page-hinkley": Detector("drift", "PageHinkley"),
 }
 
@@ -36,11 +43,26 @@ _MOST_POINTS = 1000
 
 
 class Prequential:
-    """Accuracy over all items and over the last `window`, and where a drift detector sees the errors change.
+    """Accuracy over all items and over the last `window` of them, and where a drift detector finds a change.
 
-    detector: None, or a name of `DETECTORS`, river's with river's defaults; it is told of each error.
-    seed: of a detector that draws. detected: the indices, from 0, of the items at which it found a drift.
-    Raises `UserError` for an unknown detector and a window that is none.
+    Args:
+        window: Items of the sliding accuracy.
+        detector: A name of `DETECTORS`, which are river's with river's defaults; None for none.
+        seed: Of a detector that draws.
+
+    Attributes:
+        items: How many items were counted.
+        detected: The indices, from 0, of the items at which the detector found a drift.
+
+    Raises:
+        UserError: The detector is unknown, or the window is no whole number of at least 1.
+
+    Example:
+        >>> score = Prequential(window=2)
+        >>> [score.add(prediction, label=1) for prediction in (1, 0, 1)]
+        [False, False, False]
+        >>> score.windowed
+        50.0
     """
 
     def __init__(self, window: int = 500, *, detector: str | None = None, seed: int = 0) -> None:
@@ -49,9 +71,9 @@ class Prequential:
         self.items = 0
         self.detected: list[int] = []
         self._detector: Any = None
-        self._counted = False  # which kind of prediction the detector is told 1 for: right ones, or wrong ones
+        self._counts_right = False  # whether the detector is told 1 for a right prediction
         if detector is not None:
-            self._detector, self._counted = _make(detector, seed)
+            self._detector, self._counts_right = _make(detector, seed)
         self._right = 0
         self._recent: deque[bool] = deque(maxlen=window)
         self._right_recently = 0
@@ -59,7 +81,7 @@ class Prequential:
         self._step = 1
 
     def add(self, prediction: int, label: int) -> bool:
-        """Counts one item; whether the detector finds a drift at it."""
+        """Counts one item. Returns whether the detector finds a drift at it."""
         right = bool(prediction == label)
         recent = self._recent
         if len(recent) == recent.maxlen:
@@ -68,11 +90,11 @@ class Prequential:
         self._right_recently += right
         self._right += right
         if self.items % self._step == 0:
-            self._draw()
+            self._add_point()
         self.items += 1
         if self._detector is None:
             return False
-        self._detector.update(int(right == self._counted))
+        self._detector.update(int(right == self._counts_right))
         if self._detector.drift_detected:
             self.detected.append(self.items - 1)
             return True
@@ -95,7 +117,7 @@ class Prequential:
             return [*self._points, (self.items - 1, self.windowed)]
         return list(self._points)
 
-    def _draw(self) -> None:
+    def _add_point(self) -> None:
         self._points.append((self.items, self.windowed))
         if len(self._points) == _MOST_POINTS:
             self._points = self._points[::2]
@@ -103,9 +125,9 @@ class Prequential:
 
 
 def _make(name: str, seed: int) -> tuple[Any, bool]:
-    """The detector, and whether it is told 1 for right predictions instead of wrong ones."""
+    """The detector, and whether it is told 1 for a right prediction."""
     if name not in DETECTORS:
         raise unknown("drift detector", name, DETECTORS)
-    found = DETECTORS[name]
-    kind = getattr(river(found.module), found.kind)
-    return kind(seed=seed) if found.draws else kind(), found.of_rights
+    chosen = DETECTORS[name]
+    kind = getattr(river(chosen.module), chosen.kind)
+    return kind(seed=seed) if chosen.takes_seed else kind(), chosen.counts_right

@@ -1,4 +1,4 @@
-"""Streams by name: the items of a data set, or what river makes or holds."""
+"""Streams by name: the items of a data set, or what river generates or holds."""
 
 from __future__ import annotations
 
@@ -30,11 +30,28 @@ def open_stream(
 ) -> Stream:
     """The stream called `text`: a data set that `pipepita.load` knows, or `river:NAME`, `river:NAME(OPTION=VALUE,...)`.
 
-    Of a data set come the training items in an order drawn by `seed`; where the length wants more, again in another.
-    Of river come its generators (the seed goes to them) and data sets, as vectors, each feature standardised by
-    river's StandardScaler over the items so far. drift: as in `drift.parse`. length: how many items; by default all of
-    a data set, once, and without end what has none. data_dir, download: as in `pipepita.load`; of river's data sets,
-    the folder is by default river's own. Raises `UserError` for what is unknown, missing or too short.
+    Of a data set come the training items in an order drawn by `seed`; if `length` is larger, they come again in another
+    order. Of river come generators (which get the seed) and data sets, as vectors, each feature standardised by river's
+    StandardScaler over the items so far.
+
+    Args:
+        text: The stream's name.
+        drift: What changes on the way: a text as in `drift.parse`, or drifts.
+        seed: Decides the order, what river generates, and the drifts.
+        length: How many items. By default a data set comes once, and a generator without end.
+        data_dir: As in `pipepita.load`. For river's data sets, river's own folder by default.
+        download: Whether a missing data set is fetched.
+
+    Returns:
+        The stream: float32 items and their classes, the same ones each time it is gone through.
+
+    Raises:
+        UserError: The name is unknown, the data are missing, or there are fewer items than `length`.
+
+    Example:
+        >>> stream = open_stream("digits", drift="remap@100", length=200)
+        >>> stream.item_shape, stream.classes, stream.marks
+        ((1, 8, 8), 10, [(100, 'remap')])
     """
     if not isinstance(text, str):
         raise UserError(f"a stream is named by a string, not {text!r}")
@@ -52,7 +69,7 @@ def open_stream(
 
 
 def data_stream(data: Data, *, seed: int = 0) -> Stream:
-    """The training items of `data` without end, each pass in another order drawn by `seed`. Their x is a view."""
+    """The training items of `data`, again and again, each time in another order drawn by `seed`. Their x is a view."""
 
     def start() -> Iterator[Item]:
         x, y = data.x_train, data.y_train.tolist()

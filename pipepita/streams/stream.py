@@ -13,12 +13,21 @@ from pipepita.streams.items import Item, Labels, integer, pair, vector
 
 @dataclass(frozen=True)
 class Stream:
-    """Items in the order in which they come, to be gone through as often as wanted.
+    """Items in the order in which they come. It can be gone through as often as wanted.
 
-    start: gives the items from the first on, the same ones at each call: x float32 of `item_shape`, not to be written
-    to (it may be a view of a data set), and y from 0 to classes - 1. marks: for plots, the index of the first item of
-    each drift and what it is called. length: how many items there are at most; None where that is not known, and for a
-    stream without end.
+    Attributes:
+        name: What messages call it.
+        item_shape: The shape of each x.
+        classes: How many classes there are.
+        start: Gives the items from the first on, the same ones at each call: x, float32 of `item_shape`, which must not
+            be written to (it may be a view of a data set), and y, an int from 0 to classes - 1.
+        marks: For plots: (index of its first item, label) of each drift.
+        length: How many items there are at most; None if that is not known, or if there is no end.
+
+    Example:
+        >>> stream = as_stream([([0.5, 1.0], 0), ([0.25, 0.0], 1)])
+        >>> [(x.tolist(), y) for x, y in stream]
+        [([0.5, 1.0], 0), ([0.25, 0.0], 1)]
     """
 
     name: str
@@ -32,7 +41,7 @@ class Stream:
         return self.start()
 
     def first(self, items: int) -> Stream:
-        """The same, ending after `items`; `UserError` where the stream is known to hold fewer, or for none."""
+        """The same stream, ending after `items` items; `UserError` for none, or more than the stream holds."""
         if isinstance(items, bool) or not isinstance(items, int) or items < 1:
             raise UserError(f"{self.name}: length is {items!r}: it must be a whole number, at least 1")
         if self.length is not None and items > self.length:
@@ -44,13 +53,21 @@ class Stream:
 def as_stream(source: Iterable[Any], *, classes: int | None = None, name: str = "stream") -> Stream:
     """The stream of an iterable of (x, y), each item checked as it comes.
 
-    x: a tensor, an array or a sequence of numbers, or a river dict of features, which becomes a vector in the order of
-    the first item's keys; text in a dict must read as a number. uint8 is divided by 255, as in `pipepita.Data`.
-    y: an int or a bool; or a string, numbered from 0 in the order in which the strings come.
-    classes: by default what a river data set says of itself; counted in a list or tuple; else it must be given.
-    A generator is accepted and can be gone through once; a `Stream` is returned as it is. Raises `UserError`, naming
-    the item's index, for pairs that are none, NaN or infinite values, a shape or features unlike the first item's, and
-    labels out of range.
+    Args:
+        source: Pairs (x, y). x is a tensor, an array or a sequence of numbers; or a river dict of features, which
+            becomes a vector in the order of the first item's keys, and whose texts must read as numbers. uint8 is
+            divided by 255, as in `pipepita.Data`. y is an int or a bool; or a string, and strings are numbered from 0
+            in the order in which they come. A generator can be gone through only once.
+        classes: How many classes there are. It need not be given for a list or tuple, whose classes are counted, and
+            for a river data set, which knows.
+        name: What messages call the stream.
+
+    Returns:
+        The stream; `source` itself if it is one.
+
+    Raises:
+        UserError: An item is no pair, is not finite, has another shape or other features than the first one, or has a
+            label that is out of range. The message names the item's index.
     """
     if isinstance(source, Stream):
         return source
@@ -75,18 +92,18 @@ def as_stream(source: Iterable[Any], *, classes: int | None = None, name: str = 
         for index, item in enumerate(items):
             where = f"{name}[{index}]"
             x, y = pair(item, where)
-            found = vector(x, keys, where)
-            if found.shape != shape:
-                raise UserError(f"{where} has shape {tuple(found.shape)}: the first item has {shape}")
-            yield found, labels.number(y, where)
+            numbers = vector(x, keys, where)
+            if numbers.shape != shape:
+                raise UserError(f"{where} has shape {tuple(numbers.shape)}: the first item has {shape}")
+            yield numbers, labels.number(y, where)
 
     length = len(source) if isinstance(source, list | tuple) else None
     return Stream(name, shape, classes, lambda: checked(begin()), length=length)
 
 
 def _count(source: Iterable[Any], name: str) -> int:
-    """How many classes `source` has, where that can be known before it is gone through."""
-    if isinstance(task := getattr(source, "task", None), str):  # a river data set; some binary ones name no number
+    """How many classes `source` has; `UserError` if that cannot be known before it is gone through."""
+    if isinstance(task := getattr(source, "task", None), str):  # a river data set; some binary ones do not say how many
         if task == "Binary classification":
             return 2
         if isinstance(count := getattr(source, "n_classes", None), int):
@@ -97,7 +114,7 @@ def _count(source: Iterable[Any], name: str) -> int:
         if any(isinstance(y, str) for y in labels):
             return max(2, len(set(labels)))
         return max(2, 1 + max((integer(y, place) for y, place in zip(labels, where, strict=True)), default=0))
-    raise UserError(f"{name}: how many classes there are cannot be seen beforehand: say classes=...")
+    raise UserError(f"{name}: how many classes there are cannot be known beforehand: give classes=...")
 
 
 def _only_once(items: Iterator[Any], name: str) -> Callable[[], Iterator[Any]]:

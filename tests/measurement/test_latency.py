@@ -13,17 +13,19 @@ from pipepita.network import spec
 
 
 @pytest.fixture(scope="module")
-def found(ray_engine) -> pp.Latency:
+def measured(ray_engine) -> pp.Latency:
     model = spec.build("fc:32x3", (784,), 10)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    found = pp.latency(model, "random:784", stages=3, batch_size=4, rounds=2, seconds=0.02, engine=ray_engine)
+    measured = pp.latency(model, "random:784", stages=3, batch_size=4, rounds=2, seconds=0.02, engine=ray_engine)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    return found
+    return measured
 
 
-def test_every_schedule_has_every_figure(found):
-    summary = json.loads(json.dumps(found.summary))
+def test_every_schedule_has_every_figure(measured):
+    summary = json.loads(json.dumps(measured.summary))
     assert summary["layers"] == 4
+    assert summary["rule_options"]["modulate"] == "all"  # as `train` would choose for three hidden layers
+    assert summary["flow"] == "all"
     assert sum(summary["stages"]) == 4
     assert list(summary["schedules"]) == ["locked", "relaxed", "streaming"]
     for row in summary["schedules"].values():
@@ -48,16 +50,16 @@ def test_every_schedule_has_every_figure(found):
     assert summary["machine"]["cores"] >= 1
 
 
-def test_timelines_of_every_schedule(found):
-    assert list(found.timelines) == ["locked", "relaxed", "streaming"]
-    for name, timeline in found.timelines.items():
+def test_timelines_of_every_schedule(measured):
+    assert list(measured.timelines) == ["locked", "relaxed", "streaming"]
+    for name, timeline in measured.timelines.items():
         assert len(timeline.stages) == 3
-        first = found.firsts[name]
+        first = measured.firsts[name]
         assert len(timeline.prediction_ms(first)) == len(timeline.update_ms(first)) >= 16
 
 
-def test_tables_and_plot(found, tmp_path, capsys):
-    summary = {"network": "fc:32x3", **found.summary}
+def test_tables_and_plot(measured, tmp_path, capsys):
+    summary = {"network": "fc:32x3", **measured.summary}
     show.show([summary])
     printed = capsys.readouterr().out
     for words in ("fc:32x3", "speed-up over locked", "ceiling", "waiting", "in one process"):
@@ -69,7 +71,7 @@ def test_tables_and_plot(found, tmp_path, capsys):
 
 def test_emulated_devices(ray_engine):
     model = spec.build("fc:8x2", (20,), 10)
-    found = pp.latency(
+    summary = pp.latency(
         model,
         "random:20",
         rounds=1,
@@ -78,14 +80,15 @@ def test_emulated_devices(ray_engine):
         engine=ray_engine,
         standard_ms="2",
         modulated_ms="1,2,4",
+        rule=pp.Pepita(modulate="input"),
     ).summary
-    assert found["emulated"]
-    assert found["in_process"] is None
-    costs = [(cost["standard"], cost["modulated"]) for cost in found["layer_costs_ms"]]
+    assert summary["emulated"]
+    assert summary["in_process"] is None
+    costs = [(cost["standard"], cost["modulated"]) for cost in summary["layer_costs_ms"]]
     assert costs == [(2, 1), (2, 2), (2, 4)]
-    locked, relaxed = (found["schedules"][name]["closed_form_ms"] for name in ("locked", "relaxed"))
+    locked, relaxed = (summary["schedules"][name]["closed_form_ms"] for name in ("locked", "relaxed"))
     assert (locked, relaxed) == (3 * 2 + 1 + 2 + 4, 1 + 2 + 4 + 2)  # the next sample catches up with the slow layer
-    for row in found["schedules"].values():
+    for row in summary["schedules"].values():
         assert row["period_ms"] >= 0.95 * row["closed_form_ms"]  # waiting can only make it longer
 
 

@@ -150,7 +150,7 @@ def test_groups_are_chosen_before_labels_change():
 
 
 def test_a_group_that_never_comes_is_an_error(monkeypatch):
-    monkeypatch.setattr("pipepita.streams.labels._MOST_PASSED", 50)
+    monkeypatch.setattr("pipepita.streams.labels._MOST_SKIPPED", 50)
     one_class = Stream("ones", (1,), 2, lambda: itertools.repeat((torch.zeros(1), 0)))
     with pytest.raises(pp.RunError, match="ones: 50 items in a row are not of group 1"):
         list(drifted(one_class, "classes:1@10"))
@@ -229,7 +229,7 @@ def test_texts_that_cannot_be_read(text, words):
         ("rotate:90@5", (4,), r"drift rotate:90 turns images: items of numbered have shape \(4,\)"),
         ("remap:1-10@5", (4,), "drift remap:1-10: classes of numbered go from 0 to 9"),
         ("classes:10@5", (4,), "drift classes:10: numbered has 10 classes: name a smaller group"),
-        ("classes:2@5,classes:3@9", (4,), "drift classes is there twice"),
+        ("classes:2@5,classes:3@9", (4,), "drift classes is given twice"),
         ("permute@5", (1,), "items of numbered hold one number"),
     ],
 )

@@ -113,7 +113,7 @@ def test_a_generator_can_be_gone_through_once():
 
 
 def test_classes_that_cannot_be_known():
-    with pytest.raises(pp.UserError, match="say classes=..."):
+    with pytest.raises(pp.UserError, match="give classes=..."):
         as_stream(iter(PAIRS))
     for classes in (1, 2.0, True, "3"):
         with pytest.raises(pp.UserError, match="classes is .*: it must be a whole number, at least 2"):
