@@ -37,9 +37,9 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places):
 @pytest.mark.long
 def test_rules_side_by_side(tmp_path, places):
     done = process(
-        "latency", "--network", "fc:16x2", "--rules", "pepita, bp,drtp,pepita:modulate=all,form=stash", "--dataset",
-        "random:20", "--batch-size", 2, "--rounds", 1, "--seconds", 0.05, "--plot", "rules.png", "--json",
-        cwd=tmp_path, **places,
+        "latency", "--network", "fc:16x2", "--dataset", "random:20", "--batch-size", 2, "--rounds", 1,
+        "--rules", "pepita:modulate=input, bp,drtp,pepita:modulate=all,form=stash", "--seconds", 0.05,
+        "--plot", "rules.png", "--json", cwd=tmp_path, **places,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rules = json.loads(done.stdout)["rules"]
