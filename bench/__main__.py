@@ -1,7 +1,7 @@
 """`python -m bench`: every benchmark, one after the other; writes one JSON and one Markdown file.
 
-Each runs in a process of its own, as its own command does. `--full` takes as long as the tables in the READMEs did
-(about two hours on two cores); the default is a look that takes minutes.
+Each runs in a process of its own. `--full` makes them as the tables in the READMEs were made, in about two hours on two
+cores; the default is a quick look that takes minutes.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ HERE = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """Every folder here that can be run."""
+    """The folders here that can be run."""
     return sorted(path.parent.name for path in HERE.glob("*/__main__.py"))
 
 
 def run(name: str, full: bool) -> dict[str, Any]:
-    """One benchmark's JSON; a failure becomes an entry that says so."""
+    """One benchmark's JSON. If it fails, the entry says so."""
     command = [sys.executable, "-m", f"bench.{name}", "--json", *([] if full else ["--quick"])]
     began = time.monotonic()
     done = subprocess.run(command, cwd=HERE.parent, stdout=subprocess.PIPE, text=True)
@@ -40,26 +40,26 @@ def run(name: str, full: bool) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"which of them; all by default: {', '.join(names())}")
-    parser.add_argument("--full", action="store_true", help="as the tables in the READMEs were made")
+    parser.add_argument("--full", action="store_true", help="the way the tables in the READMEs were made")
     parser.add_argument("--out", type=Path, default=HERE / "results", help="folder for bench.json and bench.md")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(names()):
         parser.error(f"no benchmark is called {', '.join(sorted(unknown))}: one of {', '.join(names())}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Any] = {"machine": machine(), "full": arguments.full, "benchmarks": {}}
+    results: dict[str, Any] = {"machine": machine(), "full": arguments.full, "benchmarks": {}}
     for name in arguments.names or names():
         note(f"== {name}")
-        found["benchmarks"][name] = run(name, arguments.full)
-        # after each one, so that a run that is broken off leaves what it has
-        (arguments.out / "bench.json").write_text(json.dumps(found, indent=1))
-        (arguments.out / "bench.md").write_text(_page(found))
+        results["benchmarks"][name] = run(name, arguments.full)
+        # after each one, so that an interrupted run leaves what it has
+        (arguments.out / "bench.json").write_text(json.dumps(results, indent=1))
+        (arguments.out / "bench.md").write_text(_page(results))
     note(f"written to {arguments.out / 'bench.json'} and {arguments.out / 'bench.md'}")
-    return int(any("failed" in one for one in found["benchmarks"].values()))
+    return int(any("failed" in one for one in results["benchmarks"].values()))
 
 
-def _page(found: dict[str, Any]) -> str:
-    parts = ["# Benchmarks\n", f"{found['machine']}\n"]
-    for name, one in found["benchmarks"].items():
+def _page(results: dict[str, Any]) -> str:
+    parts = ["# Benchmarks\n", f"{results['machine']}\n"]
+    for name, one in results["benchmarks"].items():
         said = one.get("table") or f"failed with exit code {one['failed']}"
         parts += [f"## {name}\n", f"`python {one['command']}`, {one['seconds']} s\n", f"{said}\n"]
     return "\n".join(parts)

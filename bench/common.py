@@ -18,10 +18,10 @@ from pipepita.machine import machine
 
 
 def interleaved(runs: dict[str, Callable[[], object]], rounds: int, calls: int) -> dict[str, list[float]]:
-    """Median milliseconds a call, a list of one figure a round.
+    """Median milliseconds per call: for each run a list of one figure per round.
 
-    In each round every run is called `calls` times in a row (the first third is warm-up), then the next one, so that a
-    drifting machine favours none; in a row, because a training loop does not alternate with another one either.
+    In each round every run has its turn, so that a machine that becomes slower favours none. A turn is `calls` calls in
+    a row, because a training loop does not alternate with another one either; the first third of them is warm-up.
     """
     figures: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(rounds):
@@ -36,20 +36,20 @@ def interleaved(runs: dict[str, Callable[[], object]], rounds: int, calls: int) 
 
 
 def ratio(figures: dict[str, list[float]], name: str, base: str) -> float:
-    """The median over rounds of `name`'s figure over `base`'s."""
+    """The median over rounds of `name`'s figure divided by `base`'s."""
     return statistics.median(a / b for a, b in zip(figures[name], figures[base], strict=True))
 
 
 def main(measure: Callable[[bool], list[dict[str, Any]]], description: str | None) -> None:
     """The command line of one benchmark: `measure(quick)` returns the rows of its table.
 
-    Exit codes as pipepita's: 0, 1 for a run that failed (one line on stderr), 130 for Ctrl-C.
+    The exit codes are pipepita's: 0, 1 for a run that failed (with one line on stderr), 130 for Ctrl-C.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds and cases: a look, not a figure to quote")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and cases: a quick look, not to be quoted")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a Markdown table")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that engines are closed then, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM closes engines, too
     try:
         show(measure(arguments.quick), arguments.json)
     except PipepitaError as error:
@@ -61,25 +61,25 @@ def main(measure: Callable[[bool], list[dict[str, Any]]], description: str | Non
 
 
 def note(text: str) -> None:
-    """A line of progress, on stderr."""
+    """Prints a line of progress on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def show(rows: list[dict[str, Any]], as_json: bool) -> None:
-    """Markdown on stdout, or one JSON object with the machine, the rows and the same table.
+    """Prints a Markdown table on stdout, or one JSON object with the machine, the rows and the same table.
 
-    A cell is a number, a text, a list of them, or a dataclass: its text in a table, its fields in JSON.
+    A value is a number, a text, a list of them, or a dataclass, which is its text in a table and its fields in JSON.
     """
     if as_json:
-        found = {"machine": machine(), "rows": rows, "table": markdown(rows)}
-        print(json.dumps(found, default=dataclasses.asdict))
+        result = {"machine": machine(), "rows": rows, "table": markdown(rows)}
+        print(json.dumps(result, default=dataclasses.asdict))
         return
     print(f"{machine()}\n", file=sys.stderr)
     print(markdown(rows))
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
-    """A table for each run of rows with the same columns."""
+    """Markdown tables: one for each group of neighbouring rows with the same columns."""
     tables = []
     for columns, group in itertools.groupby(rows, key=tuple):
         head = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]

@@ -1,4 +1,4 @@
-"""Processes that benchmarks measure in: they wait on a pipe, cost nothing meanwhile, and never outlive the block.
+"""Processes in which benchmarks measure. They wait on a pipe, cost nothing meanwhile, and end with the block.
 
 with Crew(2) as crew:
     answers = crew.ask(function, [arguments of the first process, arguments of the second], timeout=60)
@@ -24,9 +24,9 @@ _FAREWELL_SECONDS = 2.0  # how long a process may take to end by itself
 
 @contextlib.contextmanager
 def spawned(function: Callable[..., None], *arguments: Any) -> Iterator[BaseProcess]:
-    """A fresh process that runs `function(*arguments)`; it is gone when the block ends, however it ends."""
+    """A fresh process that runs `function(*arguments)`. It is gone when the block ends, in whatever way."""
     process = mp.get_context("spawn").Process(target=function, args=arguments, daemon=True)
-    # Ctrl-C goes to every process of the terminal; only this one should answer it, and ends the others
+    # Ctrl-C goes to every process of the terminal; this one alone answers it, and ends the others
     main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
     try:
@@ -54,17 +54,19 @@ class Crew:
                 mine, theirs = mp.get_context("spawn").Pipe()
                 self._stack.enter_context(spawned(_serve, theirs))
                 theirs.close()  # so that a process that dies is an end of file here
-                self._stack.callback(mine.close)  # runs before the process is joined: it hears that nothing comes
+                self._stack.callback(
+                    mine.close
+                )  # closed before the process is joined, so that the process hears that nothing comes
                 self._pipes.append(mine)
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
 
     def ask(self, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]], timeout: float) -> list[Any]:
-        """`function(*arguments[i])` in process i, all at once; their answers.
+        """Runs `function(*arguments[i])` in process i, in all of them at once, and returns their answers.
 
-        function: importable by name. The first error, a process that dies or `timeout` seconds are `RunError`; the
-        crew is of no use afterwards.
+        `function` must be importable by name. An error in a process, a process that dies, and `timeout` seconds without
+        an answer are a `RunError`, after which the crew is of no use.
         """
         for pipe, own in zip(self._pipes, arguments, strict=True):
             with contextlib.suppress(OSError):  # a process that is gone is noticed below
@@ -91,16 +93,16 @@ class Crew:
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        """Ends the processes: those that wait by themselves, and after an error all at once."""
+        """Ends the processes. Those that wait end by themselves; the others are killed."""
         self._stack.__exit__(kind, error, trace)
 
 
 def _serve(pipe: Connection) -> None:
-    """One process: a job, an answer, until the pipe closes."""
+    """What a process does: one job and one answer after the other, until the pipe closes."""
     while True:
         try:
             function, arguments = pipe.recv()
-        except (EOFError, OSError):  # a reset, where an answer was left unread
+        except (EOFError, OSError):  # a reset, if an answer was left unread
             return
         answer, failure = None, None
         try:

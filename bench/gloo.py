@@ -1,4 +1,4 @@
-"""Makes a crew one gloo process group."""
+"""Joins the processes of a crew to a gloo process group."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import torch.distributed as dist
 
 from bench.crew import Crew
 
-TIMEOUT = 120.0  # seconds for any one operation, the import of torch included; a peer that is gone is noticed sooner
+TIMEOUT = 120.0  # seconds for one operation, including the import of torch; a peer that has died is noticed sooner
 
 
 @contextlib.contextmanager
 def united(crew: Crew, size: int) -> Iterator[None]:
     """The `size` processes of `crew` as ranks of the default group, one thread each, over the loopback interface.
 
-    This process keeps the rendezvous, on a port that the system chooses: there are no files, and no race for a port.
+    They meet at a store in this process, on a port that the system chooses: no files, and no race for a port.
     """
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     crew.ask(_join, [(rank, size, store.port) for rank in range(size)], TIMEOUT)
@@ -29,6 +29,6 @@ def united(crew: Crew, size: int) -> Iterator[None]:
 
 def _join(rank: int, size: int, port: int) -> None:
     torch.set_num_threads(1)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # else the host's name decides, which may resolve to nothing
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # otherwise the host's name decides, which may not resolve
     store = dist.TCPStore("127.0.0.1", port, is_master=False, timeout=timedelta(seconds=TIMEOUT))
     dist.init_process_group("gloo", store=store, rank=rank, world_size=size, timeout=timedelta(seconds=TIMEOUT))

@@ -1,4 +1,4 @@
-"""Who is killed, when, and how soon that is noticed."""
+"""Which process is killed, when, and how soon that is noticed."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ def workers(folder: Path) -> list[int]:
 
 
 class Killer:
-    """Kills with SIGKILL at random moments, `count` times; a thread of its own.
+    """Kills processes of a run with SIGKILL at `count` random moments, in a thread of its own.
 
-    seconds: how long an undisturbed run takes. stages: the processes of the stages as they are now. restarts: how often
-    the run has recovered. Every other kill is of any worker process of the cluster in `folder`. Every other later kill
-    waits until the run has recovered from the one before; the rest come while it does.
+    About half of the kills hit a stage, the others any worker process of the cluster in `folder`. About half of the
+    later kills wait until the run has recovered from the one before; the others come during the recovery.
+
+    seconds: how long an undisturbed run takes. stages: returns the processes of the stages as they are now. restarts:
+    returns how often the run has recovered.
     """
 
     def __init__(
@@ -47,7 +49,7 @@ class Killer:
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def begin(self) -> None:
-        """From now on."""
+        """Starts killing."""
         self._thread.start()
 
     def _run(self) -> None:
@@ -66,13 +68,13 @@ class Killer:
                     self.kills.append(time.monotonic())
 
     def end(self) -> None:
-        """No more."""
+        """Stops killing."""
         self._ended.set()
         self._thread.join()
 
 
 class Watch(Observer):
-    """Keeps every restart, and when its fault was noticed."""
+    """Remembers every restart, and when its fault was noticed."""
 
     def __init__(self) -> None:
         self.restarts: list[Restart] = []
@@ -83,14 +85,14 @@ class Watch(Observer):
         self.noticed.append(time.monotonic() - restart.seconds)
 
     def count(self) -> int:
-        """How often the run has been restarted, also while it recovered."""
+        """How often the run was restarted, including restarts during a recovery."""
         return self.restarts[-1].number if self.restarts else 0
 
     def detection(self, kills: Sequence[float]) -> list[float]:
         """Seconds from the last kill before each fault to when it was noticed."""
-        found = []
+        delays = []
         for noticed in self.noticed:
             before = [kill for kill in kills if kill <= noticed]
             if before:
-                found.append(noticed - before[-1])
-        return found
+                delays.append(noticed - before[-1])
+        return delays

@@ -11,13 +11,13 @@ _PATIENCE_SECONDS = 15.0  # for what cleans up after a coordinator that was kill
 
 
 class Leftovers:
-    """Compares what there is with what there was. folder: the TMPDIR of the runs, empty now."""
+    """Compares what there is with what there was at first. folder: the TMPDIR of the runs, empty at first."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._before, self._listening = folder, self._shared(), _sockets()
 
-    def found(self) -> list[str]:
-        """What is still there when nothing goes away any more; nothing, if all is well."""
+    def remaining(self) -> list[str]:
+        """What is still there after some patience; an empty list if nothing was left behind."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while (left := self._now()) and time.monotonic() < deadline:
             time.sleep(0.25)
@@ -35,15 +35,15 @@ class Leftovers:
 
 
 def processes(folder: Path) -> dict[int, str]:
-    """Other processes that were started with `folder` or have a file open in it: id and command line."""
-    found = {}
+    """Command lines, by process id, of other processes that name `folder` in theirs or have a file open in it."""
+    commands = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             if str(folder) in words or any(str(folder) in _target(link) for link in (process / "fd").iterdir()):
-                found[int(process.name)] = words
-    found.pop(os.getpid(), None)  # Ray's logs stay open here
-    return found
+                commands[int(process.name)] = words
+    commands.pop(os.getpid(), None)  # Ray's logs stay open in this process
+    return commands
 
 
 def _target(link: Path) -> str:
@@ -54,5 +54,5 @@ def _target(link: Path) -> str:
 
 
 def _sockets() -> set[str]:
-    """Our channels' abstract sockets that somebody listens on."""
+    """The abstract sockets of our channels on which some process listens."""
     return {line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines() if "@pipepita-" in line}

@@ -1,8 +1,8 @@
-"""`python -m bench.faults`: runs whose stages and coordinators are killed, and the bits they end with.
+"""`python -m bench.faults`: runs whose stages and coordinators are killed, and the bits with which they end.
 
-100 runs lose a stage, or any of Ray's worker processes, at a random moment, some of them several; 20 runs lose their
-coordinator and are resumed, some of them more than once. Every one is held against the digest of an undisturbed run in
-one process. Afterwards nothing may be left: processes, shared memory, sockets, temporary files.
+100 runs lose a stage, or any of Ray's worker processes, at a random moment; some lose several. 20 runs lose their
+coordinator and are resumed, some of them more than once. Each digest is compared with that of an undisturbed run in one
+process. Afterwards nothing may be left: no processes, shared memory, sockets, or temporary files.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from bench.faults.leftovers import Leftovers
 from pipepita.errors import PipepitaError
 
 STAGES = 3
-# one of each way that messages and updates take
+# together they take every way that messages and updates can take
 CASES: list[dict[str, Any]] = [
-    {"rule": "pepita", "schedule": "streaming"},
-    {"rule": "pepita", "schedule": "relaxed"},
-    {"rule": "pepita", "schedule": "locked"},
-    {"rule": "pepita:modulate=all", "schedule": "streaming"},
-    {"rule": "pepita:modulate=all,mirror=3", "schedule": "streaming"},
+    {"rule": "pepita:modulate=input", "schedule": "streaming"},
+    {"rule": "pepita:modulate=input", "schedule": "relaxed"},
+    {"rule": "pepita:modulate=input", "schedule": "locked"},
+    {"rule": "pepita:modulate=all,f_scale=0.05", "schedule": "streaming"},
+    {"rule": "pepita:modulate=all,f_scale=0.05,mirror=3", "schedule": "streaming"},
     {"rule": "bp", "schedule": "streaming"},
     {"rule": "dfa", "schedule": "streaming"},
     {"rule": "drtp", "schedule": "streaming"},
 ]
-_COMMON = {"epochs": 12, "snapshot_every": 10, "batch_size": 32, "lr": 0.02}
+_COMMON = {"epochs": 12, "snapshot_every": 10, "batch_size": 32, "lr": 0.02, "optimizer": "sgd:momentum=0.9"}
 _NETWORK = "fc:64x2"
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """A row for the stages and one for the coordinator."""
+    """One row for the stages and one for the coordinator."""
     with tempfile.TemporaryDirectory(prefix="ppf") as folder, tempfile.TemporaryDirectory(prefix="ppr") as runs:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         left = Leftovers(Path(folder))
@@ -55,18 +55,19 @@ def measure(quick: bool) -> list[dict[str, Any]]:
 
 
 def stages_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
-    """`runs` runs on one engine, each with one to three kills at random moments."""
+    """Makes `runs` runs on one engine, each with one to three kills at random moments."""
     engine = pp.RayEngine(STAGES, device="cpu")
-    equal, kills, restarts, calm = 0, 0, 0, dict[int, float]()
+    equal, kills, restarts, undisturbed_seconds = 0, 0, 0, dict[int, float]()
     detection, cost, repairs = list[float](), list[float](), list[int]()
     try:
         for number in range(runs):
             case = number % len(CASES)
-            if case not in calm:  # twice, since the first run of a process is slow
-                calm[case] = min(_seconds(engine, case, Watch())[0] for _ in range(2))
+            if case not in undisturbed_seconds:  # twice, because the first run of a process is slow
+                undisturbed_seconds[case] = min(_seconds(engine, case, Watch())[0] for _ in range(2))
             count = random.Random(number).choice([1, 1, 1, 2, 3])
             watch = Watch()
-            killer = Killer(number, count, calm[case], lambda: pids(engine), watch.count, folder)
+            usual = undisturbed_seconds[case]
+            killer = Killer(number, count, usual, lambda: pids(engine), watch.count, folder)
             killer.begin()
             try:
                 seconds, digest = _seconds(engine, case, watch)
@@ -79,7 +80,7 @@ def stages_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
             restarts += watch.count()
             repairs.append(len(watch.restarts))
             detection += watch.detection(killer.kills)
-            cost += [(seconds - calm[case]) / len(watch.restarts)] if watch.restarts else []
+            cost += [(seconds - usual) / len(watch.restarts)] if watch.restarts else []
             note(
                 f"run {number + 1}/{runs}: {CASES[case]}, {len(killer.kills)} kills, {watch.count()} restarts, "
                 f"{'equal' if digest == undisturbed(case) else 'DIFFERENT'}, {seconds:.1f} s"
@@ -90,47 +91,47 @@ def stages_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
         "killed": "stages, workers",
         "runs": runs,
         "kills": kills,
-        "runs that recovered once, more often": f"{repairs.count(1)}, {sum(found > 1 for found in repairs)}",
+        "runs that recovered once, more often": f"{repairs.count(1)}, {sum(count > 1 for count in repairs)}",
         "restarts": restarts,
         "equal digests": equal,
         "noticed after, s (p50, p95, max)": _spread(detection),
         "cost of a recovery, s (p50, p95, max)": _spread(cost),
-        "left behind": left.found() or "nothing",
+        "left behind": left.remaining() or "nothing",
     }
 
 
 def coordinators_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
-    """`runs` runs by command whose process gets SIGKILL at a random moment while it trains, and is resumed.
+    """Makes `runs` runs by command, whose process gets SIGKILL at a random moment while it trains, and is resumed.
 
-    Some get another before, and begin again where there is nothing yet to resume; some while they resume.
+    Some are also killed before that, and begin again if there is nothing yet to resume; some while they resume.
     """
     equal, kills, resumed, cost = 0, 0, list[int](), list[float]()
-    start, calm = _undisturbed_command(folder / "calm")
+    start, usual = _undisturbed_command(folder / "undisturbed")
     for number in range(runs):
         case, run_dir, draw = number % len(CASES), folder / str(number), random.Random(1000 + number)
-        command, began, killed, found = _command(case, run_dir), time.monotonic(), 0, 0
-        # from what on, and for how many seconds it may yet live
-        early = (folder, draw.uniform(0, start))
-        training = (run_dir / "run.json", draw.uniform(0, 0.6 * (calm - start)))
-        again = (folder, draw.uniform(0, calm))
-        moments = draw.choice([[training], [training], [early, training], [training, again]])
+        command, began, killed, resumes = _command(case, run_dir), time.monotonic(), 0, 0
+        # (a path, how many seconds after it exists the process is killed)
+        before_training = (folder, draw.uniform(0, start))
+        training = (run_dir / "run.json", draw.uniform(0, 0.6 * (usual - start)))
+        resuming = (folder, draw.uniform(0, usual))
+        moments = draw.choice([[training], [training], [before_training, training], [training, resuming]])
         while True:
             process = _started(command)
             if not moments or not _killed(process, *moments.pop(0)):
                 break
             killed += 1
             if (run_dir / "run.json").exists():
-                found, command = found + 1, _resumed(run_dir)
+                resumes, command = resumes + 1, _resumed(run_dir)
         out, said = process.communicate()
         if process.returncode:
             note(f"exit code {process.returncode}: {said.strip().splitlines()[-1:]}")
         same = bool(out) and json.loads(out)["weights_sha256"] == undisturbed(case)
         seconds = time.monotonic() - began
         equal, kills = equal + same, kills + killed
-        resumed.append(found)
-        cost += [(seconds - calm) / killed] if killed else []
+        resumed.append(resumes)
+        cost += [(seconds - usual) / killed] if killed else []
         note(
-            f"coordinator {number + 1}/{runs}: {CASES[case]}, {killed} kills, resumed {found} times, "
+            f"coordinator {number + 1}/{runs}: {CASES[case]}, {killed} kills, resumed {resumes} times, "
             f"{'equal' if same else 'DIFFERENT'}, {seconds:.1f} s"
         )
     return {
@@ -140,12 +141,12 @@ def coordinators_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]
         "runs that were resumed once, twice": f"{resumed.count(1)}, {resumed.count(2)}",
         "equal digests": equal,
         "cost of a kill, s (p50, p95, max)": _spread(cost),
-        "left behind": left.found() or "nothing",
+        "left behind": left.remaining() or "nothing",
     }
 
 
 def _undisturbed_command(run_dir: Path) -> tuple[float, float]:
-    """After how many seconds an undisturbed command begins to train, and ends."""
+    """After how many seconds an undisturbed command begins to train, and after how many it ends."""
     began, process = time.monotonic(), _started(_command(0, run_dir))
     _killed(process, run_dir / "run.json", None)
     start = time.monotonic() - began
@@ -157,14 +158,14 @@ def _started(command: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def _killed(process: subprocess.Popen[str], begun: Path, seconds: float | None) -> bool:
-    """Whether `process` could be killed so long after `begun` came to be; with None it is only waited for."""
-    while not begun.exists() and process.poll() is None:
+def _killed(process: subprocess.Popen[str], path: Path, seconds: float | None) -> bool:
+    """Kills `process` so many seconds after `path` exists; returns whether it still ran then. None only waits."""
+    while not path.exists() and process.poll() is None:
         time.sleep(0.01)
     if seconds is None:
         return False
     try:
-        process.wait(seconds)  # what it prints is short, and fits into the pipe
+        process.wait(seconds)  # its output is short and fits into the pipe
         return False
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGKILL)
@@ -175,7 +176,7 @@ def _killed(process: subprocess.Popen[str], begun: Path, seconds: float | None) 
 def _command(case: int, run_dir: Path) -> list[str]:
     options = {**CASES[case], **_COMMON, "network": _NETWORK, "checkpoint_every": 0, "run_dir": run_dir}
     words = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-    return [sys.executable, "-m", "pipepita", "train", *words, "--json"]
+    return [sys.executable, "-m", "pipepita", "train", *words, "--activation", "relu", "--no-normalize", "--json"]
 
 
 def _resumed(run_dir: Path) -> list[str]:
@@ -202,24 +203,24 @@ def trained(case: int, engine: Any, watch: Watch | None) -> str:
     data, chosen = pp.load("digits"), CASES[case]
     result = pp.train(
         pp.build(_NETWORK, data.item_shape, data.classes, dropout=0.1), data, rule=rules.read(chosen["rule"]),
-        engine=engine, schedule=chosen["schedule"], observer=watch, max_restarts=20, **_COMMON,
+        engine=engine, normalize=False, schedule=chosen["schedule"], observer=watch, max_restarts=20, **_COMMON,
     )  # fmt: skip
     return str(result.weights_sha256)
 
 
 def pids(engine: pp.RayEngine) -> list[int]:
-    """The processes of the stages, as far as they answer."""
+    """The processes of those stages that answer."""
     import ray
 
     asked = [actor.pulse.remote() for actor in engine._actors]
     ready, _ = ray.wait(asked, num_returns=len(asked), timeout=0.5)
-    found = []
+    answered = []
     for ref in ready:
         try:
-            found.append(ray.get(ref).pid)
+            answered.append(ray.get(ref).pid)
         except ray.exceptions.RayError:
             continue
-    return found
+    return answered
 
 
 def _spread(values: list[float]) -> list[float] | None:

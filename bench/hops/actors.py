@@ -27,27 +27,27 @@ class Peer:
     """An actor with one channel in and one out."""
 
     def listen(self, transport: str, wire: Wire, secret: bytes) -> Any:
-        """Begins to listen; the address."""
+        """Begins to listen, and returns the address."""
         self.listener = Listener(transport, wire, secret, "127.0.0.1")
         return self.listener.address
 
     def connect(self, address: Any, wire: Wire, secret: bytes) -> None:
-        """Connects the way out."""
+        """Connects the channel out."""
         self.out = connect(address, wire, secret)
 
     def ready(self) -> None:
-        """Waits for the way in."""
+        """Waits until the channel in is connected."""
         self.inlet = self.listener.inlet()
 
     def answer(self, size: int, count: int) -> None:
-        """The far side."""
+        """The far side of a ping-pong."""
         tensor = torch.ones(size // 4)
         for step in range(count):
             self.inlet.receive().release()
             self.out.send(STANDARD, step, tensor)
 
     def ask(self, size: int, count: int) -> list[float]:
-        """The near side: microseconds a hop."""
+        """The near side of a ping-pong: microseconds per hop."""
         tensor = torch.ones(size // 4)
 
         def exchange() -> None:
@@ -57,7 +57,7 @@ class Peer:
         return timed(exchange, count)
 
     def echo(self, tensor: torch.Tensor) -> torch.Tensor:
-        """What comes, goes: for ordinary calls and compiled graphs."""
+        """Returns what it is given, for ordinary calls and compiled graphs."""
         return tensor
 
 
@@ -107,8 +107,8 @@ def semaphores_removed() -> Iterator[None]:
 def compiled_graph(size: int, count: int) -> list[float]:
     """A Ray Compiled Graph: this process -> an actor -> another actor -> this process, so three hops.
 
-    Whatever this Ray raises, comes out. Each call takes fresh actors and ends them: the idle ones of a compiled graph
-    burn half a core each, and taking a graph down without ending its actors hangs at times.
+    Whatever Ray raises is passed on. Each call takes fresh actors and ends them: idle actors of a compiled graph keep
+    half a core busy each, and tearing a graph down without ending its actors sometimes hangs.
     """
     from ray.dag import DAGContext, InputNode
 

@@ -1,4 +1,4 @@
-"""Hops between two processes with what the standard library has: shared memory and semaphores, and a pipe."""
+"""Hops between two processes by the standard library: shared memory and semaphores, and a pipe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _slot(memory: shared_memory.SharedMemory, size: int, direction: int) -> np.n
 
 
 def _answer_bare(orders: Connection, there: Any, back: Any) -> None:
-    """The far side of `bare`, for as many measurements as are ordered."""
+    """The far side of `bare`, for any number of measurements."""
     with contextlib.suppress(EOFError):
         while True:
             name, size, count = orders.recv()
@@ -33,12 +33,12 @@ def _answer_bare(orders: Connection, there: Any, back: Any) -> None:
                 there.acquire()
                 slot[:] = mine
                 back.release()
-            del slot  # else the memory could not be closed
+            del slot  # while it exists, the memory cannot be closed
             memory.close()
 
 
 def _ask_bare(memory: shared_memory.SharedMemory, size: int, count: int, there: Any, back: Any) -> list[float]:
-    """The near side: microseconds a hop."""
+    """The near side: microseconds per hop."""
     mine, slot = np.ones(size, np.uint8), _slot(memory, size, 0)
 
     def exchange() -> None:
@@ -72,7 +72,7 @@ def bare() -> Iterator[Callable[[int, int], list[float]]]:
 
 
 def _answer_pipe(pipe: Connection) -> None:
-    """The far side of `pipe`, for as many measurements as are ordered."""
+    """The far side of `pipe`, for any number of measurements."""
     with contextlib.suppress(EOFError):
         while True:
             size, count = pipe.recv()
@@ -84,7 +84,7 @@ def _answer_pipe(pipe: Connection) -> None:
 
 @contextlib.contextmanager
 def pipe() -> Iterator[Callable[[int, int], list[float]]]:
-    """`multiprocessing.Pipe`: the bytes of a tensor, without pickling, into a tensor that is there already."""
+    """`multiprocessing.Pipe`: the bytes of a tensor, without pickling, into a tensor that exists already."""
     near, far = mp.get_context("spawn").Pipe()
 
     def run(size: int, count: int) -> list[float]:

@@ -14,7 +14,7 @@ from bench.hops.timing import timed
 
 
 def _side(size: int, count: int) -> list[float] | None:
-    """One side of the ping-pong; rank 0 holds the watch."""
+    """One side of the ping-pong. Rank 0 takes the time."""
     mine, into = torch.ones(size // 4), torch.empty(size // 4)
     if dist.get_rank() == 0:
 

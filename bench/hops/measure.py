@@ -1,7 +1,7 @@
-"""`python -m bench.hops`: a hop between two Ray actors over our channels, next to what else could carry a tensor.
+"""`python -m bench.hops`: a hop between two Ray actors over our channels, next to other ways to move a tensor.
 
-A hop is half a ping-pong: one side writes a tensor where the other can read it and wakes it. Kinds take turns over
-several rounds, each in a pair of processes of its own that sleeps while others run.
+A hop is half of a ping-pong: one side writes a tensor where the other can read it, and wakes the other. The kinds of
+hop take turns over several rounds. Each has its own pair of processes, which sleep while others run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.hops.gloo import gloo
 from pipepita.engines.ray.cluster import Cluster
 
 SIZES = {"1 KB": 1 << 10, "64 KB": 1 << 16, "256 KB": 1 << 18, "1 MB": 1 << 20}
-COUNTS = {True: (2, 400), False: (5, 2000)}  # quick or not: rounds, and ping-pongs of one measurement
+COUNTS = {True: (2, 400), False: (5, 2000)}  # by whether it is quick: rounds, and ping-pongs per measurement
 FAILED = "failed"  # in place of every figure
 
 
@@ -34,14 +34,14 @@ def _start(stack: contextlib.ExitStack) -> dict[str, Run]:
 
 
 def _round(kinds: dict[str, Run], failed: set[str], size: int, count: int) -> dict[str, list[float]]:
-    """One measurement of every kind that is not in `failed`, where a Compiled Graph may end up."""
+    """One measurement of every kind that is not in `failed`. A Compiled Graph that fails is added to it."""
     times: dict[str, list[float]] = {}
     for kind, run in kinds.items():
         if kind in failed:
             continue
         try:
             times[kind] = run(size, count)
-        except Exception as error:  # experimental and deprecated: it may be absent, raise anything, or time out
+        except Exception as error:  # Compiled Graphs may be absent, raise anything, or time out
             if kind != "compiled graph":
                 raise
             note(f"{kind}: {error!r}")
@@ -50,13 +50,13 @@ def _round(kinds: dict[str, Run], failed: set[str], size: int, count: int) -> di
 
 
 def _rows(name: str, kinds: list[str], rounds: list[dict[str, list[float]]]) -> list[dict[str, Any]]:
-    """A row a kind, for tensors of the size called `name`."""
+    """One row per kind, for tensors of the size called `name`."""
     rows = []
     for kind in kinds:
         row: dict[str, Any] = {"size": name, "hop": kind, "p50, us": FAILED, "p99, us": FAILED, "p50 / bare": FAILED}
         if all(kind in times for times in rounds):
-            every = [time for times in rounds for time in times[kind]]
-            row["p50, us"], row["p99, us"] = (float(np.percentile(every, share)) for share in (50, 99))
+            all_times = [time for times in rounds for time in times[kind]]
+            row["p50, us"], row["p99, us"] = (float(np.percentile(all_times, share)) for share in (50, 99))
             row["p50 / bare"] = statistics.median(
                 statistics.median(times[kind]) / statistics.median(times["bare"]) for times in rounds
             )
@@ -65,7 +65,7 @@ def _rows(name: str, kinds: list[str], rounds: list[dict[str, list[float]]]) -> 
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """A row a size and kind of hop."""
+    """One row per size and kind of hop."""
     rounds, count = COUNTS[quick]
     with contextlib.ExitStack() as stack:
         kinds, failed = _start(stack), set[str]()

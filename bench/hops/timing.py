@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def timed(exchange: Callable[[], object], count: int, hops: int = 2) -> list[float]:
-    """Microseconds a hop of `count` exchanges of `hops` hops each, without the first quarter, which is warm-up."""
+    """Microseconds per hop of `count` exchanges with `hops` hops each, without the first quarter, which is warm-up."""
     times = []
     for _ in range(count):
         began = time.perf_counter()

@@ -23,12 +23,12 @@ CASES = (("fc:64x8", 1, 2000), ("fc:64x8", 64, 1000), ("fc:512x8", 64, 100))
 
 
 def period_ms(engine: Engine, network: str, batch: int, samples: int, stages: int, record: int) -> float:
-    """One run: milliseconds a sample after the first quarter."""
+    """Milliseconds per sample of one run, after the first quarter."""
     model = pp.build(network, (784,), 10)
     pp.initialise(model, 0)
     layers = cut(model, (784,), 10)
     parts = balance([layer.cost for layer in layers], stages)
-    task = Task(layers, 10, pp.Pepita(), "sgd", 0.001)
+    task = Task(layers, 10, pp.Pepita(modulate="input"), "sgd", 0.001)
     data, schedule = pp.load("random:784"), relaxed()
     chosen = torch.arange(samples * batch) % len(data.x_train)
     pipeline = engine.open(Plan(stages_of(task, parts), schedule, batch, record))
@@ -44,7 +44,7 @@ def period_ms(engine: Engine, network: str, batch: int, samples: int, stages: in
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """A row a network and engine."""
+    """One row per network and engine."""
     rounds = 3 if quick else 15
     ray = pp.RayEngine(2, device="cpu")
     try:

@@ -17,7 +17,7 @@ from bench.rivals.turn import Turn, memory_mib, warm_up
 
 SCHEDULES = {"GPipe": ScheduleGPipe, "1F1B": Schedule1F1B}
 
-Step = Callable[[Tensor, Tensor], float | None]  # a batch in; the loss where it is known
+Step = Callable[[Tensor, Tensor], float | None]  # from a batch to the loss, if this process knows it
 
 
 def _optimizer(module: nn.Module, net: Net) -> torch.optim.Optimizer:
@@ -25,7 +25,7 @@ def _optimizer(module: nn.Module, net: Net) -> torch.optim.Optimizer:
 
 
 def plain(net: Net) -> tuple[nn.Module, Step]:
-    """The whole net and the step that everyone writes."""
+    """The whole net, and a training step as it is usually written."""
     model = net.model()
     optimizer, loss_of = _optimizer(model, net), nn.CrossEntropyLoss()
 
@@ -40,7 +40,7 @@ def plain(net: Net) -> tuple[nn.Module, Step]:
 
 
 def stage(net: Net, schedule: str, micro_batches: int) -> tuple[nn.Module, Step]:
-    """This rank's part of the net, and its step; the last rank's knows the loss."""
+    """This rank's part of the net, and its step. The last rank's step returns the loss."""
     rank, stages = dist.get_rank(), dist.get_world_size()
     module = net.part(rank, stages)
     optimizer = _optimizer(module, net)
@@ -64,7 +64,7 @@ def stage(net: Net, schedule: str, micro_batches: int) -> tuple[nn.Module, Step]
 
 
 def _timed(net: Net, step: Step, steps: int) -> Turn:
-    """`steps` steps over sliced data, the first quarter of them not counted."""
+    """Makes `steps` steps, one slice of the data each. The first quarter of them does not count."""
     x, y = net.data(steps)
     first = warm_up(steps)
     began = cpu = 0.0
@@ -93,9 +93,9 @@ def stage_turn(net: Net, schedule: str, micro_batches: int, steps: int) -> Turn:
 def stage_repeats(
     net: Net, schedule: str, micro_batches: int, steps: int
 ) -> tuple[list[float | None], list[np.ndarray]]:
-    """Trains on one batch again and again: (the losses, None where this rank does not know them, the weights)."""
+    """Trains on one batch again and again. Returns the losses (None unless this is the last rank) and the weights."""
     module, step = stage(net, schedule, micro_batches)
     x, y = net.data(1)
     losses = [step(x, y) for _ in range(steps)]
-    # as arrays: a tensor would travel as a file descriptor, through a folder that a killed process leaves behind
+    # as arrays: tensors travel as file descriptors, through a folder that a killed process leaves behind
     return losses, [parameter.detach().numpy() for parameter in module.parameters()]

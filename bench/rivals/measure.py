@@ -1,7 +1,7 @@
-"""`python -m bench.rivals`: PEPITA as a pipeline next to backpropagation as one, and to both in one process.
+"""`python -m bench.rivals`: PEPITA and backpropagation as pipelines, and both in one process.
 
-The same deep net, batch and number of processes for all. Contenders take turns over several rounds, in processes that
-live as long as the benchmark and wait on a pipe meanwhile.
+All have the same deep net, batch and number of processes. Contenders take turns over several rounds, in processes that
+live as long as the benchmark and wait on a pipe when it is not their turn.
 """
 
 from __future__ import annotations
@@ -31,12 +31,16 @@ _TURN_SECONDS = 120.0  # a turn takes a second or two: more is a hang
 
 @dataclass(frozen=True)
 class Contender:
-    """One row to be. workers: processes, or threads of one process, that could be busy at once."""
+    """What becomes one row.
+
+    workers: how many processes, or threads of one process, could be busy at once. family: of several contenders of
+    one family only the fastest is shown.
+    """
 
     name: str
     turn: Callable[[], Turn]
     workers: int
-    family: str = ""  # of several contenders with the same family only the fastest is shown
+    family: str = ""
 
 
 def _pipelining(net: Net, crew: Crew, steps: int) -> list[Contender]:
@@ -72,16 +76,16 @@ def _in_process(net: Net, backprops: Crew, pepitas: Crew, steps: int) -> list[Co
 
         return Contender(f"{name}, in process, {threads} thread{'s' if threads > 1 else ''}", turn, threads)
 
-    found = []
+    contenders = []
     for threads in sorted({1, torch.get_num_threads()}):
-        found.append(contender("backprop", backprops, backprop.plain_turn, threads))
+        contenders.append(contender("backprop", backprops, backprop.plain_turn, threads))
         for modulate in ("input", "all"):
-            found.append(contender(f"PEPITA, modulate {modulate}", pepitas, pepita.local_turn, threads, modulate))
-    return found
+            contenders.append(contender(f"PEPITA, modulate {modulate}", pepitas, pepita.local_turn, threads, modulate))
+    return contenders
 
 
 def _check(net: Net, crew: Crew) -> None:
-    """The rival must learn like anybody else: its loss on one batch falls."""
+    """`RunError` if the rival does not learn: its loss on one batch must fall."""
     for schedule in MICRO_BATCHES:
         answers = crew.ask(backprop.stage_repeats, [(net, schedule, 2, 20)] * STAGES, _TURN_SECONDS)
         losses, _ = answers[-1]
@@ -90,7 +94,7 @@ def _check(net: Net, crew: Crew) -> None:
 
 
 def _fastest(contenders: list[Contender], turns: dict[str, list[Turn]]) -> list[Contender]:
-    """`contenders` without the slower ones of each family."""
+    """`contenders` without the slower members of each family."""
     best: dict[str, Contender] = {}
     for contender in contenders:
         family = contender.family or contender.name
@@ -126,7 +130,7 @@ def _rows(net: Net, contenders: list[Contender], turns: dict[str, list[Turn]]) -
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """A row a contender; of each pipelining schedule only its best number of micro-batches."""
+    """One row per contender; of each pipelining schedule only the best number of micro-batches."""
     rounds, steps = (2, 32) if quick else (7, 128)
     net = Net()
     with contextlib.ExitStack() as stack:

@@ -15,7 +15,7 @@ from pipepita.network.partition import balance
 
 @dataclass(frozen=True)
 class Net:
-    """A deep balanced net: the kind that a pipeline can speed up. No dropout, normalisation or biases."""
+    """A deep balanced net, the kind that a pipeline can speed up, without dropout, normalisation or biases."""
 
     spec: str = "fc:512x8"
     inputs: int = 784
@@ -24,7 +24,7 @@ class Net:
     lr: float = 0.01
 
     def model(self) -> nn.Sequential:
-        """The whole net with its first weights, the same in every process."""
+        """The whole net with its initial weights, the same in every process."""
         model = pp.build(self.spec, (self.inputs,), self.classes)
         pp.initialise(model, 0)
         return model

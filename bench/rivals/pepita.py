@@ -1,4 +1,4 @@
-"""PEPITA: stages of pipepita, through either engine."""
+"""PEPITA: stages of pipepita, in either engine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pipepita.schedule import Schedule, relaxed
 def engine_turn(
     net: Net, engine: Engine, schedule: Schedule, stages: int, steps: int, threads: int = 1, modulate: str = "input"
 ) -> Turn:
-    """One turn of `schedule` through `engine`, the first quarter of the steps not counted."""
+    """One turn of `schedule` through `engine`. The first quarter of the steps does not count."""
     rule = pp.Pepita(modulate=modulate)
     task = Task(net.layers(), net.classes, rule, "sgd", net.lr, threads=threads)
     x, y = net.data(steps)

@@ -1,4 +1,4 @@
-"""What one turn of a contender is measured by: wall time, CPU time and memory of its processes."""
+"""What is measured of one turn of a contender: wall time, CPU time and memory of its processes."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ def warm_up(steps: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """CPU time of all threads of process `pid`, user and system, in ticks of 10 ms. Spinning counts as well."""
+    """CPU time of all threads of process `pid`, user and system, in ticks of 10 ms. Spinning counts."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def memory_mib(pid: int) -> float:
-    """The proportional set size of process `pid`: its own pages, and its share of those that it shares."""
+    """The proportional set size of process `pid`: its own pages, and its part of those that it shares."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a contender, or one process's part in it.
+    """One turn of a contender, or one process's part of it.
 
-    seconds: wall time of `steps` steps, without the warm-up. cpu: seconds, all stage processes together. beside: CPU
-    seconds of a coordinator in a process of its own. memory: MiB, the largest stage process.
+    steps: how many steps count. seconds: their wall time. cpu: CPU seconds of all stage processes together. memory: MiB
+    of the largest stage process. coordinator_cpu: CPU seconds of a coordinator in a process of its own.
     """
 
     steps: int
     seconds: float
     cpu: float
     memory: float
-    beside: float = 0.0
+    coordinator_cpu: float = 0.0
 
     @property
     def step_ms(self) -> float:
@@ -48,15 +48,15 @@ class Turn:
 
     @property
     def cpu_ms(self) -> float:
-        """CPU milliseconds a step, of all processes."""
-        return 1000 * (self.cpu + self.beside) / self.steps
+        """CPU milliseconds per step, of all processes."""
+        return 1000 * (self.cpu + self.coordinator_cpu) / self.steps
 
     def idle(self, workers: int) -> float:
-        """The share of the wall time of `workers` processes or threads that is no CPU time."""
+        """The share of the wall time of `workers` processes or threads in which they used no CPU."""
         return 1 - self.cpu / (self.seconds * workers)
 
 
 def together(parts: Sequence[Turn]) -> Turn:
-    """The turn that several processes made; the first one holds the watch."""
+    """The turn that several processes made together. The first one takes the time."""
     first = parts[0]
     return Turn(first.steps, first.seconds, sum(p.cpu for p in parts), max(p.memory for p in parts))

@@ -1,7 +1,7 @@
 """`python -m bench.scaling`: how the cost of a sample grows with depth, width, batch and stages, one at a time.
 
-The base is 8 layers of 256 units, batch 16, two stages. `grows` is the slope between this line and the one before in
-logarithms: 1 is in proportion, 0 not at all.
+The base is 8 layers of 256 units, batch 16, two stages. `grows` is the slope from the line before to this one, on
+logarithmic axes: 1 means in proportion, 0 not at all.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _TIMES = ("locked, ms", "relaxed, ms", "streaming, ms", "in process, ms")
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """A row a value of each axis."""
+    """One row per value of each axis."""
     axes = {axis: values[:2] for axis, values in AXES.items()} if quick else AXES
     engine = pp.RayEngine(max(BASE["stages"], *axes["stages"]), device="cpu")
     rows: list[dict[str, Any]] = []
@@ -34,13 +34,13 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             for value in values:
                 case = {**BASE, axis: value}
                 note(f"{axis} {value}")
-                found = row(*case.values(), engine, quick)
+                figures = row(*case.values(), engine, quick)
                 line = {"axis": axis, **case}
                 for name in _TIMES:
-                    line[name] = found[name]
-                    line[f"{name.partition(',')[0]} grows"] = _slope(before, found, axis, name) if before else "-"
+                    line[name] = figures[name]
+                    line[f"{name.partition(',')[0]} grows"] = _slope(before, figures, axis, name) if before else "-"
                 rows.append(line)
-                before = found
+                before = figures
         return rows
     finally:
         engine.close()

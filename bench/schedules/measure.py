@@ -1,6 +1,6 @@
 """`python -m bench.schedules`: locked, relaxed and streaming over depth, width, batch and stages.
 
-A row is one `pipepita latency`: all its runs take turns round by round. One engine serves all of them.
+A row is one `pipepita latency`, whose runs take turns round by round. One engine serves all rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ DEPTHS, WIDTHS, BATCHES = (2, 4, 8, 16, 32), (64, 256, 1024), (1, 64)
 
 
 def cases(quick: bool) -> list[tuple[int, int, int, int]]:
-    """(layers, width, batch, stages), two stages and one a layer."""
+    """(layers, width, batch, stages): two stages, and one per layer."""
     depths, widths, batches = ((2, 8), (64, 256), (1, 64)) if quick else (DEPTHS, WIDTHS, BATCHES)
     return [
         (depth, width, batch, stages)
@@ -26,13 +26,13 @@ def cases(quick: bool) -> list[tuple[int, int, int, int]]:
 
 
 def row(layers: int, width: int, batch: int, stages: int, engine: pp.RayEngine, quick: bool) -> dict[str, Any]:
-    """One network as one line of figures."""
+    """The figures of one network, as one row."""
     model = pp.build(f"fc:{width}x{layers - 1}", (784,), 10)
-    found = pp.latency(
-        model, "random:784", batch_size=batch, stages=stages, engine=engine,
-        rounds=1 if quick else 3, seconds=0.1 if quick else 0.3,
+    summary = pp.latency(
+        model, "random:784", rule=pp.Pepita(modulate="input"), optimizer="sgd:momentum=0.9", batch_size=batch,
+        stages=stages, engine=engine, rounds=1 if quick else 3, seconds=0.1 if quick else 0.3,
     ).summary  # fmt: skip
-    locked, relaxed, streaming = (found["schedules"][name] for name in ("locked", "relaxed", "streaming"))
+    locked, relaxed, streaming = (summary["schedules"][name] for name in ("locked", "relaxed", "streaming"))
     return {
         "layers": layers,
         "width": width,
@@ -44,14 +44,14 @@ def row(layers: int, width: int, batch: int, stages: int, engine: pp.RayEngine, 
         "relaxed / locked": relaxed["speedup"],
         "streaming / locked": streaming["speedup"],
         "its ceiling": streaming["ceiling_with_hops"],
-        "one stage, ms": found["one_stage"]["period_ms"],
-        "in process, ms": found["in_process"]["one_thread_ms"],
-        "all threads, ms": found["in_process"]["all_threads_ms"],
+        "one stage, ms": summary["one_stage"]["period_ms"],
+        "in process, ms": summary["in_process"]["one_thread_ms"],
+        "all threads, ms": summary["in_process"]["all_threads_ms"],
     }
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """A row a network and number of stages."""
+    """One row per network and number of stages."""
     todo = cases(quick)
     engine = pp.RayEngine(max(stages for *_, stages in todo), device="cpu")
     try:

@@ -16,19 +16,20 @@ SAMPLES, BATCH, STAGES = 800, 64, 2
 
 
 def epoch_seconds(engine: pp.RayEngine, network: str, every: int | None, folder: Path | None) -> float:
-    """One epoch with a snapshot every `every` samples, each also written to `folder`, where there is one."""
+    """Seconds of one epoch with a snapshot every `every` samples, each also written to `folder` if there is one."""
     data = pp.load("random:784")
     chosen = [index % len(data.x_train) for index in range(SAMPLES * BATCH)]
     data = pp.Data(data.x_train[chosen], data.y_train[chosen], data.x_test, data.y_test, 10, "random")
     result = pp.train(
-        pp.build(network, data.item_shape, 10), data, engine=engine, epochs=1, batch_size=BATCH, lr=0.001,
-        stages=STAGES, snapshot_every=every, run_dir=folder, checkpoint_every=0,
+        pp.build(network, data.item_shape, 10), data, rule=pp.Pepita(modulate="input"), engine=engine, normalize=False,
+        epochs=1, batch_size=BATCH, lr=0.001, optimizer="sgd:momentum=0.9", stages=STAGES,
+        snapshot_every=every, run_dir=folder, checkpoint_every=0,
     )  # fmt: skip
     return float(result.history[-1]["seconds"])
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """A row a network and interval."""
+    """One row per network and interval."""
     rounds, rows = 2 if quick else 5, []
     engine = pp.RayEngine(STAGES, device="cpu")
     try:

@@ -1,7 +1,7 @@
-"""`python -m bench.soak`: half an hour of runs whose stages are killed and frozen, and what grows meanwhile.
+"""`python -m bench.soak`: half an hour of runs whose stages are killed, and what grows meanwhile.
 
-Every run must end with the undisturbed digest. What is held against the beginning afterwards: the memory of this
-process and of the cluster's own, open files, threads, processes, shared memory, sockets.
+Every run must end with the undisturbed digest. The memory of this process and of Ray's daemons, open files, threads,
+processes, shared memory and sockets are compared with those near the beginning.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
 
 
 def soak(minutes: float, seed: int = 0) -> dict[str, Any]:
-    """Runs, one after the other on one engine, for so long; what they came to and what has grown."""
+    """Makes one run after the other on one engine, for so long. Returns how they ended and what has grown."""
     before, temporary = os.environ.get("TMPDIR"), tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="pps") as name:
         os.environ["TMPDIR"] = tempfile.tempdir = name
@@ -74,21 +74,21 @@ def _soak(minutes: float, seed: int, folder: Path) -> dict[str, Any]:
         "kills": kills,
         "restarts": restarts,
         **{what: _growth([sizes[what] for sizes in seen]) for what in seen[0]},
-        "left behind": left.found() or "nothing",
+        "left behind": left.remaining() or "nothing",
     }
 
 
 def _sizes(folder: Path) -> dict[str, float]:
-    """What might grow. Of the cluster only Ray's own two daemons: workers come and go."""
+    """What might grow. Of the cluster only Ray's two daemons count, because workers come and go."""
     gc.collect()
-    there = processes(folder)
-    daemons = [pid for pid, words in there.items() if "gcs_server" in words or "raylet/raylet" in words]
+    commands = processes(folder)
+    daemons = [pid for pid, words in commands.items() if "gcs_server" in words or "raylet/raylet" in words]
     return {
         "coordinator, MB": resident() / 1e6,
         "Ray's daemons, MB": sum(map(_resident, daemons)) / 1e6,
         "open files": len(list(Path("/proc/self/fd").iterdir())),
         "threads": threading.active_count(),
-        "worker processes": sum(words.startswith("ray::") for words in there.values()),
+        "worker processes": sum(words.startswith("ray::") for words in commands.values()),
         "files in /dev/shm": len(list(Path("/dev/shm").iterdir())),
     }
 
@@ -101,7 +101,7 @@ def _resident(pid: int) -> int:
 
 
 def _growth(values: list[float]) -> str:
-    """Medians of the second and of the last fifth: the first is warm-up."""
+    """The medians of the second and of the last fifth of `values`; the first fifth is warm-up."""
     fifth = max(1, len(values) // 5)
-    early, late = values[fifth : 2 * fifth] or values[:1], values[-fifth:]
-    return f"{statistics.median(early):.0f} -> {statistics.median(late):.0f}"
+    begin, end = values[fifth : 2 * fifth] or values[:1], values[-fifth:]
+    return f"{statistics.median(begin):.0f} -> {statistics.median(end):.0f}"

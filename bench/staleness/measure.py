@@ -1,7 +1,7 @@
 """`python -m bench.staleness`: MNIST test accuracy against samples in flight, and the time until it is reached.
 
-Three tables: the four forms of the modulated pass over windows, with one hidden layer; eight hidden layers, with the
-error at the input or at all layers; samples and seconds until a given accuracy, schedule by schedule.
+Three tables: the four forms of the modulated pass by window, with one hidden layer; eight hidden layers, with the error
+at the input or at all layers; and how many samples and seconds each schedule needs to reach a given accuracy.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ BATCH, MOMENTUM = 64, 0.9
 FORMS = ("textbook", "stash", "recompute", "difference")
 SHALLOW, DEEP, DROPOUT = "fc:1024", "fc:256x8", 0.1
 DEPTH_DROPOUT = 0.0  # of the second table: with dropout, modulate input hardly learns at this depth
-LR, DEEP_INPUT_LR = 0.1, 0.03
+LR, DEEP_INPUT_LR, F_SCALE = 0.1, 0.03, 0.05
 STREAMING_WINDOW, STAGES = 5, 2
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is run. every: how finely the samples needed for `target` percent are counted."""
+    """How much is run. every: in which steps the samples needed for `target` percent are counted."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
     items: int = 60_000
@@ -46,21 +46,21 @@ QUICK = Scale(seeds=(0,), items=6_400, windows=(1, 4, 16), deep_windows=(1, 5), 
 
 @dataclass
 class Accuracies:
-    """Test accuracies, one a seed that ended, and how many ended as `pp.Diverged` instead."""
+    """Test accuracies, one per seed that did not diverge, and how many diverged."""
 
     values: list[float] = field(default_factory=list)
     diverged: int = 0
 
     def __str__(self) -> str:
-        gone = f"{self.diverged} diverged" if self.diverged else ""
+        diverged = f"{self.diverged} diverged" if self.diverged else ""
         if not self.values:
-            return gone
+            return diverged
         spread = f" ± {statistics.stdev(self.values):.2f}" if len(self.values) > 1 else ""
-        return f"{statistics.mean(self.values):.2f}{spread}" + (f" ({gone})" if gone else "")
+        return f"{statistics.mean(self.values):.2f}{spread}" + (f" ({diverged})" if diverged else "")
 
 
 class _Silent(Observer):
-    """The warning of the textbook form is what the first table is about."""
+    """Passes on no warning: what the textbook form warns of is what the first table shows."""
 
     def warn(self, text: str) -> None:
         pass
@@ -75,53 +75,54 @@ def _data(items: int) -> pp.Data:
 
 
 def _accuracies(data: pp.Data, scale: Scale, network: str, rule: pp.Pepita, lr: float, window: int) -> Accuracies:
-    """One run a seed, in process."""
+    """One run per seed, in this process."""
     deep = network == DEEP
-    found = Accuracies()
+    accuracies = Accuracies()
     for seed in scale.seeds:
         model = pp.build(
             network, data.item_shape, data.classes, dropout=DEPTH_DROPOUT if deep else DROPOUT, normal=deep
         )
         try:
             result = pp.train(
-                model, data, rule=rule, engine="local", device="cpu", observer=_Silent(), epochs=scale.epochs, lr=lr,
-                batch_size=BATCH, optimizer=f"sgd:momentum={MOMENTUM}", seed=seed,
+                model, data, rule=rule, engine="local", normalize=False, device="cpu", observer=_Silent(),
+                epochs=scale.epochs, lr=lr, batch_size=BATCH, optimizer=f"sgd:momentum={MOMENTUM}", seed=seed,
                 schedule="streaming" if window > 1 else "relaxed", window=window,
             )  # fmt: skip
-            found.values.append(result.test_accuracy)
+            accuracies.values.append(result.test_accuracy)
         except pp.Diverged as error:
-            found.diverged += 1
+            accuracies.diverged += 1
             note(f"  seed {seed}: {error}")
-    note(f"{network}, {rule.form}, modulate {rule.modulate}, F x {rule.f_scale:g}, window {window}: {found}")
-    return found
+    note(f"{network}, {rule.form}, modulate {rule.modulate}, F x {rule.f_scale:g}, window {window}: {accuracies}")
+    return accuracies
 
 
 def _forms(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
-    """784-1024-10: a row a window."""
+    """784-1024-10: one row per window."""
     model = pp.build(SHALLOW, data.item_shape, data.classes)
     first = cut(model, data.item_shape, data.classes)[0]
     inputs = first.arrive(data.x_train)
+    rules = [pp.Pepita(form=form, modulate="input", f_scale=F_SCALE) for form in FORMS]
     return [
         {
             "784-1024-10, window": window,
             "stability index": stability_index(first.synapse.module, inputs, LR, MOMENTUM, window),
-            **{form: _accuracies(data, scale, SHALLOW, pp.Pepita(form=form), LR, window) for form in FORMS},
+            **{rule.form: _accuracies(data, scale, SHALLOW, rule, LR, window) for rule in rules},
         }
         for window in scale.windows
     ]
 
 
 def _depth(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
-    """Eight hidden layers of 256: a row a way in for the error."""
+    """Eight hidden layers of 256: one row per place where the error enters."""
     rows = []
     for modulate, lr in (("input", DEEP_INPUT_LR), ("all", LR)):
-        rule, untrained = pp.Pepita(modulate=modulate), pp.Pepita(modulate=modulate, f_scale=0.0)
+        rule, without_error = (pp.Pepita(modulate=modulate, f_scale=scale) for scale in (F_SCALE, 0.0))
         rows.append(
             {
                 "8 x 256, no dropout, modulate": modulate,
                 "lr": lr,
                 **{f"window {w}": _accuracies(data, scale, DEEP, rule, lr, w) for w in scale.deep_windows},
-                "F = 0, window 1": _accuracies(data, scale, DEEP, untrained, lr, 1),
+                "F = 0, window 1": _accuracies(data, scale, DEEP, without_error, lr, 1),
             }
         )
     return rows
@@ -138,20 +139,21 @@ class _Answered(Observer):
 
 
 def _first(samples: int, data: pp.Data, scale: Scale, engine: Engine, stages: int, name: str, seed: int) -> pp.Result:
-    """The first so many samples of a run of eight hidden layers, modulate all, drained and evaluated."""
+    """Trains eight hidden layers, modulate all, on the first `samples` samples, and evaluates them."""
     window, answered = _window(name), _Answered()
     result = pp.train(
         pp.build(DEEP, data.item_shape, data.classes, dropout=DROPOUT, normal=True), data,
-        rule=pp.Pepita(modulate="all"), engine=engine, stages=stages, epochs=scale.epochs, lr=LR, batch_size=BATCH,
+        rule=pp.Pepita(modulate="all", f_scale=F_SCALE), engine=engine, normalize=False, stages=stages,
+        epochs=scale.epochs, lr=LR, batch_size=BATCH,
         optimizer=f"sgd:momentum={MOMENTUM}", seed=seed, schedule=name, window=window, observer=answered,
-        stop=lambda: answered.samples > samples - window,  # window - 1 more are on their way
+        stop=lambda: answered.samples > samples - window,  # window - 1 more are in flight
     )  # fmt: skip
     assert result.steps == samples
     return result
 
 
 def _seconds(run: pp.Result) -> float:
-    """Of training alone."""
+    """The seconds of training, without evaluation."""
     return sum(line["seconds"] for line in run.history)
 
 
@@ -162,7 +164,8 @@ def _window(name: str) -> int:
 def _needed(data: pp.Data, scale: Scale, name: str, seed: int) -> int | None:
     """How many samples reach the target: the smallest multiple of `every` that does; None if none does.
 
-    A run of its own for each: evaluating on the way would drain the pipeline, and that changes what is learnt.
+    Each number of samples takes a run of its own: to evaluate on the way would drain the pipeline, which changes
+    what is learnt.
     """
     engine = pp.LocalEngine("cpu")
     for samples in range(scale.every, scale.epochs * len(data.x_train) // BATCH, scale.every):
@@ -172,10 +175,11 @@ def _needed(data: pp.Data, scale: Scale, name: str, seed: int) -> int | None:
 
 
 def _time_to_accuracy(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
-    """A row an engine and schedule.
+    """One row per engine and schedule.
 
-    How many samples it takes is found in process, once a window: engines and locks change no weight. Then a run of so
-    many is timed in each engine. Seeds outside, so that a slow spell of the machine hits all cases.
+    How many samples are needed is counted in process, once per window, because engines and locks change no weight. Then
+    a run with that number is timed in each engine. The outer loop goes over seeds, so that all cases suffer alike if
+    the machine is slow for a while.
     """
     engines: dict[str, tuple[Engine, int]] = {
         "local": (pp.LocalEngine("cpu"), 1),

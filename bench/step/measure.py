@@ -28,7 +28,7 @@ LR = 0.01
 
 
 class PepitaStep:
-    """Whole steps of the local engine: sample in, output, error back, update."""
+    """A callable that makes one whole step of the local engine: sample in, output, error back, update."""
 
     def __init__(
         self, spec: str, shape: tuple[int, ...], form: str, optimizer: str, x: torch.Tensor, y: torch.Tensor
@@ -36,7 +36,7 @@ class PepitaStep:
         model = pp.build(spec, shape, 10)
         pp.initialise(model, 0)
         layers = cut(model, shape, 10)
-        task = Task(layers, 10, pp.Pepita(form=form), optimizer, LR, threads=torch.get_num_threads())
+        task = Task(layers, 10, pp.Pepita(form=form, modulate="input"), optimizer, LR, threads=torch.get_num_threads())
         self.pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, task.whole), relaxed(), len(x)))
         self.pipeline.train(0, LR)
         self.x, self.y, self.items, self.step = x, y, torch.arange(len(x)), 0
@@ -52,7 +52,7 @@ class PepitaStep:
 
 
 def backprop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor) -> Callable[[], None]:
-    """The step that everyone writes: zero_grad, forward, backward, step."""
+    """A backpropagation step as it is usually written: zero_grad, forward, backward, step."""
     model = pp.build(spec, shape, 10)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9)
     loss = nn.CrossEntropyLoss()
@@ -66,14 +66,14 @@ def backprop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor
 
 
 def paper_loop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor) -> PaperLoop:
-    """The step that a reader of the paper writes."""
+    """The step that a reader of the paper would write."""
     model = pp.build(spec, shape, 10)
     pp.initialise(model, 0)
     return PaperLoop(model, feedback(math.prod(shape), 10), LR, x, y)
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """A row a net and number of threads."""
+    """One row per net and number of threads."""
     rounds, calls = (3, 9) if quick else (15, 15)
     rows = []
     for threads in (1, torch.get_num_threads()):

@@ -1,6 +1,6 @@
 """The paper's training loop in plain torch, as one would write it from its sections 3.2 and 3.3.
 
-No pipepita in here: what the library must be worth is measured against this, and a test holds their weights together.
+It uses nothing of pipepita. The library's speed is measured against this loop, and a test compares their weights.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from torch.nn.grad import conv2d_weight
 
 
 class PaperLoop:
-    """Whole steps over one batch: x (B, *item_shape), y (B,).
+    """A callable that makes one whole step over one batch: x (B, *item_shape), y (B,).
 
-    model: linear and convolutional layers without biases, ReLU behind all but the last, max pooling, flatten. feedback:
-    (inputs, classes), the paper's F.
+    model: linear and convolutional layers without biases, with ReLU behind all but the last, max pooling, and flatten.
+    feedback: the paper's F, (inputs, classes).
     """
 
     def __init__(self, model: nn.Sequential, feedback: Tensor, lr: float, x: Tensor, y: Tensor) -> None:
@@ -45,7 +45,7 @@ class PaperLoop:
         self.optimizer.step()
 
     def forward(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """(what each layer got, what each layer's units did: behind the ReLU or softmax, before pooling)."""
+        """(inputs of each layer, activities of each layer: behind the ReLU or softmax, before pooling)."""
         inputs, activities = [], []
         for module in self.model:
             if isinstance(module, nn.Linear | nn.Conv2d):
@@ -57,6 +57,6 @@ class PaperLoop:
 
 
 def feedback(inputs: int, classes: int) -> Tensor:
-    """F as in the paper's Appendix A: uniform, a twentieth of He's bound."""
+    """F as in the paper's Appendix A: uniform, with a twentieth of He's bound."""
     bound = 0.05 * math.sqrt(6 / inputs)
     return torch.empty(inputs, classes).uniform_(-bound, bound)

@@ -30,11 +30,19 @@ def test_every_benchmark_says_how_to_run_it():
             assert heading in page, f"{name} lacks {heading}"
 
 
-def test_cases_cover_every_depth_and_one_stage_a_layer():
-    found = cases(quick=False)
-    assert {layers for layers, *_ in found} == {2, 4, 8, 16, 32}
-    assert all((layers, width, batch, layers) in found for layers, width, batch, _ in found)
-    assert len(found) == len(set(found))
+def test_cases_cover_every_depth_and_one_stage_per_layer():
+    every = cases(quick=False)
+    assert {layers for layers, *_ in every} == {2, 4, 8, 16, 32}
+    assert all((layers, width, batch, layers) in every for layers, width, batch, _ in every)
+    assert len(every) == len(set(every))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_benchmark_leaves_it_to_the_depth_where_the_error_enters(path):
+    """Or a table would be of another rule when defaults change."""
+    text = path.read_text()
+    assert all("modulate=" in call for call in re.findall(r"\bPepita\([^)]*\)", text))
+    assert all("modulate=" in rule for rule in re.findall(r"\"rule\": \"(pepita[^\"]*)", text))
 
 
 @pytest.mark.slow
@@ -43,8 +51,8 @@ def test_one_entry_for_all(tmp_path):
     command = [sys.executable, "-m", "bench", "recording", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "bench.json").read_text())["benchmarks"]["recording"]
-    assert len(found["rows"]) == 6
+    recording = json.loads((tmp_path / "bench.json").read_text())["benchmarks"]["recording"]
+    assert len(recording["rows"]) == 6
     assert "| network |" in (tmp_path / "bench.md").read_text()
 
 

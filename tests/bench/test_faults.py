@@ -19,12 +19,12 @@ from pipepita.runs.restart import Restart
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(CASES)))
-def test_every_case_is_one_of_its_own(case):
+def test_a_case_ends_with_the_same_digest_again(case):
     assert undisturbed(case) == trained(case, pp.LocalEngine("cpu"), None)
 
 
 @pytest.mark.slow
-def test_what_a_digest_is_held_against_can_tell_cases_apart():
+def test_digests_tell_cases_apart():
     # relaxed equals locked; the rest differ
     assert len({undisturbed(case) for case in range(len(CASES))}) == len(CASES) - 1
 
@@ -58,8 +58,8 @@ def test_detection_counts_from_the_kill_before():
     watch = Watch()
     watch.restarted(Restart(1, 3, "", (), 0.0))
     now = watch.noticed[0]
-    (found,) = watch.detection([now - 5, now - 0.25, now + 1])
-    assert found == pytest.approx(0.25)
+    (seconds,) = watch.detection([now - 5, now - 0.25, now + 1])
+    assert seconds == pytest.approx(0.25)
 
 
 def test_leftovers_are_found(tmp_path):
@@ -75,7 +75,7 @@ def test_leftovers_are_found(tmp_path):
         process.kill()
         process.wait()
     (tmp_path / "file").unlink()
-    assert left.found() == []
+    assert left.remaining() == []
 
 
 @pytest.mark.slow
@@ -85,5 +85,5 @@ def test_a_short_soak():
     assert row["runs"] >= 2
     assert row["equal digests"] == row["runs"]
     assert row["left behind"] == "nothing"
-    early, late = map(int, row["open files"].split(" -> "))
-    assert late <= early + 2
+    at_first, at_last = map(int, row["open files"].split(" -> "))
+    assert at_last <= at_first + 2

@@ -79,11 +79,11 @@ def test_turns_of_pepita(ray_engine):
     """One of the local engine in this process, one of two actors with a coordinator beside them."""
     local = pepita.local_turn(SMALL, 8, 1, "all")
     assert local.steps == 6
-    assert local.beside == 0
+    assert local.coordinator_cpu == 0
     streamed = pepita.engine_turn(SMALL, ray_engine, make("streaming", 2), 2, 8)
     assert streamed.steps == 6
     assert streamed.seconds > 0
-    assert streamed.beside > 0
+    assert streamed.coordinator_cpu > 0
 
 
 def test_only_the_fastest_of_a_family_is_shown_and_ratios_are_taken_within_rounds():

@@ -43,8 +43,8 @@ def test_paper_loop_is_the_textbook_form(spec, shape):
     assert weights.keys() == model.state_dict().keys()
     for key, theirs in model.state_dict().items():
         torch.testing.assert_close(weights[key], theirs, rtol=1e-4, atol=1e-6)
-        moved, apart = (theirs - before[key]).abs().max(), (theirs - weights[key]).abs().max()
-        assert apart < 1e-3 * moved, f"{key}: moved by {moved:.2g} but {apart:.2g} apart"
+        moved, difference = (theirs - before[key]).abs().max(), (theirs - weights[key]).abs().max()
+        assert difference < 1e-3 * moved, f"{key}: moved by {moved:.2g}, but the weights differ by {difference:.2g}"
 
 
 def test_feedback_is_drawn_as_the_library_draws_it():
