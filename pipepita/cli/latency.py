@@ -40,7 +40,7 @@ def latency(
     rules: Annotated[
         str | None,
         typer.Option(
-            help="compare these rules instead of --rule: all, or several like pepita:modulate=input,pepita:modulate=all,bp,drtp",
+            help="compare these rules instead of --rule: all, or several like pepita:modulate=input,bp,drtp",
             show_default=False,
             rich_help_panel="Rule",
         ),

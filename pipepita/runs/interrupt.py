@@ -14,6 +14,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupt:
     """A context in which SIGINT, SIGTERM and SIGHUP set a flag instead of raising. Call it to read the flag.
 
+    What this process was told to ignore stays ignored: `nohup pipepita train` outlives its terminal.
+
     words: printed when the first of them comes.
     """
 
@@ -31,7 +33,8 @@ class Interrupt:
             print(self._words, file=sys.stderr)
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        heard = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        self._before = {number: signal.signal(number, self._on_signal) for number in heard}
         return self
 
     def __exit__(
