@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,10 +14,11 @@ import pipepita
 PACKAGE = Path(pipepita.__file__).parent
 
 
-def modules_with_examples() -> list[str]:
-    """The dotted names of all modules of the package whose source holds `>>>`."""
+def modules_with_examples() -> list[Any]:
+    """The dotted names of all modules of the package whose source holds `>>>`. Examples of ray start a cluster."""
     files = [path for path in sorted(PACKAGE.rglob("*.py")) if ">>> " in path.read_text()]
-    return [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files]
+    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files]
+    return [pytest.param(name, marks=[pytest.mark.slow] * (".ray." in name)) for name in names]
 
 
 @pytest.mark.parametrize("name", modules_with_examples())
