@@ -103,11 +103,11 @@ class Host:
 
     def processes(self) -> dict[int, str]:
         """The command line of each process on this host, by its id."""
-        found = {}
+        commands = {}
         for pid in _ip("netns", "pids", self.name).split():
             with contextlib.suppress(OSError):
-                found[int(pid)] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        return found
+                commands[int(pid)] = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+        return commands
 
     def cut(self, *, silent: bool = True) -> None:
         """Cuts this host off. Silently, packets vanish on the way; otherwise its own interface is down as well."""

@@ -12,8 +12,8 @@ SHARED = Path("/dev/shm")
 
 def processes_of(folder: str) -> list[str]:
     """Command lines that mention `folder`."""
-    found = [_text(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
-    return [text for text in found if folder in text]
+    commands = [_text(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
+    return [text for text in commands if folder in text]
 
 
 def actors_of(folder: str) -> list[int]:

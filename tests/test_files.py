@@ -39,6 +39,6 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="cannot be written: No space left on device"):
         write_whole(path, b"after")
     assert path.read_bytes() == b"through"
-    assert sorted(found.name for found in tmp_path.iterdir()) == ["a", "link"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "link"]
     with pytest.raises(UserError, match="cannot be written"):
         write_whole(tmp_path / "no" / "a", b"")

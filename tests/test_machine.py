@@ -5,6 +5,6 @@ from pipepita.machine import cores, machine
 
 
 def test_machine_can_be_printed():
-    found = json.loads(json.dumps(machine()))
-    assert found["cores"] == cores() <= (os.cpu_count() or 1)
-    assert found["torch"] and found["cpu"]
+    facts = json.loads(json.dumps(machine()))
+    assert facts["cores"] == cores() <= (os.cpu_count() or 1)
+    assert facts["torch"] and facts["cpu"]

@@ -24,17 +24,17 @@ def test_a_look_and_again_from_what_is_kept(tmp_path, digits, elsewhere):
     arguments = ("reproduce", "alignment", "--quick", "--epochs", 1, "--data-dir", data_dir, "--out", "out", "--json")
     done = process(*arguments, cwd=tmp_path, **elsewhere)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert [row["data"] for row in found["rows"]] == ["mnist", "cifar10", "cifar100"]
-    assert float(found["rows"][0]["test %"]) > 30
-    assert found["rows"][1]["test %"] == "no data"
+    printed = json.loads(done.stdout)
+    assert [row["data"] for row in printed["rows"]] == ["mnist", "cifar10", "cifar100"]
+    assert float(printed["rows"][0]["test %"]) > 30
+    assert printed["rows"][1]["test %"] == "no data"
     assert done.stderr.count("is left out") == 2
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "alignment-quick-epochs-1.csv", "alignment-quick-epochs-1.md", "alignment-quick-epochs-1.png", "cells",
     ]  # fmt: skip
     kept = [path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").iterdir()]
     again = run(*arguments, cwd=tmp_path, **elsewhere)
-    assert json.loads(again.stdout)["rows"] == found["rows"]
+    assert json.loads(again.stdout)["rows"] == printed["rows"]
     assert len(kept) == 1
     assert [path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").iterdir()] == kept
     assert not processes_of(elsewhere["TMPDIR"])

@@ -37,10 +37,10 @@ def test_json_has_every_figure(summary):
 def test_the_same_command_is_the_same_object(summary, tmp_path):
     again = run(*SMALL, "--drift", "remap@30", "--detector", "adwin", "--rate", "400", "--policy", "drop-newest",
                 "--json", cwd=tmp_path)  # fmt: skip
-    found = json.loads(again.stdout)
-    for name, setup in found["setups"].items():  # curves come with a picture
+    second = json.loads(again.stdout)
+    for name, setup in second["setups"].items():  # curves come with a picture
         assert setup.pop("rates") == [] and summary["setups"][name].pop("rates") != []
-    assert found == summary
+    assert second == summary
     assert list(tmp_path.iterdir()) == []
 
 
@@ -90,9 +90,9 @@ def test_real_time_too(tmp_path, places):
     small = ("--devices", "cortex-m4*2", "--network", "fc:32", "--samples", "20")
     done = process("simulate", *small, "--validate", "--json", cwd=tmp_path, **places)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)["validation"]
-    assert list(found) == ["locked", "relaxed", "streaming"]
-    assert all(one["same_weights"] for one in found.values())
+    validation = json.loads(done.stdout)["validation"]
+    assert list(validation) == ["locked", "relaxed", "streaming"]
+    assert all(one["same_weights"] for one in validation.values())
     assert not Path(tmp_path, "runs").exists()
 
 

@@ -21,10 +21,10 @@ from pipepita.runs.status import RunStatus
 
 def wait(until, what: str, seconds: float = 90.0):
     deadline = time.monotonic() + seconds
-    while not (found := until()):
+    while not (answer := until()):
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
-    return found
+    return answer
 
 
 @pytest.mark.slow
@@ -40,26 +40,26 @@ def test_a_run_watched_from_outside(tmp_path, places):
 
         def now(**wanted):
             assert training.poll() is None, (tmp_path / "log").read_text()
-            found = look(folder) if (folder / "run.json").is_file() else {}
-            alive = [row["alive"] for row in found.get("stages", [])]
-            return wanted.items() <= {**found, "alive": alive}.items() and found
+            facts = look(folder) if (folder / "run.json").is_file() else {}
+            alive = [row["alive"] for row in facts.get("stages", [])]
+            return wanted.items() <= {**facts, "alive": alive}.items() and facts
 
         def training_with(alive, **wanted):
             return now(alive=alive, state="training", **wanted)
 
-        found = wait(lambda: training_with([True] * 3), "no stages")
-        assert (found["network"], found["rule"], found["engine"]) == ("fc:32x2", "pepita", "ray")
-        assert [row["layers"] for row in found["stages"]] == [[1], [2], [3]]
+        facts = wait(lambda: training_with([True] * 3), "no stages")
+        assert (facts["network"], facts["rule"], facts["engine"]) == ("fc:32x2", "pepita", "ray")
+        assert [row["layers"] for row in facts["stages"]] == [[1], [2], [3]]
         with watched.open("w") as file:
             watching = subprocess.Popen(command("status", "--watch"), cwd=tmp_path, stdout=file)
         done = process("status", "--json", cwd=tmp_path)
         assert done.stdout.count("\n") == 1
         said = json.loads(done.stdout)
-        assert set(said) == set(found)
+        assert set(said) == set(facts)
         assert said["state"] in ("training", "evaluating")
         wait(lambda: "training" in watched.read_text(), "nothing to watch")
 
-        os.kill(found["stages"][1]["pid"], signal.SIGKILL)
+        os.kill(facts["stages"][1]["pid"], signal.SIGKILL)
         wait(lambda: now(state="restarting", alive=[True, False, True]), "no restart")
         wait(lambda: training_with([True] * 3, restarts=1), "not back")
         shown = run("status", cwd=tmp_path, COLUMNS="120").stdout

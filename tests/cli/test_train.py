@@ -145,19 +145,19 @@ def test_other_rules_from_the_command_line(tmp_path, rule):
         "train", "--rule", rule, "--network", "fc:24x2", "--activation", "tanh", "--epochs", 3, "--lr", 0.02,
         "--json",
     )  # fmt: skip
-    found = []
+    results = []
     for engine in ("local", "ray"):
         done = run(
             *common, "--engine", engine, "--schedule", "streaming", "--trace", "t.json", "--timeline", "t.png",
             "--run-dir", engine, cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-        found.append(json.loads(done.stdout))
-    assert found[0]["weights_sha256"] == found[1]["weights_sha256"]
-    assert found[0]["rule"] == rule.partition(":")[0]
-    assert found[0]["test_accuracy"] > 30
+        results.append(json.loads(done.stdout))
+    assert results[0]["weights_sha256"] == results[1]["weights_sha256"]
+    assert results[0]["rule"] == rule.partition(":")[0]
+    assert results[0]["test_accuracy"] > 30
     again = run("evaluate", "ray", "--json", cwd=tmp_path)
-    assert json.loads(again.stdout)["test_accuracy"] == found[1]["test_accuracy"]
+    assert json.loads(again.stdout)["test_accuracy"] == results[1]["test_accuracy"]
     events = json.loads((tmp_path / "t.json").read_text())["traceEvents"]
     arrows = [event for event in events if event["ph"] == "s"]
     assert {event["cat"] for event in arrows} == {

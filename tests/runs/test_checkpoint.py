@@ -21,9 +21,9 @@ def write(folder, step, keep=3, **about):
 
 def test_what_is_written_is_read(tmp_path):
     path = write(tmp_path, 7, epoch=2)
-    found, damaged = checkpoint.newest(tmp_path)
-    assert (found.path, damaged, found.about["epoch"]) == (path, [], 2)
-    for mine, theirs in zip(STATE, found.state(), strict=True):
+    newest, damaged = checkpoint.newest(tmp_path)
+    assert (newest.path, damaged, newest.about["epoch"]) == (path, [], 2)
+    for mine, theirs in zip(STATE, newest.state(), strict=True):
         assert mine.keys() == theirs.keys()
         assert all(torch.equal(mine[key], theirs[key]) for key in mine)
     done = subprocess.run(["sha256sum", "-c", "SHA256SUMS"], cwd=path, capture_output=True, text=True)
@@ -64,8 +64,8 @@ def test_a_damaged_one_is_named_and_the_one_before_is_used(tmp_path, damage):
     write(tmp_path, 1)
     last = write(tmp_path, 2)
     DAMAGES[damage](last)
-    found, damaged = checkpoint.newest(tmp_path)
-    assert found.about["step"] == 1
+    newest, damaged = checkpoint.newest(tmp_path)
+    assert newest.about["step"] == 1
     (line,) = damaged
     assert str(last) in line
     assert "damaged" in line

@@ -29,7 +29,7 @@ scalars = st.one_of(
 values = st.recursive(
     scalars,
     lambda inner: st.one_of(
-        st.lists(inner, max_size=3).map(lambda found: f"[{', '.join(found)}]"),
+        st.lists(inner, max_size=3).map(lambda items: f"[{', '.join(items)}]"),
         inner.map(lambda value: f"{{a = {value}}}"),
     ),
     max_leaves=4,

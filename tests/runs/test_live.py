@@ -48,10 +48,10 @@ def test_a_live_stream_is_learnt_from_exactly_once(engine, few_digits):
 
     tally, expected, answers, _ = run(pp.LocalEngine("cpu"), lambda number: None)
     assert (tally.steps, len(answers)) == (50, 50)
-    again, found, same, restarts = run(engine, lambda number: kill(engine, 1) if number in (11, 40) else None)
+    again, learnt, same, restarts = run(engine, lambda number: kill(engine, 1) if number in (11, 40) else None)
     assert len(restarts) == 2
     assert again.steps == 50
-    for mine, theirs in zip(found, expected, strict=True):
+    for mine, theirs in zip(learnt, expected, strict=True):
         assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
     assert [step for step, _ in same] == [step for step, _ in answers]
     assert all(torch.equal(a, b) for (_, a), (_, b) in zip(same, answers, strict=True))

@@ -25,28 +25,28 @@ def model(data):
 
 def curves(run_dir):
     """By tag: the steps and values."""
-    found = EventAccumulator(str(run_dir / "tensorboard"))
-    found.Reload()
-    return {tag: {one.step: one.value for one in found.Scalars(tag)} for tag in found.Tags()["scalars"]}
+    events = EventAccumulator(str(run_dir / "tensorboard"))
+    events.Reload()
+    return {tag: {one.step: one.value for one in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
 
 
 def steps_of(run_dir):
-    found = EventAccumulator(str(run_dir / "tensorboard"))
-    found.Reload()
-    return {tag: [one.step for one in found.Scalars(tag)] for tag in found.Tags()["scalars"]}
+    events = EventAccumulator(str(run_dir / "tensorboard"))
+    events.Reload()
+    return {tag: [one.step for one in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
 def test_curves_of_a_run(few_digits, tmp_path):
     result = pp.train(
         model(few_digits), few_digits, engine="local", epochs=3, batch_size=32, run_dir=tmp_path / "r", tensorboard=True
     )
-    found = curves(tmp_path / "r")
-    assert set(found) == EPOCH | NOW
-    assert list(found["test/accuracy"]) == [5, 10, 15]
+    by_tag = curves(tmp_path / "r")
+    assert set(by_tag) == EPOCH | NOW
+    assert list(by_tag["test/accuracy"]) == [5, 10, 15]
     for line in result.history:
-        assert found["train/loss"][line["step"]] == pytest.approx(line["train_loss"])
-    assert set(found["train/loss_running"]) <= set(range(1, 16))
-    assert found["train/loss_running"][15] == pytest.approx(result.history[-1]["train_loss"])
+        assert by_tag["train/loss"][line["step"]] == pytest.approx(line["train_loss"])
+    assert set(by_tag["train/loss_running"]) <= set(range(1, 16))
+    assert by_tag["train/loss_running"][15] == pytest.approx(result.history[-1]["train_loss"])
 
 
 def test_a_resumed_run_draws_no_step_twice(few_digits, tmp_path):

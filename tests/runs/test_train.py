@@ -79,9 +79,9 @@ def test_a_run_folder_remembers_the_form(few_digits, tmp_path, form):
     )  # fmt: skip
     written = json.loads((tmp_path / "run" / "run.json").read_text())
     assert result.rule_options["form"] == written["rule_options"]["form"] == form
-    found = pp.evaluate(tmp_path / "run", few_digits)
-    assert found["test_accuracy"] == result.test_accuracy
-    assert found["weights_sha256"] == result.weights_sha256
+    evaluated = pp.evaluate(tmp_path / "run", few_digits)
+    assert evaluated["test_accuracy"] == result.test_accuracy
+    assert evaluated["weights_sha256"] == result.weights_sha256
 
 
 def test_run_folder_and_evaluate(few_digits, tmp_path):
@@ -94,10 +94,10 @@ def test_run_folder_and_evaluate(few_digits, tmp_path):
     steps = sorted(path.name for path in (folder / "checkpoints").iterdir())
     assert steps == ["step-00000003", "step-00000006", "step-00000009"]
     assert sorted(path.suffix for path in folder.rglob("*") if path.is_file()).count(".safetensors") == 9
-    found = pp.evaluate(folder, few_digits)
-    assert found["test_accuracy"] == found["reported_test_accuracy"] == result.test_accuracy
-    assert found["test_loss"] == result.history[-1]["test_loss"]
-    assert found["weights_sha256"] == result.weights_sha256
+    evaluated = pp.evaluate(folder, few_digits)
+    assert evaluated["test_accuracy"] == evaluated["reported_test_accuracy"] == result.test_accuracy
+    assert evaluated["test_loss"] == result.history[-1]["test_loss"]
+    assert evaluated["weights_sha256"] == result.weights_sha256
     with pytest.raises(pp.UserError, match="run folder .* exists"):
         pp.train(model, few_digits, engine="local", epochs=1, run_dir=folder)
     with pytest.raises(pp.UserError, match="unknown dataset 'few digits'"):

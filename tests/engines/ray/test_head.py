@@ -95,10 +95,10 @@ def test_a_run_that_loses_it_ends_with_one_line(also_a_stage, tmp_path):
 
 def processes() -> dict[int, str]:
     """Command lines."""
-    found = {}
+    commands = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            found[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            commands[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
-    return found
+    return commands

@@ -50,8 +50,8 @@ def three() -> Iterator[tuple[hosts.Host, ...]]:
     """Three hosts, not yet of a cluster."""
     if reason := hosts.why_not():
         pytest.skip(reason)
-    with hosts.hosts(3) as found:
-        yield found
+    with hosts.hosts(3) as three_hosts:
+        yield three_hosts
 
 
 class Training:

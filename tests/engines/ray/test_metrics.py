@@ -43,10 +43,10 @@ def _free_port() -> int:
 
 def _wait(until, what: str, seconds: float = 90.0):
     deadline = time.monotonic() + seconds
-    while not (found := until()):
+    while not (answer := until()):
         assert time.monotonic() < deadline, what
         time.sleep(0.3)
-    return found
+    return answer
 
 
 @pytest.mark.slow
@@ -75,13 +75,13 @@ def test_prometheus_can_fetch_them(tmp_path):
                     text = page.read().decode()
             except OSError:
                 return {}
-            found = re.findall(r'pipepita_stage_(\w+)\{.*\bstage="(\d)".*\} (\S+)', text)
-            return {(name, stage): float(value) for name, stage, value in found}
+            rows = re.findall(r'pipepita_stage_(\w+)\{.*\bstage="(\d)".*\} (\S+)', text)
+            return {(name, stage): float(value) for name, stage, value in rows}
 
-        found = _wait(exported, "no gauges")
-        assert set(found) == {(name, stage) for name in ("step", "queue", "busy", "memory_bytes") for stage in "01"}
-        assert found["memory_bytes", "0"] > 1e7
-        assert 0 <= found["busy", "1"] <= 1
+        gauges = _wait(exported, "no gauges")
+        assert set(gauges) == {(name, stage) for name in ("step", "queue", "busy", "memory_bytes") for stage in "01"}
+        assert gauges["memory_bytes", "0"] > 1e7
+        assert 0 <= gauges["busy", "1"] <= 1
     finally:
         for process in filter(None, (training, cluster)):
             process.terminate()

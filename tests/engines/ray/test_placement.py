@@ -48,8 +48,8 @@ def test_stages_are_where_they_were_asked_to_be(few_digits):
         }.items():
             engine = pp.RayEngine(2, address=nodes.address, device="cpu", placement=asked)
             try:
-                found = [place.node for place in ray.get([actor.where.remote() for actor in engine._actors])]
-                assert ([len(set(found))] if len(nodes_of) == 1 else found) == nodes_of, asked
+                placed_on = [place.node for place in ray.get([actor.where.remote() for actor in engine._actors])]
+                assert ([len(set(placed_on))] if len(nodes_of) == 1 else placed_on) == nodes_of, asked
                 net = pp.build("fc:24", few_digits.item_shape, 10)
                 result = pp.train(net, few_digits, engine=engine, epochs=1)
                 assert result.weights_sha256 == expected.weights_sha256

@@ -37,11 +37,11 @@ class Here(pp.Rule):
 
 
 def digests(rule, engine, data) -> set[str]:
-    found = set()
+    hashes = set()
     for one, stages in (("local", 1), (engine, 2), (engine, 3)):
         model = pp.build("fc:24x2", data.item_shape, data.classes, dropout=0.1)
-        found.add(pp.train(model, data, rule=rule, engine=one, stages=stages, **OPTIONS).weights_sha256)
-    return found
+        hashes.add(pp.train(model, data, rule=rule, engine=one, stages=stages, **OPTIONS).weights_sha256)
+    return hashes
 
 
 @pytest.mark.parametrize("transport", ["shared_memory", "tcp"])
@@ -57,10 +57,10 @@ def test_a_rule_of_a_file_with_what_lies_beside_it(ray_engine, few_digits, tmp_p
     (tmp_path / "mine.py").write_text(text.replace("** 0.5", "** HALF"))
     (tmp_path / "half.py").write_text("HALF = 0.5\n")
     mine = read(f"{tmp_path}/mine.py:MyRule:density=0.5")
-    found = digests(mine, ray_engine, few_digits)
-    assert len(found) == 1
-    assert found == digests(read(f"{EXAMPLE}:MyRule:density=0.5"), ray_engine, few_digits)
-    assert found != digests(read(f"{EXAMPLE}:MyRule:density=0.25"), ray_engine, few_digits)
+    hashes = digests(mine, ray_engine, few_digits)
+    assert len(hashes) == 1
+    assert hashes == digests(read(f"{EXAMPLE}:MyRule:density=0.5"), ray_engine, few_digits)
+    assert hashes != digests(read(f"{EXAMPLE}:MyRule:density=0.25"), ray_engine, few_digits)
 
 
 def test_what_an_actor_lacks_is_said_in_one_line(ray_engine, few_digits, tmp_path, monkeypatch):

@@ -51,16 +51,16 @@ def test_strangers_are_refused_with_a_log_line_and_training_goes_on(
     each, attacked = RayPipeline._each, list[Address]()
 
     def and_strangers(self, method, arguments):
-        found = each(self, method, arguments)
+        answers = each(self, method, arguments)
         if method == "listen":
-            for address in (address for addresses in found for address in addresses.values()):
+            for address in (address for addresses in answers for address in addresses.values()):
                 for stranger in STRANGERS:
                     peer = TRANSPORTS[address.transport].connect_socket(address.name, 5)
                     with contextlib.suppress(OSError):
                         stranger(peer)
                     attacked.append(address)
                     held.append(peer)  # some hang on for as long as they can
-        return found
+        return answers
 
     held: list[socket.socket] = []
     monkeypatch.setattr(RayPipeline, "_each", and_strangers)
@@ -84,9 +84,9 @@ def test_nobody_listens_once_training_goes_on(ray_engine, few_digits, monkeypatc
     each, train = RayPipeline._each, RayPipeline.train
 
     def noted(self, method, arguments):
-        found = each(self, method, arguments)
-        addresses.extend(address for one in found for address in one.values()) if method == "listen" else None
-        return found
+        answers = each(self, method, arguments)
+        addresses.extend(address for one in answers for address in one.values()) if method == "listen" else None
+        return answers
 
     def trying(self, first, lr):
         train(self, first, lr)
