@@ -1,4 +1,4 @@
-"""Commands as people run them: in this process where the start is not the point, and as processes of their own."""
+"""Commands as people run them: in this process if the start does not matter, or in processes of their own."""
 
 from __future__ import annotations
 

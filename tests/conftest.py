@@ -18,7 +18,7 @@ from pipepita.data.sets import DATA_DIR_VARIABLE
 from pipepita.engines.ray.cluster import Cluster
 
 _CLUSTERED = ("ray_engine", "cluster")  # fixtures that start Ray
-_APART = ("ray/test_hosts.py",)  # files whose tests share nothing and wait for minutes
+_SEPARATE = ("ray/test_hosts.py",)  # files whose tests share nothing, and wait for minutes
 _engine: list[pp.RayEngine] = []  # of the tests that use `ray_engine` one after the other
 
 
@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """What is started with SIGINT ignored, as by nohup, hands that on to its children: ours answer it."""
+    """Lets processes answer SIGINT, even if the tests were started with SIGINT ignored, as nohup does."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -54,24 +54,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
-            return nodeid if file.endswith(_APART) else scope(file)
+            return nodeid if file.endswith(_SEPARATE) else scope(file)
 
     return Scheduling(config, log)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """What starts Ray is slow."""
+    """Marks every test that starts Ray as slow."""
     if any(name in getattr(item, "fixturenames", ()) for name in _CLUSTERED):
         item.add_marker("slow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first, so that nobody waits for it in the end."""
+    """Puts what takes long first, so that no worker waits for it in the end."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Closes the engine of `ray_engine` where the next file does not use it: most others want Ray for themselves."""
+    """Closes the engine of `ray_engine` if the next file does not use it: most files start Ray for themselves."""
     others = nextitem is None or nextitem.path != item.path
     if _engine and others and "ray_engine" not in getattr(nextitem, "fixturenames", ()):
         _engine.pop().close()
@@ -79,7 +79,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.fixture(scope="session")
 def every_case(pytestconfig) -> bool:
-    """Whether nothing is to be left out, by --all."""
+    """Whether all combinations are asked for, by --all."""
     return pytestconfig.getoption("--all")
 
 
@@ -90,7 +90,7 @@ def digits() -> pp.Data:
 
 @pytest.fixture(scope="session")
 def few_digits(digits: pp.Data) -> pp.Data:
-    """150 training items: with batches of 32 the last one is short."""
+    """The digits with 150 training items: with batches of 32 the last one is short."""
     return pp.Data(digits.x_train[:150], digits.y_train[:150], digits.x_test[:40], digits.y_test[:40], 10, "few digits")
 
 
@@ -109,7 +109,7 @@ def mnist(data_dir: Path) -> pp.Data:
 
 @pytest.fixture(scope="module")
 def ray_engine() -> pp.RayEngine:
-    """Actors for up to three stages, on an embedded cluster; the same ones for the next file that asks for them."""
+    """Actors for up to three stages, on an embedded cluster. The next file that asks for them gets the same ones."""
     if not _engine:
         _engine.append(pp.RayEngine(3, device="cpu"))
     _engine[0].transport = None
@@ -118,7 +118,7 @@ def ray_engine() -> pp.RayEngine:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """An embedded cluster with room for three stages, without any."""
+    """An embedded cluster with room for three stages, but without actors."""
     cluster = Cluster(None, 3, 0)
     yield cluster
     cluster.close()

@@ -1,4 +1,4 @@
-"""A small set of cases in place of a full cross: every pair of values of two factors occurs in at least one of them."""
+"""A small set of cases instead of all combinations: every pair of values of two factors occurs in at least one case."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def pairwise(factors: Mapping[str, Sequence[Any]], allowed: Callable[..., bool] 
 
 
 def _pairs(case: Case) -> itertools.combinations:
-    """Each two places of a case, with their values."""
+    """Every two positions of a case, with their values."""
     return itertools.combinations(enumerate(case), 2)

@@ -19,7 +19,7 @@ def model(data: pp.Data):
 
 
 class Log(Observer):
-    """Calls `at` with each sample's number in the run; keeps what it is warned of."""
+    """Calls `at` with the number of each sample of the run, and keeps the warnings."""
 
     def __init__(self, at: Callable[[int], None] = lambda sample: None) -> None:
         self.warnings: list[str] = []
@@ -27,7 +27,7 @@ class Log(Observer):
 
     def sample(self, tally):
         number = self._past + tally.steps
-        if number > self._seen:  # once, though samples come again
+        if number > self._seen:  # once, although samples come again after a restart
             self._seen = number
             self._at(number)
 

@@ -30,7 +30,7 @@ _made = 0
 
 
 def why_not() -> str | None:
-    """Why no hosts can be made here, or None."""
+    """Why no hosts can be made on this machine; None if they can."""
     if sys.platform != "linux":
         return "hosts need Linux's network namespaces"
     if shutil.which("ip") is None:
@@ -67,7 +67,7 @@ class Host:
     def run(
         self, arguments: Sequence[object], *, env: dict[str, str] | None = None, timeout: float = 120, **options: Any
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a program on this host to its end; what it printed, as text."""
+        """Runs a program on this host to its end. Returns what it printed, as text."""
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
         child = self.popen(arguments, env=env, **options)
         try:
@@ -122,14 +122,14 @@ class Host:
 
     def kill(self) -> None:
         """Kills whatever runs on this host, at once. Peers hear of it, as its kernel lives: to be silent, cut first."""
-        while pids := list(map(int, _ip("netns", "pids", self.name).split())):  # again, for those just being born
-            for number in (signal.SIGSTOP, signal.SIGKILL):  # nobody is left the time to report another's death
+        while pids := list(map(int, _ip("netns", "pids", self.name).split())):  # again, for those that are starting now
+            for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first, so that none can report another's death
                 for pid in pids:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, number)
             time.sleep(0.02)
         for child in self._children:
-            child.kill()  # where ip has not yet become the program
+            child.kill()  # if ip has not become the program yet
             child.wait()
 
 

@@ -1,4 +1,4 @@
-"""What a run may leave behind: processes and shared memory. Tests run side by side: each looks at its own."""
+"""What a run may leave behind: processes and shared memory. Tests run side by side, so each looks at its own only."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def actors_of(folder: str) -> list[int]:
 
 
 def shared_memory() -> set[Path]:
-    """The named shared memory of this machine."""
+    """The names of the shared memory on this machine."""
     return set(SHARED.iterdir())
 
 
 def forgotten(before: set[Path], seconds: float = 5) -> list[Path]:
-    """Shared memory of ours that was not there `before` and that no other process holds, after `seconds` at most."""
+    """Shared memory of ours that is new since `before` and that no other process holds, after at most `seconds`."""
     deadline = time.monotonic() + seconds
     left: list[Path] = []
     while (left := _unheld(shared_memory() - before)) and time.monotonic() < deadline:

@@ -1,4 +1,4 @@
-"""A source that is no data set."""
+"""A live source of samples, which is no data set."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pipepita as pp
 
 
 class Ticks:
-    """A live source: whatever it gave cannot be asked for again."""
+    """A live source: it cannot give a sample twice."""
 
     def __init__(self, data: pp.Data, count: int, at: Callable[[int], None] = lambda number: None) -> None:
         self._data, self._left, self._at, self._given = data, count, at, 0

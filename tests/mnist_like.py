@@ -1,4 +1,4 @@
-"""The digits written as torchvision's MNIST lies on disk, so that what needs MNIST can be tried without it."""
+"""Writes the digits in the files of torchvision's MNIST, so that what needs MNIST can be tried without it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pipepita as pp
 
 
 def write(folder: Path, data: pp.Data) -> Path:
-    """8 x 8 images three times as large, with a border to 28 x 28."""
+    """Images of 8 x 8, enlarged three times, with a border to 28 x 28."""
     raw = folder / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part, x, y in (("train", data.x_train, data.y_train), ("t10k", data.x_test, data.y_test)):

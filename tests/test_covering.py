@@ -1,4 +1,4 @@
-"""What replaces full crosses leaves no pair out."""
+"""The small set of cases that replaces all combinations leaves no pair out."""
 
 from __future__ import annotations
 

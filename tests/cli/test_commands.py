@@ -22,7 +22,7 @@ def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def completed(line: str) -> list[str]:
-    """What bash is offered for the last word of `line`."""
+    """What bash is offered to complete the last word of `line`."""
     words = line.split(" ")
     done = run(COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1), _PIPEPITA_COMPLETE="complete_bash")
     assert done.returncode == 0 and done.stderr == "", done.stderr
@@ -99,7 +99,7 @@ def test_completion_is_installed(tmp_path):
 
 
 def test_bash_itself_completes(tmp_path):
-    """The installed function, called as bash calls it."""
+    """The installed function is called as bash calls it."""
     (tmp_path / "pipepita").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m pipepita "$@"\n')
     (tmp_path / "pipepita").chmod(0o755)
     script = 'eval "$(pipepita --show-completion bash)"; COMP_WORDS=(pipepita train --sch); COMP_CWORD=2; ' \

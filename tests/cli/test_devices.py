@@ -1,4 +1,4 @@
-"""`pipepita devices`: its tables, its JSON, its mistakes."""
+"""`pipepita devices`: its tables, its JSON, and the mistakes that it names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pipepita latency` as people meet it."""
+"""`pipepita latency` as people use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing heavy is imported until it is used: each command in a process of its own, which says what it has imported."""
+"""Nothing heavy is imported until it is used. Each command runs in its own process, which says what it has imported."""
 
 from __future__ import annotations
 
@@ -45,22 +45,22 @@ def imported(*arguments: str, cwd, code: int = 0) -> list[str]:
     ],
     ids=" ".join,
 )
-def test_says_what_it_is_asked_without(words, tmp_path):
+def test_these_commands_import_nothing_heavy(words, tmp_path):
     assert imported(*words, cwd=tmp_path) == []
 
 
-def test_the_state_of_a_run_is_shown_without(tmp_path):
+def test_status_imports_nothing_heavy(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text(json.dumps({"network": "fc:8", "rule": "pepita"}))
     assert imported("status", "run", cwd=tmp_path) == []
 
 
-def test_a_mistake_is_answered_without(tmp_path):
+def test_a_mistake_imports_nothing_heavy(tmp_path):
     assert imported("trian", cwd=tmp_path, code=2) == []
     assert imported("train", "--epoch", "3", cwd=tmp_path, code=2) == []
     assert imported("train", "--set", "epoch=3", cwd=tmp_path, code=2) == []
 
 
 def test_what_is_used_is_imported(tmp_path):
-    """The other tests here would pass if nothing were ever seen."""
+    """Otherwise the other tests here would pass even if imports were not noticed."""
     assert "torch" in imported("evaluate", "none", cwd=tmp_path, code=2)

@@ -1,4 +1,4 @@
-"""The example of a rule of one's own, as a reader would use it: trained in actors, killed, resumed, and checked."""
+"""The example of a rule of one's own, used as a reader would: trained in actors, killed, resumed, and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTIONS = (
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """Where the reader's file is; what this process looks modules up by is as before once the test is over."""
+    """The folder with the reader's file. After the test this process looks modules up as before."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.delitem(sys.modules, "my_rule", raising=False)
     shutil.copy(EXAMPLE, tmp_path)

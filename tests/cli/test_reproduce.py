@@ -1,4 +1,4 @@
-"""`pipepita reproduce` as people meet it."""
+"""`pipepita reproduce` as people use it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from mnist_like import write
 
 @pytest.fixture
 def elsewhere(places, tmp_path):
-    """`places`, and not there the cache folder that torch makes when torchvision is imported."""
+    """`places`, with torch's cache elsewhere: importing torchvision makes a cache folder in TMPDIR."""
     return {**places, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "torch")}
 
 
 @pytest.mark.slow
-def test_a_look_and_again_from_what_is_kept(tmp_path, digits, elsewhere):
+def test_a_quick_run_and_a_second_one_from_the_cells_that_are_kept(tmp_path, digits, elsewhere):
     data_dir = write(tmp_path / "data", digits)
     arguments = ("reproduce", "alignment", "--quick", "--epochs", 1, "--data-dir", data_dir, "--out", "out", "--json")
     done = process(*arguments, cwd=tmp_path, **elsewhere)

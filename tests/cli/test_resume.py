@@ -1,4 +1,4 @@
-"""A coordinator that gets SIGKILL: what it leaves behind goes away, and `--resume` ends with the same bits."""
+"""A coordinator gets SIGKILL: what it leaves behind is cleaned up, and `--resume` ends with the same bits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OPTIONS = (
 
 
 def killed(folder: Path, places: dict[str, str], *arguments: object, after: int) -> None:
-    """A run that gets SIGKILL once it has written a checkpoint of at least `after` samples."""
+    """Starts a run, and sends it SIGKILL once it has written a checkpoint of at least `after` samples."""
     child = start("train", *arguments, cwd=folder, **places)
     deadline = time.monotonic() + 200
     while not any(int(path.name[5:]) >= after for path in (folder / "out" / "checkpoints").glob("step-*")):

@@ -1,4 +1,4 @@
-"""`pipepita status`, beside real runs in processes of their own."""
+"""`pipepita status` of real runs in processes of their own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def wait(until, what: str, seconds: float = 90.0):
 
 @pytest.mark.slow
 def test_a_run_watched_from_outside(tmp_path, places):
-    """While it goes on, while a stage is rebuilt, and when it has been killed."""
+    """While it goes on, while a stage is rebuilt, and after it was killed."""
     folder, watched = tmp_path / "runs" / "one", tmp_path / "watched"
     log = (tmp_path / "log").open("w")
     training = subprocess.Popen(

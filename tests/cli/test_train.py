@@ -1,4 +1,4 @@
-"""`train`, `evaluate` and `schedule`: exit codes, one line of error, one object of JSON, nothing left behind."""
+"""`train`, `evaluate` and `schedule`: exit codes, errors of one line, one JSON object, and nothing left behind."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_divergence_is_a_failure_with_code_1(tmp_path):
 
 
 def interrupted(folder: Path, number: int, places: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """A long run through Ray that gets signal `number` once it trains."""
+    """A long run on Ray that gets the signal `number` once it trains."""
     arguments = ("--epochs", 100_000, "--network", "fc:32", "--run-dir", "out", "--json")
     child = start("train", *arguments, cwd=folder, **places)
     deadline = time.monotonic() + 200
@@ -140,7 +140,7 @@ def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", ["bp", "frsf:keep_signs=true,form=textbook", "dfa", "drtp"])
 def test_other_rules_from_the_command_line(tmp_path, rule):
-    """Through actors as in process, and evaluated again from the run's folder."""
+    """The same with actors as in one process, and evaluated again from the run folder."""
     common = (
         "train", "--rule", rule, "--network", "fc:24x2", "--activation", "tanh", "--epochs", 3, "--lr", 0.02,
         "--json",
@@ -164,7 +164,7 @@ def test_other_rules_from_the_command_line(tmp_path, rule):
         "standard",
         *({"drtp": (), "dfa": ("broadcast",)}.get(rule, ("backward",))),
     }
-    if rule in ("bp", "frsf"):  # down: from a higher row to a lower one, but for the error, which is the coordinator's
+    if rule in ("bp", "frsf"):  # down: from a higher row to a lower one, except the error, which the coordinator sends
         assert any(event["cat"] == "backward" and event["tid"] > 1 for event in arrows)
 
 

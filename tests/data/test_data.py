@@ -46,7 +46,7 @@ def test_refuses(changes, words):
         pp.Data(**arrays(**changes))
 
 
-def test_bytes_come_to_the_unit_interval_and_floats_stay():
+def test_bytes_are_scaled_to_0_to_1_and_floats_are_kept():
     data = pp.Data(**arrays(x_train=np.full((6, 4), 255, np.uint8), x_test=np.full((3, 4), -2.5)))
     assert data.x_train.eq(1).all()
     assert data.x_test.eq(-2.5).all()

@@ -1,4 +1,4 @@
-"""What the tests of runs share."""
+"""Fixtures that the tests of runs share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pipepita as pp
 
 @pytest.fixture(scope="module")
 def engine(cluster) -> Iterator[pp.RayEngine]:
-    """Actors for three stages; those that a test kills are replaced in the next one's."""
+    """Actors for three stages. Those that a test kills are replaced in the next test."""
     engine = pp.RayEngine(3, device="cpu")
     yield engine
     engine.close()

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: whole or absent, recognised when damaged, the last ones kept."""
+"""Checkpoints on disk: they are whole or absent, damage is recognised, and the last ones are kept."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_last_ones_are_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step-00000003", "step-00000004"]
 
 
-def test_the_last_one_to_go_on_from_is_kept_whatever_follows(tmp_path):
+def test_the_last_one_that_can_be_resumed_from_is_kept_whatever_follows(tmp_path):
     write(tmp_path, 1, keep=1)
     write(tmp_path, 2, keep=1)
     write(tmp_path, 3, keep=1, **{RESUMABLE: False})

@@ -1,4 +1,4 @@
-"""A person's first network learns, under any rule, with no option but its name; what was chosen is said."""
+"""A person's first network learns with any rule and no other option, and the run says what was chosen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHANCE = 10
 
 
 def trained(data: pp.Data, schedule: str, **choices) -> pp.Result:
-    """As `pipepita train` does it, in this process."""
+    """Trains as `pipepita train` does, in this process."""
     job = Job(schedule=schedule, engine="local", **choices)
     options = job.options().model_dump()
     return pp.train(job.model(data), data, rule=job.make_rule(), engine="local", normalize=False, **options)
@@ -59,7 +59,7 @@ def test_an_explicit_option_wins(few_digits):
     assert "Tanh" in str(tanh) and "Tanh" not in str(relu)
 
 
-def test_a_model_of_ones_own_is_normalised_from_the_second_hidden_layer_on(few_digits):
+def test_a_model_of_ones_own_is_normalised_if_it_has_two_hidden_layers(few_digits):
     model = pp.build("fc:16x2", few_digits.item_shape, 10)
     pp.train(model, few_digits, engine="local", epochs=1)
     assert str(model).count("RMSNorm") == 2
@@ -93,7 +93,7 @@ def test_a_run_that_diverged_says_what_to_change(few_digits):
     assert words in str(error.value)
 
 
-def test_one_that_is_about_to_is_warned_of_once():
+def test_a_run_that_is_about_to_diverge_is_warned_of_once():
     said = []
 
     class Heard(Listener):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def on_a_terminal(folder: Path, *arguments: str) -> tuple[int, str, str]:
-    """(exit code, stdout, what the terminal showed) of a command whose stderr is a terminal."""
+    """Runs a command whose stderr is a terminal. Returns its exit code, its stdout and what the terminal showed."""
     ours, theirs = pty.openpty()
     shown: list[bytes] = []
 
@@ -19,7 +19,7 @@ def on_a_terminal(folder: Path, *arguments: str) -> tuple[int, str, str]:
         try:
             while part := os.read(ours, 4096):
                 shown.append(part)
-        except OSError:  # the other side is closed
+        except OSError:  # the command has closed its side
             return
 
     reader = threading.Thread(target=read)

@@ -1,4 +1,4 @@
-"""A layer whose weights are frozen passes on what comes, and is never updated."""
+"""A layer whose weights are frozen passes on what it gets, and is never updated."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_frozen_weights_stay_and_the_others_learn(few_digits, rule, optimizer):
     )
 
 
-def test_actors_freeze_it_too_and_a_run_goes_on_so(few_digits, ray_engine, tmp_path):
+def test_actors_keep_a_layer_frozen_and_so_does_a_resumed_run(few_digits, ray_engine, tmp_path):
     model = net()
     model[1].requires_grad_(False)
     kept = model[1].weight.clone()

@@ -1,4 +1,4 @@
-"""Whatever a job file or an assignment holds: a job, or a `UserError` in one line. Nothing else."""
+"""Whatever a job file or an assignment holds, it is read as a job or refused with a `UserError` of one line."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ keys = st.one_of(
 documents = st.lists(st.tuples(keys, values), max_size=4).map(
     lambda pairs: "".join(f"{key} = {value}\n" for key, value in pairs)
 )
-# an option's own little language, nearly right
+# options that have a syntax of their own, with values that are nearly right
 numbers = st.one_of(
     st.integers(-2, 99).map(str), st.floats().map(repr), st.sampled_from(["", "x", "1e999", "9" * 5000])
 )

@@ -1,4 +1,4 @@
-"""A live source through a cluster whose stages die: what it gave cannot be asked for again."""
+"""A live source on a cluster whose stages die. The source cannot give a sample twice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_live_stream_is_learnt_from_exactly_once(engine, few_digits):
-    """What arrived since the last snapshot is kept; each sample is predicted once, by weights that are the same."""
+    """What arrived since the last snapshot is kept. Each sample is predicted once, with the same weights as always."""
 
     def run(where, at):
         net = model(few_digits)

@@ -1,4 +1,4 @@
-"""Runs with a rule from outside: written down, found again from anywhere, or passed again."""
+"""Runs with a rule from outside: it is written down, and found again from any folder or passed again."""
 
 from __future__ import annotations
 

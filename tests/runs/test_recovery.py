@@ -28,7 +28,7 @@ RULES = {
     [("pepita", 0), ("pepita", 1), *((rule, number % 3) for number, rule in enumerate(RULES, start=2))],
 )
 def test_a_killed_stage_changes_no_bit(engine, few_digits, tmp_path, every_case, rule, victim):
-    """Whatever it was doing: the kill comes in the middle of an epoch, and to the first stage again later."""
+    """Whatever the stage is doing: it is killed in the middle of an epoch, and the first stage again later."""
     kills = (13, 60) if victim == 0 or every_case else (13,)
     rule = RULES[rule]
     whole = pp.train(model(few_digits), few_digits, engine="local", rule=rule, **OPTIONS)
@@ -57,7 +57,7 @@ def test_all_stages_at_once(engine, few_digits):
 
 
 def test_a_frozen_stage_is_as_good_as_dead(engine, few_digits, monkeypatch):
-    """A process that hangs closes nothing; its heartbeat stops."""
+    """A process that hangs closes no channel, but its heartbeat stops."""
     monkeypatch.setattr(monitor, "SILENCE_SECONDS", 3.0)
     whole = pp.train(model(few_digits), few_digits, engine="local", **OPTIONS)
     log = Log(lambda sample: kill(engine, 1, signal.SIGSTOP) if sample == 22 else None)
@@ -87,7 +87,7 @@ def test_what_would_happen_again_is_not_tried_again(engine, few_digits):
 
 
 def test_a_malformed_message_costs_a_restart_and_no_bit(engine, few_digits, monkeypatch):
-    """Whatever put it there: the stage that gets it closes its channel, and everything goes back to the snapshot."""
+    """The stage that gets it closes its channel, whoever sent it, and everything goes back to the snapshot."""
     whole = pp.train(model(few_digits), few_digits, engine="local", **OPTIONS)
     sent = []
 

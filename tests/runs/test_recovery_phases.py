@@ -13,8 +13,8 @@ PHASES = ["_connect", "train", "join", "state", "load", "non_finite", "evaluate"
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_it_does_not_matter_when(engine, few_digits, monkeypatch, phase):
-    """A kill as the pipeline is wired, at a barrier, during a snapshot, as one is loaded, before an evaluation."""
+def test_a_stage_may_die_in_any_phase(engine, few_digits, monkeypatch, phase):
+    """While the pipeline is wired, at a barrier, during a snapshot, while one is loaded, and before an evaluation."""
     rule = pp.Pepita(mirror=5, modulate="all")
     whole = pp.train(model(few_digits), few_digits, engine="local", rule=rule, **OPTIONS)
     method, calls = getattr(RayPipeline, phase), []

@@ -1,4 +1,4 @@
-"""Runs that go on: in process, every rule and schedule, to the bits of a run that nothing happened to."""
+"""Resumed runs end with the bits of a run that was not interrupted: every rule and schedule, in this process."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def model(data: pp.Data, network: str = "fc:24x2"):
 
 
 def cut_off(run_dir, copy, step: int):
-    """`copy`: the run folder as a kill right after checkpoint `step` would have left it."""
+    """Makes `copy`, the run folder as a kill right after checkpoint `step` would have left it."""
     shutil.copytree(run_dir, copy)
     for path in (copy / "checkpoints").iterdir():
         if int(path.name.removeprefix("step-")) > step:
@@ -143,7 +143,7 @@ def test_killed_between_a_checkpoint_and_its_line(few_digits, tmp_path):
 
 
 def test_every_optimizer_goes_on_to_the_same_bits(few_digits, tmp_path):
-    """All of torch.optim; an optimizer that keeps what is not saved would end elsewhere."""
+    """All optimizers of torch.optim. One whose state is not saved completely would end with other bits."""
     from pipepita.pipeline.optimizers import _known
 
     for name in (*sorted(_known()), "adam:fused=true", "sgd:momentum=0.9,fused=true"):
@@ -160,7 +160,7 @@ def test_every_optimizer_goes_on_to_the_same_bits(few_digits, tmp_path):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_stopped_and_resumed_again_and_again(few_digits, tmp_path, optimizer):
-    """Each time before the next snapshot, so that nothing of it counts; a snapshot is nobody's to write into."""
+    """Each time before the next snapshot, so that the work since the last one is lost. Nobody may change a snapshot."""
     options = {
         "epochs": 2, "batch_size": 16, "schedule": "streaming", "window": 3, "snapshot_every": 5, "lr": 0.02,
         "optimizer": optimizer, "engine": "local",

@@ -1,4 +1,4 @@
-"""Run folders that cannot be gone on with, or not from their last checkpoint: refused, or said so."""
+"""Run folders that cannot be resumed are refused. If only the last checkpoint is damaged, the user is warned."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def model(data: pp.Data, network: str = "fc:24x2"):
 
 
 class Quiet(Observer):
-    """Keeps what it is warned of."""
+    """Keeps the warnings."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
@@ -36,7 +36,7 @@ def test_a_damaged_checkpoint_is_warned_of_and_the_one_before_is_used(few_digits
 
 
 def test_nothing_on_disk_can_run_code(few_digits, tmp_path):
-    """A pickle in the place of the weights, with sums that fit it, is refused as what it is not."""
+    """A pickle in place of the weights, with checksums that fit it, is refused: it is no safetensors file."""
     import hashlib
     import pickle
 

@@ -1,4 +1,4 @@
-"""What a run says of itself while it goes on, and how it is read back."""
+"""What a run writes about itself while it goes on, and how that is read back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipepita.runs.status import RunStatus, StatusListener, read_status
 
 
 class Sink:
-    """Keeps what it is shown."""
+    """Keeps every status that it is shown."""
 
     def __init__(self):
         self.statuses = []
@@ -32,7 +32,7 @@ def pulse(step):
 
 
 def status_of(few_digits, sink, *said):
-    """A status of a run of two stages, three epochs of five samples. said: the pulses of both, each time."""
+    """The status of a run of two stages and three epochs of five samples. said: the pulses of both, each time."""
     stages = []
 
     class Engine(pp.LocalEngine):
@@ -89,7 +89,7 @@ def test_a_stage_that_no_longer_answers(few_digits, monkeypatch):
     assert listener.statuses[-1].stages[1].memory == 1_000_000
 
 
-def test_at_most_one_sample_a_second(few_digits):
+def test_at_most_one_status_per_second(few_digits):
     listener = Sink()
     status = status_of(few_digits, listener, [pulse(1), pulse(1)])
     before = len(listener.statuses)
@@ -98,8 +98,8 @@ def test_at_most_one_sample_a_second(few_digits):
     assert len(listener.statuses) == before + 1
 
 
-def test_of_a_run(few_digits, tmp_path):
-    """How runs end: well, stopped, and with an error."""
+def test_the_last_status_says_how_the_run_ended(few_digits, tmp_path):
+    """Well, stopped, or with an error."""
     net = spec.build("fc:16", few_digits.item_shape, 10)
     counted = itertools.count()
     pp.train(net, few_digits, engine="local", epochs=2, run_dir=tmp_path / "whole")

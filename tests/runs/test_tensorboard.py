@@ -1,4 +1,4 @@
-"""Curves for TensorBoard, read back as TensorBoard reads them."""
+"""Curves for TensorBoard, read back with TensorBoard's own reader."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def model(data):
 
 
 def curves(run_dir):
-    """By tag: the steps and values."""
+    """The steps and values of each curve, by its tag."""
     events = EventAccumulator(str(run_dir / "tensorboard"))
     events.Reload()
     return {tag: {one.step: one.value for one in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
@@ -50,7 +50,7 @@ def test_curves_of_a_run(few_digits, tmp_path):
 
 
 def test_a_resumed_run_draws_no_step_twice(few_digits, tmp_path):
-    """Stopped in the middle of an epoch with samples in flight, so that it goes on from a snapshot before that."""
+    """It is stopped in the middle of an epoch with samples in flight, so it goes on from a snapshot before that."""
     options = {"engine": "local", "epochs": 3, "batch_size": 16, "schedule": "streaming", "snapshot_every": 4}
     whole = pp.train(model(few_digits), few_digits, **options, stages=2, run_dir=tmp_path / "whole", tensorboard=True)
     counted = itertools.count()

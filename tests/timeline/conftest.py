@@ -1,4 +1,4 @@
-"""Timelines made by hand, where every figure can be worked out on paper."""
+"""Timelines that are made by hand, so that every figure can be worked out on paper."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ S, M = "standard", "modulated"
 
 
 def recorded(laps: list[tuple[int, int, str, int, int]]) -> Spans:
-    """Spans from (end in ms, phase, pass, step, layer), the first of which begins at 0."""
+    """Spans of (end in ms, phase, pass, step, layer). The first one begins at 0."""
     with mock.patch("time.perf_counter_ns", side_effect=[0, *(end * 1_000_000 for end, *_ in laps)]):
         recorder = Recorder(100)
         recorder.start()

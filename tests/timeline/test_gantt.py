@@ -4,7 +4,7 @@ from pipepita.timeline import gantt
 from pipepita.timeline.recorder import PASS, SEND, UPDATE
 
 
-def test_blocks_join_a_stage_s_layers_and_leave_waiting_out(timeline):
+def test_blocks_join_the_layers_of_a_stage_and_leave_waiting_out(timeline):
     blocks = gantt._blocks(timeline.stages[0].rows)
     standard, modulated = (timeline.stages[0].names.index(name) for name in timeline.passes)
     ms = 1_000_000
@@ -22,7 +22,7 @@ def test_interval_is_from_one_admission_to_another(timeline):
     assert gantt._interval(timeline, 1) == (4_000_000, 44_000_000)
 
 
-def test_a_panel_a_schedule(timeline, tmp_path):
+def test_one_panel_per_schedule(timeline, tmp_path):
     for titles in (["relaxed"], ["locked", "relaxed", "streaming"]):
         path = tmp_path / f"{len(titles)}.png"
         gantt.draw(dict.fromkeys(titles, timeline), path, samples=1)

@@ -24,6 +24,6 @@ def test_where_the_time_goes(timeline):
 
 
 def test_hops_where_the_receiver_waited(timeline):
-    """Stage 0 sends from 8 to 9 and stage 1 has it at 10; from 20 to 21, at 22."""
+    """Stage 0 sends from 8 to 9, and stage 1 has it at 10. It sends again from 20 to 21, and stage 1 has it at 22."""
     assert timeline.hops_ms(0) == {"send": [1, 1, 1, 1], "wake": [1, 1, 1, 1]}
     assert timeline.hops_ms(1) == {"send": [1, 1], "wake": [1, 1]}

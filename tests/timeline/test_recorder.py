@@ -3,7 +3,7 @@ import time
 from pipepita.timeline.recorder import PASS, RECEIVE, SEND, Recorder, Silent, coordinator_recorder, stage_recorder
 
 
-def test_laps_tile_the_time():
+def test_each_span_begins_where_the_last_one_ended():
     recorder, before = Recorder(10), time.perf_counter_ns()
     recorder.start()
     for phase in (RECEIVE, PASS, SEND):

@@ -17,7 +17,7 @@ def test_what_perfetto_needs(timeline, tmp_path):
 
 
 def test_arrows_lead_from_sends_to_receives(timeline, tmp_path):
-    """Each begins and ends inside a slice of its row, else a viewer drops it."""
+    """Each arrow begins and ends inside a slice of its row: otherwise a viewer drops it."""
     path = tmp_path / "trace.json"
     trace.write({"relaxed": timeline}, path)
     events = json.loads(path.read_text())["traceEvents"]

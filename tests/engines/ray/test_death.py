@@ -1,4 +1,4 @@
-"""A stage that dies: an error that names it, long before it counts as silent, and nothing left behind."""
+"""A stage that dies: the error names it, long before it counts as silent, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pipepita.network import spec
 @pytest.mark.parametrize("modulate", ["input", "all"])
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_a_killed_stage_ends_the_run_at_once(cluster, few_digits, monkeypatch, victim, modulate):
-    """Its closed channels tell: nobody waits for its heartbeat."""
+    """Its closed channels are noticed at once: nobody waits for its heartbeat."""
     monkeypatch.setattr(monitor, "SILENCE_SECONDS", 1000)
     engine = pp.RayEngine(3, device="cpu")
     start = RayPipeline.train
@@ -48,6 +48,6 @@ def test_a_killed_stage_ends_the_run_at_once(cluster, few_digits, monkeypatch, v
     finally:
         engine.close()
     deadline = time.monotonic() + 60
-    while ray.available_resources().get("CPU") != 3:  # no actor is left; Ray's books follow a moment later
+    while ray.available_resources().get("CPU") != 3:  # no actor is left; Ray counts its CPU as free a moment later
         assert time.monotonic() < deadline
         time.sleep(0.1)

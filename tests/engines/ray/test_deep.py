@@ -10,7 +10,7 @@ from pipepita.network import spec
 
 @pytest.mark.slow
 def test_more_stages_than_samples_in_flight(few_digits):
-    """Every way that a second pass travels; the coordinator admits up to 14 samples before it collects an output."""
+    """One rule for each way of a second pass. The coordinator admits up to 14 samples before it collects an output."""
     engine = pp.RayEngine(6, device="cpu")
     try:
         for rule in (pp.Pepita(), pp.Backprop(), pp.DirectFeedbackAlignment(), pp.TargetProjection()):

@@ -1,4 +1,4 @@
-"""The ray engine on a real cluster: placement, death, leftovers."""
+"""The ray engine on a real cluster: its actors, their errors, and clusters that exist already."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_unreachable_cluster(address, words):
 
 @pytest.mark.slow
 def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
-    """A cluster that somebody else started, joined by address; with too few CPUs for one of the runs."""
+    """A cluster that somebody else started is joined by its address. It has too few CPUs for the second run."""
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     program = Path(sys.executable).with_name("ray")
     folder = Path("/tmp") / f"ppt{os.getpid()}"

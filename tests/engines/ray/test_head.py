@@ -1,4 +1,4 @@
-"""The head of a Ray cluster, and what becomes of a run that loses it."""
+"""The head of a Ray cluster, and how a run ends that loses it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(head, "_EVERY_SECONDS", 0.05)
 
 
-def test_one_that_ends_is_lost_and_one_that_is_started_again_is_not(quick):
+def test_a_head_that_ends_is_lost_and_one_that_is_started_again_is_not(quick):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     watched = Head(f"127.0.0.1:{port}")
@@ -94,7 +94,7 @@ def test_a_run_that_loses_it_ends_with_one_line(also_a_stage, tmp_path):
 
 
 def processes() -> dict[int, str]:
-    """Command lines."""
+    """The command line of every process, by its id."""
     commands = {}
     for path in Path("/proc").glob("[0-9]*"):
         try:

@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def bits(tmp_path_factory) -> str:
-    """Of the run in one process."""
+    """The digest of the weights with which the run in one process ends."""
     folder = tmp_path_factory.mktemp("local")
     done = run_here(*_TRAIN, "--engine", "local", "--run-dir", folder / "run", cwd=folder)
     assert done.returncode == 0, done.stderr
@@ -47,7 +47,7 @@ def bits(tmp_path_factory) -> str:
 
 @pytest.fixture
 def three() -> Iterator[tuple[hosts.Host, ...]]:
-    """Three hosts, not yet of a cluster."""
+    """Three hosts, which form no cluster yet."""
     if reason := hosts.why_not():
         pytest.skip(reason)
     with hosts.hosts(3) as three_hosts:
@@ -73,7 +73,7 @@ class Training:
         return json.loads(path.read_text()) if path.exists() else {}
 
     def wait_until(self, what: Callable[[dict[str, Any]], bool], seconds: float = 90) -> dict[str, Any]:
-        """The status in which `what` holds."""
+        """Waits until `what` says true of the run's status, and returns that status."""
         deadline = time.monotonic() + seconds
         while not ((status := self.status()) and what(status)):
             assert self.process.poll() is None and time.monotonic() < deadline, (status, self._err.read_text())
@@ -81,7 +81,7 @@ class Training:
         return status
 
     def goes_on(self, *, restarts: int = 0) -> dict[str, Any]:
-        """The status once samples are learnt from, `restarts` times anew, and every stage has been heard of."""
+        """Waits until the run learns, after `restarts` restarts, and every stage has answered; returns the status."""
         return self.wait_until(
             lambda now: (
                 now["state"] == "training"
@@ -95,7 +95,7 @@ class Training:
         self.wait_until(lambda now: now["state"] == "restarting", 40)
 
     def ends(self, code: int = 0, seconds: float = 200) -> dict[str, Any]:
-        """Its result, once it has ended with `code`; nothing but our own words were printed."""
+        """Waits until the run ends with exit code `code`, and returns its result. It printed only lines of ours."""
         self.process.wait(seconds)
         self.errors = [line for line in self._err.read_text().splitlines() if not line.startswith("epoch ")]
         assert self.process.returncode == code, self.errors
@@ -114,7 +114,7 @@ def stages_on(host: hosts.Host) -> list[int]:
 
 
 def test_links_that_are_cut_for_a_while(three, tmp_path, bits):
-    """There is no other place for the stage beyond: its run waits for the link, and goes on."""
+    """There is no other node for the stage behind the link, so the run waits for the link and goes on."""
     first, second, _ = three
     address = first.start_ray(cpus=1)
     second.start_ray(address, cpus=1)
@@ -138,7 +138,7 @@ def test_links_that_are_cut_for_a_while(three, tmp_path, bits):
     run.goes_on()
     second.cut()
     run.loses_a_stage()
-    time.sleep(3)  # by now it looks for a place
+    time.sleep(3)  # by now it looks for another node
     run.process.send_signal(signal.SIGINT)
     assert run.ends(130, 60) == {}
     assert run.status()["state"] == "interrupted"
@@ -147,7 +147,7 @@ def test_links_that_are_cut_for_a_while(three, tmp_path, bits):
 
 
 def test_hosts_that_are_lost(three, tmp_path, bits):
-    """The stage goes to another host; where there is none the run ends."""
+    """The stage goes to another host. If there is none, the run ends."""
     first, second, third = three
     address = first.start_ray(cpus=1)
     second.start_ray(address, cpus=1)
@@ -191,28 +191,28 @@ def test_hosts_that_are_lost(three, tmp_path, bits):
 
 
 def cut(host: hosts.Host, seconds: float) -> None:
-    """Cuts `host` off without a word, for so long."""
+    """Cuts `host` off for so long. Nobody is told: packets vanish."""
     host.cut()
     time.sleep(seconds)
     host.heal()
 
 
 def beside(three: tuple[hosts.Host, ...]) -> tuple[hosts.Host, hosts.Host]:
-    """The host of a stage, not the coordinator's, and the one that has none."""
+    """The host with a stage that is not the coordinator's, and the host without a stage."""
     first, second, third = three
     (spare,) = [host for host in three if not stages_on(host)]
     return (third, spare) if spare in (first, second) else (second, spare)
 
 
 def moved(run: Training, host: hosts.Host) -> None:
-    """Waits until the stage that was lost just now has gone on on `host`."""
+    """Waits until the stage that was just lost works again, on `host`."""
     run.loses_a_stage()
     run.goes_on(restarts=1)
     assert stages_on(host)
 
 
 def nobody_stays(where: tuple[hosts.Host, ...]) -> None:
-    """Waits until no stage of a run that is over is left: it would keep its node's CPU."""
+    """Waits until no process of a stage is left: it would keep a CPU of its node."""
     deadline = time.monotonic() + 60
     while any(stages_on(host) for host in where):
         assert time.monotonic() < deadline

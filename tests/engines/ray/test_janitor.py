@@ -1,4 +1,4 @@
-"""The shell that cleans up after a process that could not."""
+"""The shell that cleans up after a process that was killed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def gone(pid: int) -> bool:
-    """Ended, or a zombie that nobody waits for."""
+    """Whether the process has ended, or is a zombie that nobody waits for."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except FileNotFoundError:
@@ -40,7 +40,7 @@ def test_a_killed_process_leaves_neither_its_folder_nor_what_it_had_started(tmp_
     folder = tmp_path / "a folder"
     (folder / "deep").mkdir(parents=True)
     (folder / "deep" / "file").write_text("x")
-    link = tmp_path / "link"  # as where TMPDIR is one
+    link = tmp_path / "link"  # TMPDIR may be a link, too
     link.symlink_to(tmp_path)
     with subprocess.Popen([sys.executable, "-c", SCRIPT, link / "a folder"], stdout=subprocess.PIPE, text=True) as done:
         assert done.stdout is not None
@@ -56,7 +56,7 @@ def test_a_killed_process_leaves_neither_its_folder_nor_what_it_had_started(tmp_
         os.kill(other, signal.SIGKILL)
 
 
-def test_dismissed_it_touches_nothing(tmp_path):
+def test_a_dismissed_janitor_touches_nothing(tmp_path):
     (tmp_path / "file").write_text("x")
     janitor = Janitor(str(tmp_path))
     janitor.dismiss()
@@ -66,7 +66,7 @@ def test_dismissed_it_touches_nothing(tmp_path):
 
 @pytest.mark.parametrize("said", ["", "\n", "/nowhere/at/all\n"])
 def test_nobody_else_is_ended(said):
-    """Whether it died before it named a folder, or the folder cannot be resolved."""
+    """Not if the process died before it named a folder, and not if the folder cannot be resolved."""
     script = janitor._SCRIPT.replace("kill -9", "echo")
     done = subprocess.run(["/bin/sh", "-c", script], input=said, capture_output=True, text=True, timeout=60)
     assert done.stdout == ""

@@ -1,4 +1,4 @@
-"""A node that is lost with a stage on it."""
+"""A node is lost, and a stage with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_lost_node(few_digits):
         ray.shutdown()
     from ray.cluster_utils import Cluster as Nodes
 
-    options = {**OPTIONS, "epochs": 60}  # a node takes seconds to die
+    options = {**OPTIONS, "epochs": 60}  # it takes seconds until a node is dead
     whole = pp.train(model(few_digits), few_digits, engine="local", stages=2, **options)
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:

@@ -1,4 +1,4 @@
-"""Heartbeats: who answers, who has fallen silent, and who may only be starting."""
+"""Heartbeats: which actor answers, which has fallen silent, and which may still be starting."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def engine() -> Iterator[pp.RayEngine]:
 
 @pytest.fixture
 def frozen(engine, monkeypatch) -> Iterator[None]:
-    """The second actor does not answer; a second counts as silence."""
+    """The second actor does not answer. One second without an answer counts as silence."""
     monkeypatch.setattr(monitor, "SILENCE_SECONDS", 1.0)
     pid = ray.get(engine._actors[1].where.remote()).pid
     os.kill(pid, signal.SIGSTOP)
@@ -39,7 +39,7 @@ def wait_for(what) -> None:
         time.sleep(0.02)
 
 
-def test_one_that_hangs_before_its_first_answer_is_silent_like_any_other(engine, frozen):
+def test_an_actor_that_hangs_before_its_first_answer_counts_as_silent(engine, frozen):
     silent: list[int] = []
     watching = Monitor(engine._actors, 0.2, silent.append)
     try:
@@ -51,7 +51,7 @@ def test_one_that_hangs_before_its_first_answer_is_silent_like_any_other(engine,
         watching.close()
 
 
-def test_one_that_may_be_starting_is_not(engine, frozen):
+def test_an_actor_that_may_still_be_starting_does_not_count_as_silent(engine, frozen):
     silent: list[int] = []
     watching = Monitor(engine._actors, 0.2, silent.append)
     try:

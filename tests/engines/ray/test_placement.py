@@ -1,4 +1,4 @@
-"""Where stages go: what can be asked for, and where they are."""
+"""Placement: which texts are understood, and that stages are where they were asked to be."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pipepita.engines.ray import placement
 
 
 @pytest.mark.parametrize("text", ["pack", " spread ", "one-per-host", "10.0.0.1", "a,b , c"])
-def test_what_can_be_asked_for(text):
+def test_placements_that_are_understood(text):
     placement.check(text)
 
 
 @pytest.mark.parametrize("text", ["", " ", ",", "a,,b", "a,"])
-def test_what_cannot(text):
+def test_placements_that_are_not_understood(text):
     with pytest.raises(pp.UserError, match="is neither pack, spread, one-per-host nor one node per stage, like A,B,B"):
         placement.check(text)
 
 
 def _wait_for_room(address, cpus):
-    """Ray gives room back in the background, and spreads over the nodes that have some by then."""
+    """Waits until the CPUs are free: Ray frees them in the background, and spreads only over nodes with free ones."""
     ray.init(address=address, log_to_driver=False)
     while ray.available_resources().get("CPU", 0) < cpus:
         time.sleep(0.1)

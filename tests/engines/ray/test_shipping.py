@@ -1,4 +1,4 @@
-"""A rule from outside reaches the actors, though its module is in none of their paths."""
+"""A rule from outside reaches the actors, although they cannot import its module."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Learner(pp.GradientLearner):
 
 @dataclass(frozen=True)
 class Here(pp.Rule):
-    """Of this file, which no actor can import."""
+    """A learner of this file, which no actor can import."""
 
     flow = pp.Flow.ALL
     passes = ("standard", "a pass that nobody has heard of")
@@ -64,7 +64,7 @@ def test_a_rule_of_a_file_with_what_lies_beside_it(ray_engine, few_digits, tmp_p
 
 
 def test_what_an_actor_lacks_is_said_in_one_line(ray_engine, few_digits, tmp_path, monkeypatch):
-    """Imported only where the layer is made: nobody can know before."""
+    """The package is imported when a layer is made, in the actor: nobody can know before that it is missing."""
     monkeypatch.setattr(sys, "path", [*sys.path])
     begins = "        if layer.number == layers:\n"
     text = EXAMPLE.read_text().replace(begins, f"        import no_such_module\n{begins}", 1)

@@ -1,4 +1,4 @@
-"""Strangers at every port of a real run, as its channels are set up: refused, named in the log, and without effect."""
+"""Strangers connect to every port of a real run while its channels are set up. They are refused and logged."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_strangers_are_refused_with_a_log_line_and_training_goes_on(
                     with contextlib.suppress(OSError):
                         stranger(peer)
                     attacked.append(address)
-                    held.append(peer)  # some hang on for as long as they can
+                    held.append(peer)  # some keep the connection for as long as they can
         return answers
 
     held: list[socket.socket] = []
@@ -78,7 +78,7 @@ def test_strangers_are_refused_with_a_log_line_and_training_goes_on(
 
 
 def test_nobody_listens_once_training_goes_on(ray_engine, few_digits, monkeypatch):
-    """A port is open only until its one peer has come."""
+    """A port is open only until its one peer has connected."""
     monkeypatch.setattr(ray_engine, "transport", "tcp")
     addresses, refused = list[Address](), []
     each, train = RayPipeline._each, RayPipeline.train
@@ -128,5 +128,5 @@ def test_the_secret_is_in_no_log_and_on_no_command_line(ray_engine, few_digits, 
 
 
 def test_what_the_run_keeps_for_itself_is_for_its_user_only(ray_engine):
-    """Ray's own folder is for everybody; the one around it is not."""
+    """Everybody can read Ray's own folder, but not the folder around it."""
     assert Path(ray_engine._cluster._folder).stat().st_mode & 0o077 == 0
