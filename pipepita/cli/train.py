@@ -78,7 +78,7 @@ def train(
 def _resume(run_dir: Path, job: Path | None, given: dict[str, Any], assignments: list[str], as_json: bool) -> None:
     """Goes on with a run. Only options that do not decide the bits may be given again."""
     if job is not None:
-        raise UserError(f"job file {job}: --resume {run_dir} keeps the run's own job")
+        raise UserError(f"job file {job}: --resume {run_dir} keeps the run's own job, so leave the file out")
     changes = read_changes(given, assignments)
     from pipepita.edge.deploy import deployed
     from pipepita.runs.display import display
@@ -87,7 +87,7 @@ def _resume(run_dir: Path, job: Path | None, given: dict[str, Any], assignments:
 
     for name, value in changes.items():
         if name not in (*CHANGEABLE, "engine", "data_dir"):
-            raise UserError(f"{name} {value!r}: --resume {run_dir} keeps the run's own")
+            raise UserError(f"{name} {value!r}: --resume {run_dir} keeps the run's own, so leave it out")
     for name in ("engine", "data_dir"):
         if not isinstance(changes.get(name, ""), str):
             raise UserError(f"{name} {changes[name]!r} is not a name")

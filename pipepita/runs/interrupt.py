@@ -19,7 +19,9 @@ class Interrupt:
     words: printed when the first of them comes.
     """
 
-    def __init__(self, words: str = "stopping after the samples in flight (again: at once)") -> None:
+    def __init__(
+        self, words: str = "stopping after the samples in flight (press Ctrl-C again to stop at once)"
+    ) -> None:
         self._asked, self._words = False, words
 
     def __call__(self) -> bool:

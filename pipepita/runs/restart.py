@@ -19,8 +19,8 @@ class Restart:
     seconds: float
 
     def __str__(self) -> str:
-        lost = f"stage {', '.join(map(str, self.replaced))} anew, " if self.replaced else ""
+        replaced = f"replaced stage {', '.join(map(str, self.replaced))}, " if self.replaced else ""
         return (
-            f"{self.cause}; {lost}all back at the last snapshot after {self.seconds:.2f} s "
+            f"{self.cause}; {replaced}all stages are back at the last snapshot after {self.seconds:.2f} s "
             f"(restart {self.number} of at most {self.allowed})"
         )

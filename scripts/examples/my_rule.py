@@ -9,7 +9,7 @@ e is the output minus the target, and B_l a fixed random matrix of which only a 
     pipepita train --rule scripts/examples/my_rule.py:MyRule --lr 0.03 --engine ray --stages 2
     pipepita train --rule scripts/examples/my_rule.py:MyRule:density=0.5 --lr 0.03
 
-A copy of this file is where a rule of yours can begin.
+To write a rule of your own, begin with a copy of this file.
 """
 
 from __future__ import annotations

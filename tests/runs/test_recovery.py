@@ -42,7 +42,7 @@ def test_a_killed_stage_changes_no_bit(engine, few_digits, tmp_path, every_case,
         assert (mine["train_loss"], mine["train_accuracy"]) == (theirs["train_loss"], theirs["train_accuracy"])
     assert len(log.warnings) == len(kills)
     assert f"stage {victim} (layer {victim + 1}) died" in log.warnings[0]
-    assert f"stage {victim} anew, all back at the last snapshot after" in log.warnings[0]
+    assert f"replaced stage {victim}, all stages are back at the last snapshot after" in log.warnings[0]
     events = (tmp_path / "run" / "events.jsonl").read_text().splitlines()
     assert len(events) == len(kills)
     assert '"cause": "stage' in events[0]

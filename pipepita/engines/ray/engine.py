@@ -161,7 +161,7 @@ class RayEngine:
                 patience = starting.get(index, began + SILENCE_SECONDS if node_answers else began)
                 if index in silent and now < patience:
                     continue
-                hangs = node_answers and index in silent and index not in starting  # where a new one is, we do not know
+                hangs = node_answers and index in silent and index not in starting  # a new one has no known place
                 others = self._replace(index, dead | silent, tried, hangs=hangs)
                 if others is not None:
                     starting[index] = now + (_START_SECONDS if others else _REPLACE_SECONDS)
