@@ -18,13 +18,17 @@ class StreamChoice(Group):
 
     panel: ClassVar[str] = "Stream"
 
-    stream: str = Field("digits", description="a data set, or river:NAME like river:SEA or river:Elec2")
-    samples: int = Field(2000, ge=8, le=10_000_000, description="samples that arrive")
-    drift: str | None = Field(
-        None, description="like remap@5000, rotate:90@2000-4000 or noise:0.5@1000; several with commas"
+    stream: str = Field(
+        "digits", description="where samples come from: a data set, or a stream of river, like river:SEA or river:Elec2"
     )
-    detector: str | None = Field(None, description="a drift detector of river, like adwin (default: none)")
-    sliding: int = Field(500, ge=1, description="items of the sliding window of the prequential accuracy")
+    samples: int = Field(2000, ge=8, le=10_000_000, description="how many samples arrive in all")
+    drift: str | None = Field(
+        None,
+        description="how the stream changes, like remap@5000, rotate:90@2000-4000 or noise:0.5@1000; several with "
+        "commas (default: not at all)",
+    )
+    detector: str | None = Field(None, description="drift detector of river, like adwin (default: none)")
+    sliding: int = Field(500, ge=1, description="over how many of the last items the sliding accuracy is taken")
 
     @model_validator(mode="after")
     def _detector(self) -> Self:
@@ -41,11 +45,16 @@ class Arrivals(Group):
     panel: ClassVar[str] = "Arrivals"
 
     rate: float | None = Field(
-        None, gt=0, le=1e9, description="samples per second (default: as fast as they are taken)"
+        None,
+        gt=0,
+        le=1e9,
+        description="samples that arrive per second (default: each arrives as soon as the chain takes it)",
     )
     arrivals: str = Field("poisson", description="how samples arrive: poisson or fixed", examples=[*PROCESSES])
-    queue: int = Field(16, ge=1, le=10_000_000, description="samples that can wait to enter")
-    policy: str = Field("block", description=f"when the queue is full: {', '.join(POLICIES)}", examples=[*POLICIES])
+    queue: int = Field(16, ge=1, le=10_000_000, description="how many samples can wait until they enter the chain")
+    policy: str = Field(
+        "block", description=f"what happens when the queue is full: {', '.join(POLICIES)}", examples=[*POLICIES]
+    )
     label_delay: float = Field(0.0, ge=0, le=1e6, description="seconds from a sample's arrival to its label")
 
     @model_validator(mode="after")
@@ -64,15 +73,22 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
 
     panel: ClassVar[str] = "Simulation"
 
-    timing_only: bool = Field(False, description="learn nothing, only time what happens; for chains of any length")
-    calibrate: bool = Field(False, description="measure what passes cost on this machine, and scale it to each device")
+    timing_only: bool = Field(
+        False, description="only simulate the times and learn nothing, which is quick for chains of any length"
+    )
+    calibrate: bool = Field(
+        False, description="measure how long passes take on this machine, and scale that to each device"
+    )
 
     # one chain is always there
-    devices: str = Field("rpi4*2", description="from the first, like rpi4*3,orin-nano: see `pipepita devices`")
+    devices: str = Field(
+        "rpi4*2",
+        description="devices of the chain, in their order, like rpi4*3,orin-nano (`pipepita devices` lists them)",
+    )
 
     # online learning takes one item at a time, each once
-    batch_size: int = Field(1, ge=1, description="items per sample")
-    dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden activity dropped")
+    batch_size: int = Field(1, ge=1, description="items per sample; a sample is one mini-batch")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of the hidden activity that is dropped in training")
     lr: float | None = Field(0.002, ge=0, le=1e38, description="learning rate")
 
     @model_validator(mode="after")
