@@ -1,7 +1,8 @@
 """What every channel promises.
 
-FIFO; bounded (`capacity` messages, preallocated); tensors arrive contiguous and 64-byte aligned, since a BLAS may pick
-another kernel for another alignment; a peer that is gone is `ChannelClosed`, at once.
+Messages arrive in the order of sending. A channel holds at most `capacity` messages, for which memory is allocated
+beforehand. Tensors arrive contiguous and aligned to 64 bytes, since a BLAS may pick another kernel for another
+alignment. If the peer is gone, `ChannelClosed` is raised at once.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from pipepita.errors import UserError
 
-# the kinds that are not passes of a rule
+# the kinds of messages that are not passes of a rule
 EVALUATE, END, DONE = CONTROL = ("evaluate", "end", "done")
-BARE = (END, DONE)  # all others bring a tensor
+BARE = (END, DONE)  # messages of all other kinds hold a tensor
 FLOAT_BYTES = 4
 
 
@@ -27,9 +28,16 @@ def _nothing() -> None:
 
 @dataclass
 class Message:
-    """One message. `tensor` may be a view of the channel's own memory: valid until `release` is called.
+    """One message.
 
-    sent: when, in nanoseconds of this host's monotonic clock; 0 where that is not known (another host's clock).
+    Attributes:
+        kind: A pass of the rule, or one of `CONTROL`.
+        step: The number of the sample that it belongs to.
+        tensor: (rows, *item), float32, or None. It may be a view of the channel's own memory, which is valid until
+            `release` is called.
+        sent: When it was sent, in nanoseconds of this host's monotonic clock; 0 if another host, which has another
+            clock, sent it.
+        release: Tells the channel that the tensor is no longer used.
     """
 
     kind: str
@@ -40,23 +48,60 @@ class Message:
 
 
 class Outlet(Protocol):
-    """The sending end."""
+    """The sending end of a channel.
+
+    Example:
+        >>> import torch
+        >>> from pipepita.channels.memory import MemoryChannel
+        >>> channel = MemoryChannel()  # both ends in one
+        >>> channel.send("standard", 0, torch.ones(8, 3))
+        >>> channel.receive().tensor.shape
+        torch.Size([8, 3])
+    """
 
     def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
-        """Copies `tensor` (float32) out; blocks while `capacity` messages are unreleased. `ChannelClosed`."""
+        """Sends one message, and blocks while the receiver has not released `capacity` others.
+
+        Args:
+            kind: What the message is: a pass of the rule, or one of `CONTROL`.
+            step: The number of the sample that it belongs to.
+            tensor: (rows, *item), float32. It may be changed as soon as this returns (except over a `MemoryChannel`).
+
+        Raises:
+            ChannelClosed: The peer is gone.
+        """
 
     def close(self) -> None:
-        """Lets the peer know that nothing more comes; what was sent still arrives."""
+        """Tells the peer that nothing more comes. What was sent still arrives."""
 
 
 class Inlet(Protocol):
-    """The receiving end."""
+    """The receiving end of a channel.
+
+    Example:
+        >>> from pipepita.channels.memory import MemoryChannel
+        >>> channel = MemoryChannel()  # both ends in one
+        >>> channel.send("end", 7)
+        >>> channel.waiting(), channel.receive().step
+        (1, 7)
+    """
 
     def receive(self, timeout: float | None = None) -> Message:
-        """The next message. `TimeoutError` after `timeout` seconds; `ChannelClosed` when the peer is gone."""
+        """Waits for the next message.
+
+        Args:
+            timeout: For how many seconds; None for as long as it takes.
+
+        Returns:
+            The message. Call its `release` when its tensor is no longer needed.
+
+        Raises:
+            TimeoutError: No message came in time.
+            ChannelClosed: The peer is gone, and all that it had sent has been received.
+        """
 
     def waiting(self) -> int:
-        """How many messages have come and were not received yet; about, and from any thread."""
+        """About how many messages have arrived and were not received yet. Any thread may ask."""
 
     def close(self) -> None:
         """Frees the channel's memory and lets the peer know."""
@@ -64,13 +109,20 @@ class Inlet(Protocol):
 
 @dataclass(frozen=True)
 class Wire:
-    """A channel to be: its name, its ends (stage numbers; -1 is the coordinator), and what it carries.
+    """The description of a channel that is to be opened.
 
-    rows, item: tensors are (1 to `rows`, *item). kinds: of the messages that belong here; all others are refused. In a
-    header a kind is its place among them, which both ends know: so a rule may give its passes any name.
-    capacity: messages. 2 x window messages are enough for no ring of channels to deadlock: the outlet to the
-    coordinator never fills up, so the last stage never blocks, so the one before it...
-    spin: seconds that the receiver keeps looking before it sleeps; only where a core has nothing else to do.
+    Attributes:
+        name: Its name.
+        source: The stage that sends; -1 is the coordinator.
+        target: The stage that receives; -1 is the coordinator.
+        capacity: How many messages it can hold. With 2 x window messages no ring of channels can deadlock: the channel
+            to the coordinator never fills up, so the last stage never blocks, so the one before it never blocks...
+        rows: A tensor has 1 to `rows` rows.
+        item: The shape of one row.
+        kinds: The kinds of messages that are allowed; all others are refused. In a header a kind is its place in this
+            list, which both ends know. So a rule may give its passes any name.
+        spin: For how many seconds the receiver looks for a message before it sleeps. This is useful only if a core has
+            nothing else to do.
     """
 
     name: str
@@ -85,9 +137,11 @@ class Wire:
     def __post_init__(self) -> None:
         twice = [kind for kind in self.kinds if self.kinds.count(kind) > 1]
         if twice:
-            raise UserError(f"channel {self.name}: a pass is called {twice[0]}: its kinds are {', '.join(self.kinds)}")
+            raise UserError(
+                f"channel {self.name}: kind {twice[0]} occurs twice in {', '.join(self.kinds)}: rename the pass"
+            )
 
     @property
     def slot_bytes(self) -> int:
-        """Of the largest tensor."""
+        """How many bytes the largest tensor has."""
         return self.rows * math.prod(self.item) * FLOAT_BYTES

@@ -1,7 +1,7 @@
-"""An emulated link: the receiver of a message waits until it would have arrived. The sender is never held up.
+"""An emulated link: the receiver of a message waits until it would have arrived. The sender never waits.
 
 sender    send ............................ send
-receiver        |<-- delay of the link -->| has it          in order, one message after the other
+receiver        |<-- delay of the link -->| gets it         in order, one message after the other
 """
 
 from __future__ import annotations
@@ -12,39 +12,68 @@ from typing import Protocol
 from pipepita.channels import header
 from pipepita.channels.channel import END, EVALUATE, Inlet, Message
 
-# A sleeper wakes late, and cold: it sleeps until shortly before and spins for the rest.
+# A process that sleeps wakes up late, and with cold caches. So it sleeps until shortly before, and spins after that.
 SPIN_SECONDS = 0.0003
 
 
 class Delay(Protocol):
-    """What a link does to the messages of one wire, in their order; `edge.link.Traffic` is one."""
+    """How long a link delays the messages of one wire. `edge.link.Traffic` is one.
+
+    Example:
+        >>> class Constant:  # 5 ms for every message
+        ...     def arrives(self, sent, size):
+        ...         return sent + 0.005
+        >>> from pipepita.channels.memory import MemoryChannel
+        >>> channel = MemoryChannel()
+        >>> inlet = DelayedInlet(channel, Constant(), Origin())
+        >>> channel.send("standard", 0)
+        >>> inlet.receive().step  # 5 ms later
+        0
+    """
 
     def arrives(self, sent: float, size: int) -> float:
-        """When `size` bytes, sent at `sent`, arrive; seconds since the run began."""
+        """When a message arrives. It is called once per message, in the order of sending.
+
+        Args:
+            sent: When it was sent, in seconds since the run began.
+            size: How many bytes it has, including its header.
+
+        Returns:
+            When it arrives, in seconds since the run began.
+        """
 
 
 class Origin:
-    """When a run began, seconds of this host's monotonic clock; 0 before it has."""
+    """When a run began.
+
+    Attributes:
+        began: Seconds of this host's monotonic clock; 0 before the run begins.
+    """
 
     def __init__(self, began: float = 0.0) -> None:
         self.began = began
 
     def begins(self) -> None:
-        """Now, unless it has begun already."""
+        """The run begins now, unless it has begun already."""
         self.began = self.began or time.perf_counter()
 
 
 class DelayedInlet:
-    """The receiving end of a channel behind an emulated link. origin: what the link counts its time from.
+    """The receiving end of a channel behind an emulated link.
 
-    What is no part of training is not delayed. A message from another host counts from when it came in here.
+    Only messages of the training are delayed. The delay of a message from another host begins when it arrives here.
+
+    Args:
+        inlet: The receiving end itself.
+        delay: What the link does to the messages.
+        origin: When the run began, from which the link counts its time.
     """
 
     def __init__(self, inlet: Inlet, delay: Delay, origin: Origin) -> None:
         self._inlet, self._delay, self._origin = inlet, delay, origin
 
     def receive(self, timeout: float | None = None) -> Message:
-        """The next message, not before it would have arrived; `sent` is then when it did. As `Inlet.receive`."""
+        """As `Inlet.receive`, but not before the message would have arrived; its `sent` is the time of arrival."""
         message = self._inlet.receive(timeout)
         if message.kind in (END, EVALUATE):
             return message
@@ -64,7 +93,7 @@ class DelayedInlet:
 
 
 def wait_until(due: float) -> float:
-    """Waits until `due`, seconds of this host's monotonic clock; how much too late it is then."""
+    """Waits until `due`, seconds of this host's monotonic clock. Returns by how many seconds it is late."""
     left = due - time.perf_counter() - SPIN_SECONDS
     if left > 0:
         time.sleep(left)

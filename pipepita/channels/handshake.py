@@ -1,4 +1,4 @@
-"""Both ends of a channel prove that they know the run's secret before anything else is said.
+"""Both ends of a channel prove that they know the run's secret before they exchange anything else.
 
     connector                                   listener
         nonce_c                          ->
@@ -6,7 +6,8 @@
         HMAC(secret, "connector" ...)    ->
                                          <-     "ok"
 
-HMAC-SHA256; nonces make a recorded exchange worthless. Messages have fixed sizes, so they work on streams too.
+The HMAC is HMAC-SHA256. The nonces make a recorded exchange useless. Messages have fixed sizes, so the handshake works
+on streams, too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class Refused(Exception):
 
 
 class Secret(bytes):
-    """Bytes that never show in a log, an error or a debugger's line."""
+    """Bytes that are never printed in a log, an error or a debugger."""
 
     def __repr__(self) -> str:
         return "Secret(...)"
@@ -38,7 +39,7 @@ def new_secret() -> bytes:
 
 
 def listen_side(peer: socket.socket, secret: bytes, wire: str) -> None:
-    """Authenticates a peer that connected to us; `Refused` or `OSError` if it is not one of ours."""
+    """Authenticates a peer that connected to us. Raises `Refused` or `OSError` if it does not belong to this run."""
     theirs, ours = read_exactly(peer, _NONCE), secrets.token_bytes(_NONCE)
     peer.sendall(ours + _proof(secret, "listener", wire, theirs, ours))
     _check(read_exactly(peer, _PROOF), _proof(secret, "connector", wire, theirs, ours))
@@ -46,7 +47,7 @@ def listen_side(peer: socket.socket, secret: bytes, wire: str) -> None:
 
 
 def connect_side(peer: socket.socket, secret: bytes, wire: str) -> None:
-    """Authenticates the listener that we connected to; `Refused` or `OSError` if it is not one of ours."""
+    """Authenticates the listener that we connected to. Raises `Refused` or `OSError` if it is not of this run."""
     ours = secrets.token_bytes(_NONCE)
     peer.sendall(ours)
     answer = read_exactly(peer, _NONCE + _PROOF)
@@ -58,7 +59,7 @@ def connect_side(peer: socket.socket, secret: bytes, wire: str) -> None:
 
 
 def read_exactly(peer: socket.socket, size: int) -> bytes:
-    """`size` bytes from `peer`; `Refused` if it closes before."""
+    """Reads `size` bytes from `peer`. Raises `Refused` if it closes the connection before."""
     data = b""
     while len(data) < size:
         part = peer.recv(size - len(data))

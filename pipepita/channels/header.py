@@ -1,10 +1,10 @@
-"""The wire format: one fixed header a message, then (TCP) the tensor's bytes.
+"""The wire format: one header of fixed size per message, then (over TCP) the bytes of the tensor.
 
     magic  kind  dims  dtype  slot  step  sent  shape[6]        little-endian, 73 bytes
     4s     B     B     B      H     q     q     6Q
 
-A kind is a number: its place among the kinds that the wire carries.
-Checked against what the wire carries before anything is allocated or read on its account.
+A kind is a number: its place among the kinds of the wire. The receiver compares a header with what the wire may carry
+before it reads or allocates anything because of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _FORMAT = struct.Struct("<4s3BH2q6Q")
 SIZE = _FORMAT.size
 MAX_DIMS = 6
 _MAGIC = b"PPT4"
-# bytes an element; on the wire a dtype is its place here: only append
+# bytes per element; on the wire a dtype is its place in this list, so only append
 DTYPES = {"float32": FLOAT_BYTES}
 _FLOAT32 = list(DTYPES).index("float32")
 _NO_TENSOR = 255
@@ -28,7 +28,15 @@ _PADDING = [(0,) * (MAX_DIMS - dims) for dims in range(MAX_DIMS + 1)]
 
 
 class Header(NamedTuple):
-    """What a header says. shape: None where no tensor goes with it. sent: nanoseconds of the sender's clock."""
+    """What a header says.
+
+    Attributes:
+        kind: The kind of the message.
+        step: The number of the sample.
+        sent: When it was sent, in nanoseconds of the sender's clock.
+        shape: The shape of the tensor; None if there is no tensor.
+        slot: The slot of shared memory in which the tensor lies.
+    """
 
     kind: str
     step: int
@@ -38,13 +46,14 @@ class Header(NamedTuple):
 
 
 def pack(wire: Wire, kind: str, step: int, shape: tuple[int, ...] | None, slot: int = 0) -> bytes:
-    """The header of one message that is sent now on `wire`; `shape` is None where no tensor goes with it.
+    """The header of a message that is sent now on `wire`; `shape` is None if it has no tensor.
 
-    `RunError` for a kind that the wire does not carry.
+    Raises:
+        RunError: The wire does not carry this kind of message.
     """
     if kind not in wire.kinds:
         raise RunError(
-            f"channel {wire.name} cannot carry a message of kind {kind}: {', '.join(wire.kinds)} belong here"
+            f"channel {wire.name} cannot carry a message of kind {kind}: its kinds are {', '.join(wire.kinds)}"
         )
     dims, sizes = (_NO_TENSOR, ()) if shape is None else (len(shape), shape)
     return _FORMAT.pack(
@@ -54,7 +63,11 @@ def pack(wire: Wire, kind: str, step: int, shape: tuple[int, ...] | None, slot: 
 
 
 def unpack(data: bytes | bytearray, wire: Wire) -> Header:
-    """What `data` says; `Malformed` for a header that no peer of ours would send on `wire`."""
+    """Reads the header `data`.
+
+    Raises:
+        Malformed: No peer that belongs to this run would send such a header on `wire`.
+    """
     if len(data) != SIZE:
         raise _refused(wire, f"a header of {len(data)} bytes, or more, came instead of {SIZE}")
     magic, number, dims, dtype, slot, step, sent, *sizes = _FORMAT.unpack(data)

@@ -1,4 +1,4 @@
-"""The in-process channel: a queue. Tensors travel by reference."""
+"""The channel inside one process: a queue. It passes tensors on without copying them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from pipepita.errors import ChannelClosed
 class MemoryChannel:
     """Both ends of a channel in one process and one thread.
 
-    pump: called with this channel while it is empty and someone waits; it must make progress towards the next message,
-    and returns whether it did.
+    Args:
+        pump: Called with this channel while it is empty and someone waits for a message. It must do something towards
+            the next message, and return whether it could.
     """
 
     def __init__(self, pump: Callable[[MemoryChannel], bool] | None = None) -> None:
@@ -31,7 +32,7 @@ class MemoryChannel:
         self._queue.append(Message(kind, step, tensor, time.perf_counter_ns()))
 
     def receive(self, timeout: float | None = None) -> Message:
-        """The next message, pumping for it; `ChannelClosed` where nothing can bring one."""
+        """The next message, for which it calls the pump. Raises `ChannelClosed` if none can come."""
         while not self._queue:
             if self._pump is None or not self._pump(self):
                 raise ChannelClosed("nothing is left to run that could send this message")
@@ -41,5 +42,5 @@ class MemoryChannel:
         return len(self._queue)
 
     def close(self) -> None:
-        """Drops what is queued."""
+        """Drops the messages in the queue."""
         self._queue.clear()

@@ -1,12 +1,12 @@
-"""The channel between two processes of one host: tensors in shared memory, headers as doorbell.
+"""The channel between two processes of one host: tensors in shared memory, and headers over a socket as a doorbell.
 
     sender                 anonymous memory (memfd)            receiver
       copy tensor  ----->  | slot 0 | slot 1 | ... |  ----->   a view, no copy
       header       ----->  Unix socket (SEQPACKET)    ----->   wakes up
       free slots   <-----  the same socket            <-----   slots released, in any order
 
-The memory has no name: its descriptor goes over the authenticated socket, and the socket's name is abstract. So the
-kernel frees both when the processes end, however they end, and a dead peer is an end of file at once.
+The memory has no name: its descriptor is sent over the authenticated socket, and the socket's own name is abstract. So
+the kernel frees both when the processes end, however they end, and the end of one is an end of file for the other.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from pipepita.channels import header
 from pipepita.channels.channel import Message, Wire
 from pipepita.errors import ChannelClosed
 
-_PAGE = 4096  # slots begin on pages: more than the 64-byte alignment that channels promise
+_PAGE = 4096  # slots begin on pages, which are aligned to more than the 64 bytes that channels promise
 _SLOT = struct.Struct("<H")
 _CREDITS = 4096
 _TIMEVAL = struct.Struct("@ll")
-_MOST = header.SIZE + 1  # of a packet: enough to tell one that is too long
+_MOST = header.SIZE + 1  # bytes read of a packet: one more than it may have, to notice that it is too long
 
 
 def open_socket(address: str) -> tuple[socket.socket, str]:
-    """A listening socket under an abstract name of its own; (socket, name). `address` is not used."""
+    """A listening socket under a new abstract name, and the name. `address` is not used."""
     name = f"pipepita-{secrets.token_hex(12)}"
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listening.bind(f"\0{name}")
@@ -47,7 +47,7 @@ def open_socket(address: str) -> tuple[socket.socket, str]:
 def connect_socket(name: str, timeout: float) -> socket.socket:
     """A socket connected to the listener called `name`."""
     connecting = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    # the kernel lets a blocking socket wait for its turn where the listener's queue is full, but no other
+    # if the listener's queue is full, the kernel lets a blocking socket wait for its turn, but not one with a time-out
     connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(int(timeout), 0))
     connecting.connect(f"\0{name}")
     connecting.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _TIMEVAL.pack(0, 0))
@@ -65,7 +65,7 @@ class SharedMemoryInlet:
         memory = os.memfd_create(f"pipepita-{wire.name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         try:
             os.ftruncate(memory, stride * wire.capacity)
-            # whoever has the other end cannot take away the ground that we stand on
+            # the process at the other end must not be able to shrink memory that we have mapped
             fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
             self._slots = _slots(memory, wire)
             socket.send_fds(peer, [b"memory"], [memory])
@@ -74,7 +74,7 @@ class SharedMemoryInlet:
         _prepare(peer)
 
     def receive(self, timeout: float | None = None) -> Message:
-        """The next message; its tensor is a view of the shared slot until released."""
+        """The next message. Its tensor is a view of the shared slot until it is released."""
         try:
             data = self._spin() or self._block(timeout)
         except TimeoutError:
@@ -92,12 +92,12 @@ class SharedMemoryInlet:
         return Message(kind, step, self._slots[slot][:count].view(shape), sent, lambda: self._release(slot))
 
     def _spin(self) -> bytes | None:
-        """A message that comes within the wire's spin; a process that does not sleep need not be woken."""
+        """A message that comes within `Wire.spin` seconds: a process that does not sleep need not be woken up."""
         until = time.perf_counter() + self._wire.spin
         while time.perf_counter() < until:
             with contextlib.suppress(BlockingIOError):
                 return self._peer.recv(_MOST, socket.MSG_DONTWAIT)
-            os.sched_yield()  # whoever else wants this core, the coordinator perhaps
+            os.sched_yield()  # another process may need this core, for example the coordinator's
         return None
 
     def _block(self, timeout: float | None) -> bytes:
@@ -107,19 +107,19 @@ class SharedMemoryInlet:
 
     def _release(self, slot: int) -> None:
         self._released.append(slot)
-        # Never block here: what the sender's buffer does not take now goes with the next release.
+        # Never block here: slots that the socket's buffer does not take now are sent with the next release.
         with contextlib.suppress(OSError):
             self._peer.send(b"".join(map(_SLOT.pack, self._released)), socket.MSG_DONTWAIT)
             self._released.clear()
 
     def waiting(self) -> int:
-        with contextlib.suppress(OSError, ValueError):  # closed meanwhile
+        with contextlib.suppress(OSError, ValueError):  # closed in the meantime
             unread = fcntl.ioctl(self._peer, termios.FIONREAD, b"\0" * 4)
             return int.from_bytes(unread, sys.byteorder) // header.SIZE
         return 0
 
     def close(self) -> None:
-        """Hangs up; the memory goes when the last view of it does."""
+        """Hangs up. The memory is freed together with the last view of it."""
         self._peer.close()
         self._slots = []
 
@@ -143,7 +143,7 @@ class SharedMemoryOutlet:
         _prepare(peer)
 
     def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
-        """Copies `tensor` into a free slot and rings."""
+        """Copies `tensor` into a free slot and sends its header."""
         try:
             if tensor is None:
                 self._peer.send(header.pack(self._wire, kind, step, None))
@@ -160,10 +160,13 @@ class SharedMemoryOutlet:
             if not credits:
                 raise ChannelClosed(f"channel {self._wire.name}: the receiver is gone")
             if len(credits) % _SLOT.size:
-                raise ChannelClosed(f"channel {self._wire.name}: {len(credits)} bytes came where slots come back")
+                raise ChannelClosed(f"channel {self._wire.name}: {len(credits)} bytes came, which list no free slots")
             self._free = [slot for (slot,) in _SLOT.iter_unpack(credits)]
             if max(self._free) >= self._wire.capacity:
-                raise ChannelClosed(f"channel {self._wire.name}: slot {max(self._free)} came back, which it has not")
+                last = self._wire.capacity - 1
+                raise ChannelClosed(
+                    f"channel {self._wire.name}: slot {max(self._free)} came back: the last one is {last}"
+                )
         return self._free.pop()
 
     def close(self) -> None:
@@ -173,7 +176,7 @@ class SharedMemoryOutlet:
 
 
 def _prepare(peer: socket.socket) -> None:
-    """Room for as many headers as the kernel allows (some hundreds: `schedule.MAX_WINDOW` is chosen by it)."""
+    """Asks the kernel for a large buffer: some hundred headers fit, on which `schedule.MAX_WINDOW` is based."""
     peer.settimeout(None)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 

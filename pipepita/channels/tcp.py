@@ -1,6 +1,6 @@
-"""The channel between two hosts: header and tensor over TCP, into buffers allocated once.
+"""The channel between two hosts: headers and tensors over TCP, into buffers that are allocated once.
 
-A thread drains the socket into `capacity` buffers, so that a ring of channels cannot deadlock on full socket buffers.
+A thread reads from the socket into `capacity` buffers, so that a ring of channels cannot deadlock on full sockets.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from pipepita.channels import header
 from pipepita.channels.channel import Message, Wire
 from pipepita.errors import ChannelClosed, RunError, UserError
 
-# A host that vanishes without a word is noticed after about this long.
+# After about this time it is noticed that a host has vanished without closing its connections.
 _SILENCE_SECONDS = 2
 
 
 def open_socket(address: str) -> tuple[socket.socket, str]:
-    """A listening socket on `address` (this node's own, never all interfaces); (socket, "host:port")."""
+    """A listening socket on `address`, which must be this node's own and not all interfaces; and its "host:port"."""
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
         listening.bind(("" if address == "::" else address, 0))
         host, port = listening.getsockname()
-        if host == "0.0.0.0":  # however it was written; nobody can connect before `listen`
+        if host == "0.0.0.0":  # there are several ways to write it; nobody can connect before `listen`
             raise UserError(f"address {address!r} means every network: listen on this node's own, like 127.0.0.1")
     except OSError as error:
         listening.close()
@@ -64,7 +64,7 @@ def _bytes(tensor: Tensor) -> memoryview:
 
 
 class TcpInlet:
-    """The receiving end."""
+    """The receiving end of a TCP channel."""
 
     def __init__(self, peer: socket.socket, wire: Wire) -> None:
         _prepare(peer)
@@ -109,7 +109,7 @@ class TcpInlet:
             buffer = buffer[count:]
 
     def receive(self, timeout: float | None = None) -> Message:
-        """The next message; its tensor is a buffer of the channel until released."""
+        """The next message. Its tensor is a buffer of the channel until it is released."""
         try:
             message = self._arrived.get(timeout=timeout)
         except queue.Empty:
@@ -123,36 +123,36 @@ class TcpInlet:
         return self._arrived.qsize()
 
     def close(self) -> None:
-        """Hangs up and ends the reader."""
+        """Hangs up and ends the thread that reads."""
         self._closed = True
         with contextlib.suppress(OSError):
             self._peer.shutdown(socket.SHUT_RDWR)
-        self._free.put(0)  # the reader may be waiting for a buffer
+        self._free.put(0)  # the thread may be waiting for a buffer
         self._reader.join()
         self._peer.close()
 
 
 class TcpOutlet:
-    """The sending end."""
+    """The sending end of a TCP channel."""
 
     def __init__(self, peer: socket.socket, wire: Wire) -> None:
         _prepare(peer)
         self._peer, self._wire = peer, wire
 
     def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
-        """Writes header and tensor; blocks while the receiver has no buffer free."""
+        """Writes the header and the tensor, and blocks while the receiver has no free buffer."""
         try:
             if tensor is None:
                 self._peer.sendall(header.pack(self._wire, kind, step, None))
                 return
-            more = getattr(socket, "MSG_MORE", 0)  # one packet for header and tensor where both are small
+            more = getattr(socket, "MSG_MORE", 0)  # one packet for header and tensor if both are small
             self._peer.sendall(header.pack(self._wire, kind, step, tuple(tensor.shape)), more)
             self._peer.sendall(_bytes(tensor.to("cpu", torch.float32).contiguous()))
         except OSError as error:
             raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
 
     def gone(self) -> bool:
-        """Whether the other end, which says nothing here while it lives, hung up or is out of reach."""
+        """Whether the other end has hung up or cannot be reached. While it lives it sends nothing on this socket."""
         try:
             return not self._peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:

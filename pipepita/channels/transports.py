@@ -1,4 +1,4 @@
-"""Which transport a wire takes, and how its two ends find and trust each other.
+"""Which transport a wire uses, and how its two ends find and authenticate each other.
 
 listener = Listener("tcp", wire, secret, node_address)   # at the receiving end
 outlet   = connect(listener.address, wire, secret)       # at the sending end, given the address
@@ -26,10 +26,10 @@ from pipepita.errors import ChannelClosed, unknown
 
 log = logging.getLogger(__name__)
 TIMEOUT = 20.0  # seconds to set up a channel; generous, since a loaded machine may be slow to schedule both ends
-# Strangers may come in any number. Who is examined for longest goes when another one waits, but has this time first:
-# so the right peer is examined after at most `listen`'s queue of strangers, and for long enough.
+# Any number of strangers may connect. If another peer waits, the one that has been examined for longest is turned away,
+# but not before this time has passed. So the right peer is examined soon, and for long enough.
 _EXAMINED_AT_ONCE, _PATIENCE = 64, 0.5
-_NAMED = 100  # refusals that are kept and logged
+_NAMED = 100  # so many refusals are kept and logged
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ TRANSPORTS = {
 
 @dataclass(frozen=True)
 class Address:
-    """Where a listener waits."""
+    """Where a listener can be reached."""
 
     transport: str
     name: str
@@ -63,22 +63,30 @@ class Address:
 
 @functools.cache
 def host() -> str:
-    """What two processes have in common exactly if they can share memory: one kernel and one network namespace."""
+    """A name that is equal for two processes if they can share memory: same kernel, same network namespace."""
     if sys.platform != "linux":
-        return f"{socket.gethostname()}-{os.getpid()}"  # no memfd: every process is its own host, so TCP
+        return f"{socket.gethostname()}-{os.getpid()}"  # no memfd: a host for each process, so TCP
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return f"{boot}-{os.stat('/proc/self/ns/net').st_ino}"  # noqa: PTH116 (a link that leads nowhere)
+    return f"{boot}-{os.stat('/proc/self/ns/net').st_ino}"  # noqa: PTH116 (a link whose target is no file)
 
 
 def choose(source_host: str, target_host: str) -> str:
-    """The transport between two ends that report these hosts."""
+    """The transport between two ends on these hosts."""
     return "shared_memory" if source_host == target_host and sys.platform == "linux" else "tcp"
 
 
 class Listener:
-    """Waits for the one peer of a wire that knows the secret; whoever does not is turned away and changes nothing.
+    """Waits for the one peer of a wire that knows the secret. Others are turned away and change nothing.
 
-    refused: who was turned away and why, a line each; the first of them, where there are very many.
+    Args:
+        transport: The name of a transport.
+        wire: The channel.
+        secret: The secret of this run.
+        node_address: The address of this node, on which TCP listens.
+
+    Attributes:
+        address: Where the peer can reach this listener.
+        refused: One line per peer that was turned away, with the reason; only the first `_NAMED`.
     """
 
     def __init__(self, transport: str, wire: Wire, secret: bytes, node_address: str) -> None:
@@ -88,9 +96,9 @@ class Listener:
         self.address = Address(transport, name)
         self.refused: list[str] = []
         self._inlet: Inlet | None = None
-        self._found = threading.Event()
-        self._examined: dict[socket.socket, tuple[float, str]] = {}  # since when, and who; the first one comes first
-        self._room = threading.Condition()  # held to change any of these
+        self._joined = threading.Event()
+        self._examined: dict[socket.socket, tuple[float, str]] = {}  # since when, and who; in the order of connecting
+        self._room = threading.Condition()  # hold it to change any of these
         self._thread = threading.Thread(target=self._wait, name=f"listen {wire.name}", daemon=True)
         self._thread.start()
 
@@ -101,14 +109,14 @@ class Listener:
             except OSError as error:
                 if error.errno in (errno.EBADF, errno.EINVAL):  # closed here
                     return
-                time.sleep(0.01)  # it hung up while it queued, or this process has no descriptor left just now
+                time.sleep(0.01)  # it hung up in the queue, or this process has no free file descriptor at the moment
                 continue
             self._admit(peer, f" ({address[0]}:{address[1]})" if isinstance(address, tuple) else "")
-            # a thread each, so that one who says nothing does not keep the right one waiting
+            # one thread per peer, so that one that sends nothing does not keep the right one waiting
             threading.Thread(target=self._examine, args=(peer,), name=f"examine {self._wire.name}", daemon=True).start()
 
     def _admit(self, peer: socket.socket, who: str) -> None:
-        """Waits until there is room for one more."""
+        """Waits until there is room to examine one more peer."""
         with self._room:
             while len(self._examined) >= _EXAMINED_AT_ONCE:
                 slowest = next(iter(self._examined))
@@ -129,13 +137,13 @@ class Listener:
                 self._inlet = self._transport.inlet(peer, self._wire)
                 del self._examined[peer]
                 self._room.notify()
-            self._found.set()
+            self._joined.set()
         except (handshake.Refused, OSError) as error:
             self._turn_away(peer, str(error))
             peer.close()
 
     def _turn_away(self, peer: socket.socket, reason: str) -> None:
-        """Says so once, and wakes who examines it."""
+        """Logs that the peer is turned away, once, and wakes the thread that examines it."""
         with self._room:
             if peer not in self._examined:
                 return
@@ -148,8 +156,8 @@ class Listener:
                 log.warning("%s%s", self.refused[-1], "; no more are named" if len(self.refused) == _NAMED else "")
 
     def inlet(self) -> Inlet:
-        """The receiving end, once the peer is there; `ChannelClosed` if it does not come in time."""
-        self._found.wait(TIMEOUT)
+        """Waits for the peer and returns the receiving end. Raises `ChannelClosed` if it does not come in time."""
+        self._joined.wait(TIMEOUT)
         self.close()
         if self._inlet is None:
             raise ChannelClosed(f"channel {self._wire.name}: no sender came within {TIMEOUT:.0f} s")
@@ -163,11 +171,11 @@ class Listener:
         self._thread.join()
         with self._room:
             for peer in list(self._examined):
-                self._turn_away(peer, "it had not said who it is when listening ended")
+                self._turn_away(peer, "it had not proved who it is when listening ended")
 
 
 def connect(address: Address, wire: Wire, secret: bytes) -> Outlet:
-    """The sending end of `wire`, authenticated; `ChannelClosed` if the listener is not ours or not there."""
+    """The authenticated sending end of `wire`. Raises `ChannelClosed` if the listener is absent or of another run."""
     if address.transport not in TRANSPORTS:
         raise unknown("transport", address.transport, TRANSPORTS)
     transport = TRANSPORTS[address.transport]

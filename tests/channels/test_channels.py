@@ -98,7 +98,7 @@ def test_sender_waits_when_the_receiver_holds_everything(ends):
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
     time.sleep(0.3)
-    assert len(sent) < 2000  # bounded: the rest of 8 MB waits
+    assert len(sent) < 2000  # the channel is bounded: the rest of 8 MB waits
     for step in range(2000):
         message = inlet.receive(timeout=5)
         assert message.step == step
@@ -189,7 +189,7 @@ def test_a_silent_stranger_keeps_nobody_waiting(transport, monkeypatch):
 
 
 def test_the_largest_window_fits(transport):
-    """As many messages as a channel of the largest window holds wait unread without blocking the sender."""
+    """A channel for the largest window holds its capacity of unread messages without blocking the sender."""
     wire = Wire("large", 0, 1, capacity=2 * MAX_WINDOW + 2, rows=16, item=(), kinds=KINDS)
     listener = Listener(transport, wire, SECRET, "127.0.0.1")
     outlet = connect(listener.address, wire, SECRET)
@@ -206,7 +206,7 @@ def test_the_largest_window_fits(transport):
 
 
 def test_a_false_listener_is_refused(transport):
-    """The connecting end, too, asks for proof."""
+    """The connecting end asks for proof, too."""
     listener = Listener(transport, WIRE, b"another secret", "127.0.0.1")
     with pytest.raises(ChannelClosed, match="secret"):
         connect(listener.address, WIRE, SECRET)
@@ -224,7 +224,7 @@ def test_nothing_is_left_behind(transport):
     def open_files() -> int:
         return len(list(Path("/proc/self/fd").iterdir()))
 
-    gc.collect()  # what earlier tests dropped
+    gc.collect()  # what earlier tests left
     before, threads, shared = open_files(), threading.active_count(), shared_memory()
     for _ in range(5):
         listener = Listener(transport, WIRE, SECRET, "127.0.0.1")

@@ -1,4 +1,4 @@
-"""An emulated link over a channel: late, in order, and without holding the sender up."""
+"""An emulated link on a channel: messages come late and in order, and the sender does not wait."""
 
 import time
 
@@ -37,7 +37,7 @@ def test_a_message_arrives_when_the_link_says_and_not_before():
         assert LATE <= message.sent / 1e9 - began <= LATE + sent + 1e-6
     assert sent < LATE / 2
     assert LATE <= arrived[0] <= arrived[2]
-    assert arrived[2] - arrived[0] < LATE  # in flight together
+    assert arrived[2] - arrived[0] < LATE  # they were on their way at the same time
     assert delay.sizes == [header.SIZE + 40] * 3
 
 

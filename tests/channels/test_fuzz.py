@@ -1,4 +1,4 @@
-"""Whatever bytes come: messages within the wire's bounds, or `ChannelClosed`. Never another error, never a hang."""
+"""Any bytes give messages within the wire's bounds or `ChannelClosed`, never another error, and never a hang."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ slow = settings(max_examples=150, deadline=None, derandomize=True)  # sockets an
 
 shapes = st.lists(st.integers(1, 1 << 40), min_size=1, max_size=header.MAX_DIMS).map(tuple)
 steps = st.integers(0, (1 << 63) - 1)
-# on WIRE: (kind, step, rows, slot); rows are None where no tensor goes with it
+# messages on WIRE: (kind, step, rows, slot); rows is None if there is no tensor
 messages = st.one_of(
     st.tuples(st.sampled_from(sorted(set(KINDS) - set(BARE))), steps, st.integers(1, 6), st.integers(0, 3)),
     st.tuples(st.sampled_from(BARE), steps, st.none(), st.just(0)),
@@ -40,7 +40,7 @@ def packed(kind: str, step: int, rows: int | None, slot: int) -> bytes:
 
 @st.composite
 def mutated(draw) -> bytes:
-    """A good header with some bytes changed, and perhaps some more or less."""
+    """A good header of which some bytes were changed, and perhaps some cut off."""
     data = bytearray(packed(*draw(messages)))
     for place, value in draw(st.lists(st.tuples(st.integers(0, header.SIZE - 1), st.integers(0, 255)), max_size=4)):
         data[place] = value
@@ -61,8 +61,8 @@ def assert_within(wire: Wire, kind: str, step: int, shape: Sequence[int] | None)
 def test_what_is_packed_is_unpacked(kind, step, shape, slot):
     shape = None if kind in BARE else shape
     wire = Wire("any", 0, 1, capacity=65536, rows=1 << 40, item=shape[1:] if shape else (), kinds=KINDS)
-    found = header.unpack(header.pack(wire, kind, step, shape, slot), wire)
-    assert (found.kind, found.step, found.shape, found.slot) == (kind, step, shape, slot)
+    unpacked = header.unpack(header.pack(wire, kind, step, shape, slot), wire)
+    assert (unpacked.kind, unpacked.step, unpacked.shape, unpacked.slot) == (kind, step, shape, slot)
 
 
 @quick
@@ -70,36 +70,36 @@ def test_what_is_packed_is_unpacked(kind, step, shape, slot):
 def test_a_header_is_within_bounds_or_refused(data):
     for wire in (WIRE, replace(WIRE, item=(6,)), replace(WIRE, kinds=(STANDARD, END))):
         try:
-            found = header.unpack(data, wire)
+            unpacked = header.unpack(data, wire)
         except ChannelClosed as error:
             assert str(error).startswith("channel test: a ") and "\n" not in str(error)
             continue
-        assert_within(wire, found.kind, found.step, found.shape)
-        assert 0 <= found.slot < wire.capacity
+        assert_within(wire, unpacked.kind, unpacked.step, unpacked.shape)
+        assert 0 <= unpacked.slot < wire.capacity
 
 
 def framed(number: int, kind: str, step: int, rows: int | None, slot: int) -> bytes:
-    """A message as TCP carries it; its tensor is all `number`."""
+    """A message as it goes over TCP; each entry of its tensor is `number`."""
     tensor = b"" if rows is None else torch.full((rows, *WIRE.item), float(number)).numpy().tobytes()
     return packed(kind, step, rows, slot) + tensor
 
 
 def received(inlet: Inlet) -> list[Message]:
-    """All messages until the channel is closed; each is released at once, its tensor copied."""
-    found = []
+    """All messages until the channel is closed. Each tensor is copied and released at once."""
+    messages = []
     while True:
         try:
             message = inlet.receive(timeout=10)
         except ChannelClosed as error:
             assert "\n" not in str(error)
-            return found
+            return messages
         message.tensor = None if message.tensor is None else message.tensor.clone()
         message.release()
-        found.append(message)
+        messages.append(message)
 
 
 def through_tcp(parts: Sequence[bytes]) -> list[Message]:
-    """What comes of these bytes, sent part by part before the sender hangs up."""
+    """The messages that arrive if these bytes are sent part by part before the sender hangs up."""
     sender, peer = socket.socketpair()
     inlet = _tcp_inlet(peer)
     for part in parts:
@@ -115,13 +115,13 @@ def through_tcp(parts: Sequence[bytes]) -> list[Message]:
 
 
 def _tcp_inlet(peer: socket.socket) -> TcpInlet:
-    """Over a Unix stream, where TCP's options have no meaning."""
+    """An inlet on a Unix socket, for which the options of TCP are left out."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipepita.channels.tcp._prepare", lambda peer: peer.settimeout(None))
         return TcpInlet(peer, WIRE)
 
 
-def cut(stream: bytes, places: Sequence[int]) -> list[bytes]:
+def split_at(stream: bytes, places: Sequence[int]) -> list[bytes]:
     at = [0, *sorted(place % (len(stream) + 1) for place in places), len(stream)]
     return [stream[a:b] for a, b in itertools.pairwise(at)]
 
@@ -132,9 +132,9 @@ cuts = st.lists(st.integers(0, 1 << 20), max_size=20)
 @slow
 @given(st.lists(messages, max_size=12), cuts)
 def test_a_stream_arrives_whole_however_it_is_cut(sent, places):
-    found = through_tcp(cut(b"".join(framed(number, *message) for number, message in enumerate(sent)), places))
-    assert [(message.kind, message.step) for message in found] == [message[:2] for message in sent]
-    for number, (message, (_, _, rows, _)) in enumerate(zip(found, sent, strict=True)):
+    arrived = through_tcp(split_at(b"".join(framed(number, *message) for number, message in enumerate(sent)), places))
+    assert [(message.kind, message.step) for message in arrived] == [message[:2] for message in sent]
+    for number, (message, (_, _, rows, _)) in enumerate(zip(arrived, sent, strict=True)):
         assert (message.tensor is None) == (rows is None)
         if message.tensor is not None:
             assert torch.equal(message.tensor, torch.full((rows, *WIRE.item), float(number)))
@@ -154,7 +154,7 @@ def test_a_stream_with_errors_brings_sound_messages_until_it_ends(sent, places, 
     place, inserted, removed = splice
     place %= len(stream)
     stream[place : place + removed] = inserted
-    for message in through_tcp(cut(bytes(stream), places)):
+    for message in through_tcp(split_at(bytes(stream), places)):
         assert_within(WIRE, message.kind, message.step, None if message.tensor is None else message.tensor.shape)
 
 
@@ -163,7 +163,7 @@ def test_a_stream_with_errors_brings_sound_messages_until_it_ends(sent, places, 
     st.lists(st.one_of(messages.map(lambda message: packed(*message)), mutated(), st.binary(max_size=100)), max_size=8)
 )
 def test_packets_on_shared_memory_bring_sound_messages_until_it_ends(packets):
-    assume(all(packets))  # an empty one is how a sender that hangs up looks
+    assume(all(packets))  # an empty packet looks like a sender that hangs up
     sender, peer = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     inlet = SharedMemoryInlet(peer, WIRE)
     os.close(socket.recv_fds(sender, 16, 1)[1][0])

@@ -1,4 +1,4 @@
-"""What goes ahead of every tensor: whatever else comes over a wire is refused, with the reason."""
+"""The header of every message: any other bytes are refused, with the reason."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def test_headers_are_checked(data, reason):
         header.unpack(data, ROWS)
 
 
-def test_a_pass_of_any_name_travels_and_one_that_has_no_place_here_is_not_sent():
+def test_a_pass_may_have_any_name_and_one_that_the_wire_does_not_carry_is_not_sent():
     wire = replace(ROWS, kinds=("dream", END))
     assert header.unpack(header.pack(wire, "dream", 5, (2, 3)), wire).kind == "dream"
-    with pytest.raises(RunError, match="^channel test cannot carry a message of kind standard: dream, end belong here"):
+    with pytest.raises(RunError, match="^channel test cannot carry a message of kind standard: its kinds are dream"):
         header.pack(wire, STANDARD, 5, (2, 3))
 
 
 def test_kinds_that_cannot_be_told_apart_are_refused():
-    with pytest.raises(UserError, match="^channel test: a pass is called end: its kinds are standard, end, end"):
+    with pytest.raises(UserError, match="^channel test: kind end occurs twice in standard, end, end: rename the pass"):
         replace(ROWS, kinds=(STANDARD, END, END))
 
 

@@ -42,7 +42,7 @@ def dialled(address: Address) -> socket.socket:
 
 
 def flows(outlet: Outlet, inlet: Inlet) -> None:
-    """Messages arrive as ever; closes both ends."""
+    """Checks that messages arrive as usual, and closes both ends."""
     for step in range(50):
         sent = torch.randn(1 + step % 10, 3)
         outlet.send(STANDARD, step, sent)
@@ -72,7 +72,7 @@ def with_a_truncated_frame(peer):
 
 def with_frames(frame):
     def come(peer):
-        for _ in range(4):  # a packet each where packets are kept apart
+        for _ in range(4):  # over a Unix socket each is a packet of its own
             peer.sendall(frame)
 
     return come
@@ -115,11 +115,11 @@ def test_the_silent_keep_nobody_waiting_and_go_when_listening_ends(transport, mo
     outlet = connect(listener.address, WIRE, SECRET)
     inlet = listener.inlet()
     assert len(listener.refused) == 5
-    assert all("had not said who it is" in line for line in listener.refused)
+    assert all("had not proved who it is" in line for line in listener.refused)
     flows(outlet, inlet)
     until(lambda: threading.active_count() <= threads)
     for peer in silent:
-        assert peer.recv(1) == b""  # hung up on
+        assert peer.recv(1) == b""  # the listener hung up
         peer.close()
 
 
@@ -138,7 +138,7 @@ def test_a_flood_costs_little_and_does_not_keep_the_right_peer_out(transport, wo
     inlet = listener.inlet()
     most = max(threads, threading.active_count() - before)
     assert most < 100
-    assert len(listener.refused) == 100  # the first are named
+    assert len(listener.refused) == 100  # only the first are named
     assert len(caplog.messages) == 100 and caplog.messages[-1].endswith("; no more are named")
     flows(outlet, inlet)
     until(lambda: threading.active_count() <= before)
@@ -187,7 +187,7 @@ def test_only_the_first_who_knows_the_secret_is_the_peer(transport):
 
 
 def authenticated(transport: str, wire: Wire = WIRE) -> tuple[socket.socket, Inlet]:
-    """A peer that knows the secret, to send whatever it likes, and the inlet that it sends to."""
+    """A peer that knows the secret and can send any bytes, and the inlet that it sends to."""
     listener = Listener(transport, wire, SECRET, "127.0.0.1")
     peer = dialled(listener.address)
     handshake.connect_side(peer, SECRET, wire.name)
@@ -234,7 +234,7 @@ def test_a_bad_frame_ends_the_channel_and_costs_nothing(transport, name):
 def test_a_frame_that_breaks_off_ends_the_channel(transport):
     for sent in (GOOD[:30], GOOD, GOOD + bytes(10)):
         peer, inlet = authenticated(transport)
-        if transport == "tcp" or len(sent) != header.SIZE:  # elsewhere a header is all that is sent
+        if transport == "tcp" or len(sent) != header.SIZE:  # through shared memory a whole header is a whole message
             peer.sendall(sent)
         peer.close()
         with pytest.raises(ChannelClosed, match="channel test: (the sender is gone|a header of (30|74) bytes)"):
@@ -243,7 +243,7 @@ def test_a_frame_that_breaks_off_ends_the_channel(transport):
 
 
 def receiver(memory_bytes: int) -> tuple[socket.socket, socket.socket]:
-    """Both ends of a connection to a receiver that hands out so much memory."""
+    """Both ends of a connection to a receiver that offers so many bytes of memory."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     memory = os.memfd_create("test")
     os.ftruncate(memory, memory_bytes)
