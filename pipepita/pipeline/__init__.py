@@ -1,1 +1,1 @@
-"""One pipeline, whoever runs it: stages, their loop, the coordinator, and what is wired to what."""
+"""One pipeline, the same for every engine: stages, their loop, the coordinator, and the channels between them."""

@@ -1,7 +1,8 @@
 """The coordinator: samples in, errors out. The same for every engine.
 
-It keeps the window by emitting passes in the schedule's order, turns each output into an error (output - one-hot), and
-sends that back; where a rule learns from the target, that goes out with the sample. It never stands between two layers.
+It starts passes in the schedule's order, which keeps the window. It turns each output into an error (output minus
+one-hot target) and sends that back. If a rule learns from the target, the target goes out with the sample. No message
+between two layers goes through it.
 """
 
 from __future__ import annotations
@@ -22,14 +23,25 @@ from pipepita.pipeline.tally import Tally
 from pipepita.schedule import Schedule
 from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, Recorder, Silent
 
-_COLLECT = "collect"  # what the coordinator does with an output to which no second pass answers
+_COLLECT = "collect"  # the coordinator receives an output after which there is no second pass
 
 
 class Coordinator:
     """Streams mini-batches through a pipeline.
 
-    passes: of the rule. stop: asked before each sample; true ends the epoch there, drained. on_sample: called with the
-    running tally after each sample. recorder: of what the coordinator does. step: the number of the next sample.
+    Args:
+        pipeline: The pipeline.
+        schedule: The order of passes.
+        passes: The names of the rule's one or two passes.
+        batch_size: How many items a sample has; the last one of an epoch may have fewer.
+        seed: The order of the items is drawn from (seed, "shuffle", epoch).
+        stop: Asked before each sample. If it returns true, the epoch ends there, once the samples in flight are done.
+        on_sample: Called after each sample with the tally so far.
+        recorder: Records what the coordinator does when.
+
+    Attributes:
+        step: The number of the next sample.
+        recorder: As above.
     """
 
     def __init__(
@@ -51,32 +63,42 @@ class Coordinator:
         self.step = 0
 
     def go_on(self, pipeline: Pipeline, step: int) -> None:
-        """Goes on with `pipeline`, which stands before sample `step`; it may be one that was built anew."""
+        """Continues with `pipeline`, which may be a new one, at sample `step`."""
         self._pipeline, self.step = pipeline, step
 
     def train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
-        """One pass over the items, shuffled by (seed, epoch); all updates are applied when it returns.
+        """Trains on each item once, in an order drawn from (seed, epoch). All updates are applied when it returns.
 
-        x: (N, *item_shape) float32. y: (N,) int64. Raises `Diverged` with the step and layer when an output or a
-        weight stops being finite, and whatever the pipeline raises.
+        Args:
+            x: The items, (N, *item_shape), float32.
+            y: The labels, (N,), int64.
+            epoch: The number of the epoch, from 1.
+            lr: The learning rate.
+
+        Returns:
+            What the outputs during training add up to.
+
+        Raises:
+            Diverged: An output or a weight is not finite; the message names the step and the layer.
+            RunError: The pipeline failed.
         """
         self.align(epoch)
         return self.train(Stored(x, y, shuffled(len(x), self._seed, epoch), self._batch_size), lr)
 
     def align(self, epoch: int) -> None:
-        """Before an epoch: lets a rule that aligns bring its feedback in line with the weights."""
+        """Before an epoch: lets a rule that aligns its feedback with the weights do so."""
         if self._pipeline.aligns:
             self._pipeline.align(epoch)
 
     def train(self, source: Source, lr: float, tally: Tally | None = None) -> Tally:
-        """The samples of `source` until it ends, drained; added to `tally`, which it returns. Raises as above."""
+        """Trains on the samples of `source` until it ends, and returns `tally` with their results. Raises as above."""
         with compute_mode(self._pipeline.threads):
             return self._train(source, lr, Tally() if tally is None else tally)
 
     def _train(self, source: Source, lr: float, tally: Tally) -> Tally:
         began = time.perf_counter()
         one_hot = torch.eye(self._pipeline.classes)
-        targets: dict[int, tuple[Tensor, Tensor]] = {}  # of the samples in flight: labels, and the same one-hot
+        targets: dict[int, tuple[Tensor, Tensor]] = {}  # of each sample in flight: labels, and the same one-hot
         bad_step = None
         self._pipeline.train(self.step, lr)
         lap = self.recorder.lap
@@ -84,7 +106,7 @@ class Coordinator:
         admit, *answers = self._passes
         in_flight = self._schedule.in_flight(self._pipeline.depth, self._passes)
         actions = self._schedule.actions(self.step, (admit, *(answers or [_COLLECT])), [in_flight])
-        taught = self._pipeline.signals[admit]
+        target_outlets = self._pipeline.signals[admit]
         for name, step, _ in actions:
             if name == admit:
                 sample = None if bad_step is not None or self._stop() else source.take()
@@ -96,9 +118,9 @@ class Coordinator:
                 lap(OTHER, name, step)
                 self._pipeline.samples.send(name, step, items)
                 lap(SEND, name, step)
-                # while the pipeline works
+                # this can be done while the pipeline already works
                 targets[step] = labels, one_hot.index_select(0, labels)
-                for outlet in taught:
+                for outlet in target_outlets:
                     outlet.send(name, step, targets[step][1])
                 source.ahead()
                 self.step = step + 1
@@ -112,7 +134,7 @@ class Coordinator:
         return tally
 
     def _answer(self, name: str, step: int, labels: Tensor, one_hot: Tensor, source: Source, tally: Tally) -> bool:
-        """Receives `step`'s output and sends its error back, if anyone wants it; whether the output was finite."""
+        """Receives `step`'s output and sends its error to all that need it. Returns whether the output was finite."""
         lap = self.recorder.lap
         lap(OTHER, name, step)
         message = self._pipeline.outputs.receive()
@@ -124,7 +146,7 @@ class Coordinator:
         error = output - one_hot
         finite = math.isfinite(float(error.sum()))
         if not finite:
-            error.zero_()  # the pipeline drains without spreading NaN to layers that are still sound
+            error.zero_()  # so that the samples in flight do not spread NaN to layers that are still sound
         lap(PASS, name, step)
         for outlet in self._pipeline.signals.get(name, ()):
             outlet.send(name, step, error)
@@ -145,24 +167,33 @@ class Coordinator:
             raise Diverged(f"diverged at step {bad_step}: the output is not finite, though all weights are")
 
     def evaluate(self, x: Tensor, y: Tensor) -> Tally:
-        """Outputs for all items through the same pipeline, without dropout or learning.
+        """Sends all items through the same pipeline, without dropout or learning.
 
-        Raises `Diverged` where an output is not a number.
+        Args:
+            x: The items, (N, *item_shape), float32.
+            y: The labels, (N,), int64.
+
+        Returns:
+            What the outputs add up to.
+
+        Raises:
+            Diverged: An output is not a number.
         """
         with compute_mode(self._pipeline.threads):
             return self._evaluate(x, y)
 
     def _evaluate(self, x: Tensor, y: Tensor) -> Tally:
         tally, began = Tally(), time.perf_counter()
-        waiting: list[Tensor] = []
+        labels_in_flight: list[Tensor] = []
         self._pipeline.evaluate()
         for number, (items, labels) in enumerate(batches(x, y, torch.arange(len(x)), self._batch_size)):
-            if len(waiting) == 2 * self._schedule.window:  # less than the capacity of each channel, so no send blocks
-                self._count(waiting.pop(0), tally)
+            # less than the capacity of each channel, so no send blocks
+            if len(labels_in_flight) == 2 * self._schedule.window:
+                self._count(labels_in_flight.pop(0), tally)
             self._pipeline.samples.send(EVALUATE, number, items)
-            waiting.append(labels)
-        while waiting:
-            self._count(waiting.pop(0), tally)
+            labels_in_flight.append(labels)
+        while labels_in_flight:
+            self._count(labels_in_flight.pop(0), tally)
         self._pipeline.samples.send(END, 0)
         self._pipeline.join()
         tally.seconds = time.perf_counter() - began

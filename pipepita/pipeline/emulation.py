@@ -1,14 +1,14 @@
-"""Emulated devices: stages that take at least a given time for each pass, by waiting, and hear each other late.
+"""Emulated devices: stages that take at least a given time for each pass, by waiting, over links with delays.
 
-So many slow devices can be shown on two cores: a waiting process needs none. What travels and what is learnt stay real.
+So many slow devices fit on two cores, since a process that waits needs none. The messages and the learning are real.
 
-A pass begins when its message is there and the device is free, and is sent on when its time is over:
+A pass begins when its message has arrived and the device is free. Its result is sent on when its time is over:
 
     message sent  |<------- pace ------->| sent on
        wake up, compute, wait ...........
 
-so waking up and computing on this host count as part of the pass, as they would on the device itself. A link between
-two devices is emulated where a message is received (`channels.delayed`).
+So waking up and computing on this host are part of the pass, as they would be on the device itself. A link between two
+devices is emulated at its receiving end (`channels.delayed`).
 """
 
 from __future__ import annotations
@@ -31,24 +31,31 @@ from pipepita.timeline.recorder import Recorder
 
 
 class Undisturbed:
-    """A fate in which nothing happens; `edge.trouble.Fate` knows others. Times in seconds since the run began."""
+    """The fate of a device to which nothing happens; `edge.trouble.Fate` has others. Times are seconds of the run."""
 
     @property
     def forgetful(self) -> bool:
-        """Whether a death may take what was learnt."""
+        """Whether the device may lose what it has learnt."""
         return False
 
     def finish(self, begin: float, work: float) -> float:
-        """When work of `work` undisturbed seconds, begun at `begin`, is done."""
+        """When work is done that begins at `begin` and takes `work` seconds if nothing disturbs it."""
         return begin + work
 
     def forgets(self, after: float, until: float) -> bool:
-        """Whether a death in (after, until] took what the device had learnt."""
+        """Whether the device lost what it had learnt at a time in (after, until]."""
         return False
 
 
 class Device:
-    """The time of one emulated device, in seconds of this host's monotonic clock. fate: what befalls it."""
+    """The time of one emulated device, in seconds of this host's monotonic clock.
+
+    Args:
+        fate: What happens to the device.
+
+    Attributes:
+        origin: When the run began.
+    """
 
     def __init__(self, fate: Undisturbed | None = None) -> None:
         self._fate = fate or Undisturbed()
@@ -56,16 +63,16 @@ class Device:
         self.origin = Origin()
 
     def arrives(self, sent: int) -> None:
-        """The next pass has its message, sent at `sent` nanoseconds, or just now if that is 0."""
+        """A pass may begin: its message was sent at `sent` nanoseconds, or just now if that is 0."""
         self._now = max(self._now, sent / 1e9 if sent else time.perf_counter())
 
     def forgot(self) -> bool:
-        """Whether the device has lost what it had learnt since it was last asked."""
+        """Whether the device has lost what it had learnt since this was last called."""
         before, self._asked = self._asked, self._now - self.origin.began
         return self._fate.forgets(before, self._asked)
 
     def takes(self, seconds: float) -> None:
-        """Waits until a pass that began at the device's time has taken so long."""
+        """Waits until work of so many seconds, which began at the device's current time, is done."""
         began = self.origin.began
         due = began + self._fate.finish(self._now - began, seconds)
         # a host too slow for the device makes the device slower
@@ -73,7 +80,7 @@ class Device:
 
 
 class PacedLearner:
-    """A learner whose passes end no sooner than its pace allows. Evaluations are not slowed down."""
+    """A learner whose passes and updates take at least the time of its pace. Evaluations are not slowed down."""
 
     def __init__(self, learner: Learner, pace: Pace, device: Device) -> None:
         self._learner, self._pace, self._device = learner, pace, device
@@ -136,9 +143,11 @@ class NoticedInlet:
 class EmulatedSpec(StageSpec):
     """A stage on an emulated device.
 
-    paces: of all layers of the network; none are slowed down if it is empty. fate: what befalls the device. forgets:
-    the passes before which the stage loses all that it has learnt. delays: what the links to it do to messages, by who
-    sends them.
+    Attributes:
+        paces: One per layer of the network. If it is empty, no layer is slowed down.
+        fate: What happens to the device.
+        forgets: The passes before which the stage loses all that it has learnt.
+        delays: What each link to the stage does to messages, by the sender.
     """
 
     paces: Sequence[Pace] = ()
@@ -151,20 +160,20 @@ class EmulatedSpec(StageSpec):
 
 
 def paced(stages: Sequence[StageSpec], paces: Sequence[Pace]) -> Sequence[StageSpec]:
-    """`stages` at these paces, one per layer of the network; as they are if there are none."""
+    """`stages` at these paces, one per layer of the network. Without paces, `stages` themselves."""
     if not paces:
         return stages
     return [EmulatedSpec(one.task, one.parts, one.index, one.device, paces) for one in stages]
 
 
 class EmulatedStage(Stage):
-    """A stage at the pace of its device, which may forget what it has learnt."""
+    """A stage at the pace of its device. The device may forget what it has learnt."""
 
     def __init__(self, spec: EmulatedSpec, recorder: Recorder | None = None) -> None:
         self._emulated, self._device = spec, Device(spec.fate)
         super().__init__(spec, recorder)
         may_forget = bool(spec.forgets) or (spec.fate is not None and spec.fate.forgetful)
-        self._drawn = [copies(layer.state) for layer in self.layers] if may_forget else []
+        self._initial_weights = [copies(layer.state) for layer in self.layers] if may_forget else []
 
     def _learner(self, layer: Layer) -> Learner:
         learner, paces = super()._learner(layer), self._emulated.paces
@@ -179,29 +188,34 @@ class EmulatedStage(Stage):
         self._device.origin.begins()
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None, group: Group | None = None) -> Tensor:
-        self._remember_or_not(self._first, step)
+        self._forget_if_due(self._first, step)
         return super().standard(step, x, target, group)
 
     def second(
         self, step: int, arriving: Tensor | None, error: Tensor | None, group: Group | None = None
     ) -> Tensor | None:
-        self._remember_or_not(self._second, step)
+        self._forget_if_due(self._second, step)
         return super().second(step, arriving, error, group)
 
-    def _remember_or_not(self, name: str, step: int) -> None:
-        """Back to the weights from the start, and an optimizer that has seen nothing, if that befalls the stage."""
-        if not self._drawn or not (Action(name, step) in self._emulated.forgets or self._device.forgot()):
+    def _forget_if_due(self, name: str, step: int) -> None:
+        """If the device forgets now: restores the initial weights, and zeroes the state of the optimizers."""
+        if not self._initial_weights or not (Action(name, step) in self._emulated.forgets or self._device.forgot()):
             return
-        for layer, drawn, optimizer in zip(self.layers, self._drawn, self.optimizers, strict=True):
+        for layer, initial, optimizer in zip(self.layers, self._initial_weights, self.optimizers, strict=True):
             for key, value in layer.state.items():
-                value.copy_(drawn[key])
-            for moment in optimizer.state().values():
-                moment.zero_()
+                value.copy_(initial[key])
+            for tensor in optimizer.state().values():
+                tensor.zero_()
 
 
 @dataclass(frozen=True)
 class EmulatedPlan(Plan):
-    """A plan for stages on emulated devices. delays: what the links to the coordinator do, by who sends."""
+    """A plan for stages on emulated devices.
+
+    Attributes:
+        delays: What each link to the coordinator does to messages, by the sender.
+        origin: When the run began.
+    """
 
     delays: Mapping[int, Delay] = field(default_factory=dict)
     origin: Origin = field(default_factory=Origin)

@@ -1,4 +1,4 @@
-"""What the coordinator may ask of an engine and of the pipeline that it builds."""
+"""The protocols of an engine and of the pipeline that it builds."""
 
 from __future__ import annotations
 
@@ -13,13 +13,40 @@ from pipepita.timeline.recorder import Spans
 
 
 class Pipeline(Protocol):
-    """Stages wired to each other and to the coordinator.
+    """Stages that are connected to each other and to the coordinator.
 
-    threads: torch's intra-op threads that the coordinator may use. Idle ones spin for a while, so beside stages in
-    processes of their own, which need the cores, it is one. depth: how many stages.
-    aligns: whether the rule wants `align` before each epoch.
+    Between `train` or `evaluate` and `join` the stages run and messages flow. At other times no sample is in flight.
 
-    Between `train` or `evaluate` and `join` the stages run and messages flow; otherwise they are drained and idle.
+    Attributes:
+        threads: How many intra-op threads of torch the coordinator may use. Idle ones spin for a while and take cores,
+            so it is one if the stages are processes of their own.
+        classes: How many classes there are.
+        depth: How many stages there are.
+        aligns: Whether the rule needs `align` before each epoch.
+
+    Example:
+        One sample through a pipeline by hand; `Coordinator` does the same for a whole epoch:
+
+        >>> import torch
+        >>> import pipepita as pp
+        >>> from pipepita.network.cut import cut
+        >>> from pipepita.pipeline.stage import compute_mode, stages
+        >>> from pipepita.pipeline.task import Task
+        >>> from pipepita.pipeline.wiring import Plan
+        >>> from pipepita.schedule import relaxed
+        >>> task = Task(cut(pp.build("fc:5", (4,), 3), (4,), 3), 3, pp.DirectFeedbackAlignment())
+        >>> pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, [range(1), range(1, 2)]), relaxed(), batch_size=8))
+        >>> with compute_mode(pipeline.threads):
+        ...     pipeline.train(first=0, lr=0.1)
+        ...     pipeline.samples.send("standard", 0, torch.rand(8, 4))
+        ...     output = pipeline.outputs.receive().tensor
+        ...     for outlet in pipeline.signals["broadcast"]:
+        ...         outlet.send("broadcast", 0, output - torch.eye(3)[torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])])
+        ...     pipeline.samples.send("end", 1)
+        ...     pipeline.join()
+        >>> output.shape, sorted(pipeline.state().weights)
+        (torch.Size([8, 3]), ['0.weight', '2.weight'])
+        >>> pipeline.close()
     """
 
     threads: int
@@ -29,67 +56,114 @@ class Pipeline(Protocol):
 
     @property
     def samples(self) -> Outlet:
-        """To the first stage."""
+        """The channel to the first stage, for (B, *item_shape)."""
 
     @property
     def outputs(self) -> Inlet:
-        """From the last stage."""
+        """The channel from the last stage, with (B, classes)."""
 
     @property
     def signals(self) -> Mapping[str, Sequence[Outlet]]:
-        """By pass: to every stage that needs the target (in the first pass) or the error (in the second)."""
+        """By pass: the channels to all stages that need the target (first pass) or the error (second pass)."""
 
     @property
     def done(self) -> Sequence[Inlet]:
-        """From every stage, where the schedule waits for updates."""
+        """The channels from every stage, if the schedule waits for updates; else none."""
 
     def train(self, first: int, lr: float) -> None:
-        """Every stage begins to train, the next sample being `first`."""
+        """Every stage begins to train.
+
+        Args:
+            first: The number of the next sample.
+            lr: The learning rate.
+        """
 
     def align(self, epoch: int) -> None:
-        """Every layer aligns its feedback with the weights, for a rule that aligns; between epochs."""
+        """Every layer aligns its feedback with the weights. Only for a rule that aligns, and between epochs.
+
+        Args:
+            epoch: The epoch that begins, from 1.
+        """
 
     def evaluate(self) -> None:
-        """Every stage begins to evaluate."""
+        """Every stage begins to evaluate: forward passes without dropout or learning."""
 
     def join(self) -> None:
-        """Waits until every stage has finished what `train` or `evaluate` began."""
+        """Waits until every stage has finished what `train` or `evaluate` began.
+
+        Raises:
+            RunError: A stage failed.
+        """
 
     def state(self) -> State:
-        """What all layers have learnt, on the CPU."""
+        """A copy of what all layers have learnt, on the CPU."""
 
     def load(self, state: State) -> None:
-        """Every stage goes on from its part of `state`."""
+        """Every stage continues from its part of `state`."""
 
     def pulses(self) -> Sequence[Pulse | None]:
-        """How each stage is; None of one that does not say."""
+        """The latest pulse of each stage; None for a stage that gives none."""
 
     def timeline(self) -> list[Spans]:
-        """What each stage recorded, on the coordinator's clock."""
+        """What each stage recorded, in times of the coordinator's clock."""
 
     def non_finite(self) -> str | None:
-        """The first layer with a weight that is NaN or infinite, in words, or None."""
+        """The name of the first layer with a weight that is NaN or infinite; None if there is none."""
 
     def close(self) -> None:
-        """Frees channels and stages, whatever state they are in."""
+        """Frees the channels and stages, whatever state they are in."""
 
 
 class Engine(Protocol):
-    """Builds pipelines. May be kept open and used for many."""
+    """Builds pipelines. It may be kept open to build many, one after the other.
+
+    Attributes:
+        name: Its name.
+
+    Example:
+        >>> import pipepita as pp
+        >>> engine = pp.LocalEngine("cpu")
+        >>> engine.name, engine.devices(stages=2), engine.repair()
+        ('local', ['cpu', 'cpu'], [])
+        >>> engine.close()
+    """
 
     name: str
 
     def devices(self, stages: int) -> list[str]:
-        """The torch device of each of `stages` stages."""
+        """The torch device of each stage.
+
+        Args:
+            stages: How many stages there will be.
+
+        Raises:
+            UserError: There are not enough devices.
+        """
 
     def open(self, plan: Plan) -> Pipeline:
-        """A pipeline for `plan`."""
+        """Builds a pipeline.
+
+        Args:
+            plan: Its stages and its schedule.
+
+        Raises:
+            UserError: The engine cannot build such a pipeline.
+            RunError: A stage or a channel could not be started.
+        """
 
     def repair(self, stop: Callable[[], bool] = lambda: False) -> list[int]:
-        """Replaces what the engine has lost since it was made; the stages whose places are new.
+        """Replaces what the engine has lost since it was made, like actors that died.
 
-        stop: asked while it waits; true ends a long wait with `KeyboardInterrupt`. Raises `RunError`.
+        Args:
+            stop: Asked while it waits. If it returns true, a long wait ends.
+
+        Returns:
+            The stages that now run somewhere else.
+
+        Raises:
+            KeyboardInterrupt: `stop` ended the wait.
+            RunError: What was lost cannot be replaced.
         """
 
     def close(self) -> None:
-        """Gives back whatever the engine took (actors, a cluster of its own)."""
+        """Gives back all that the engine took, like actors or a cluster of its own."""

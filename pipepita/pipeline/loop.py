@@ -1,8 +1,8 @@
-"""What a stage does between two drained moments, as a coroutine: it yields the inlet that it waits for.
+"""What a stage does between two moments without samples in flight, as a coroutine: it yields the inlet it waits for.
 
-Whoever drives it decides how to wait: an actor blocks on the inlet, the local engine runs the other stages meanwhile.
-The order of work comes from the schedule, and where messages come from and go to from the topology; who happens to be
-ready first decides nothing. That makes runs repeatable.
+The engine decides how to wait: an actor blocks on the inlet, and the local engine runs the other stages meanwhile. The
+schedule gives the order of work, and the topology says where messages come from and go to. Which message happens to
+arrive first does not matter. That makes runs repeatable.
 """
 
 from __future__ import annotations
@@ -27,9 +27,13 @@ _Receiving = Generator[Inlet, Message, bool]
 class Ports:
     """One stage's ends of its channels.
 
-    upstream: samples or the stage below. downstream: the stage above, or the coordinator. above, below: of a backward
-    pass, from the stage above and to the one below. signal: from the coordinator, where the stage needs it. done: to
-    the coordinator, where the schedule waits for updates.
+    Attributes:
+        upstream: From the stage below, or the samples.
+        downstream: To the stage above, or the outputs.
+        above: From the stage above, for a backward pass.
+        below: To the stage below, for a backward pass.
+        signal: From the coordinator, if the stage needs the target or the error.
+        done: To the coordinator, if the schedule waits for updates.
     """
 
     upstream: Inlet
@@ -40,7 +44,7 @@ class Ports:
     done: Outlet | None = None
 
     def waiting(self) -> int:
-        """How many messages have come and were not taken yet."""
+        """How many messages have arrived and were not received yet."""
         return sum(inlet.waiting() for inlet in (self.upstream, self.above, self.signal) if inlet is not None)
 
     def close(self) -> None:
@@ -51,12 +55,12 @@ class Ports:
 
 
 def train(stage: Stage, ports: Ports, schedule: Schedule, first: int) -> Loop:
-    """Passes and updates from sample `first` until the coordinator says which sample is the last."""
+    """Makes passes and updates, beginning with sample `first`, until the coordinator says that there are no more."""
     return _Training(stage, ports, schedule, first).run()
 
 
 class _Training:
-    """The loop's own memory, and one method per phase of a pass."""
+    """The state of the loop, and one method per phase of a pass."""
 
     def __init__(self, stage: Stage, ports: Ports, schedule: Schedule, first: int) -> None:
         spec = stage.spec
@@ -65,30 +69,30 @@ class _Training:
         windows = [visit.group.window for (name, _), visit in self._visits.items() if name == self._rule.passes[0]]
         self._actions = schedule.actions(first, self._rule.passes, windows)
         self._lap = stage.recorder.lap
-        # messages whose tensors are in use until the update, by sample
+        # by sample: messages whose tensors are needed until the update
         self._held: dict[int, list[Message]] = {}
-        # what one group of layers has left for the next one, and what the coordinator has said to all of them
+        # what one group of layers has computed for the next one, and the coordinator's signal to all of them
         self._between: dict[tuple[str, int, int], Tensor] = {}
         self._heard: dict[tuple[str, int], Tensor | None] = {}
         self._arriving: Tensor | None = None
-        # the sample that will not come, and the one that the stage above gets next
+        # the first sample that does not exist, once that is known; and the next sample that is sent to the stage above
         self._end: int | None = None
-        self._due_above = first
+        self._next_above = first
 
     def run(self) -> Loop:
-        """Every pass in the schedule's order: what arrives, the pass, what is sent on, the update."""
+        """For every pass in the schedule's order: receives, computes, sends on, and updates."""
         self._stage.recorder.start()
         for action in self._actions:
             visit = self._visits[action.name, action.part]
             if not (yield from self._receive(action, visit)):
                 continue
-            going = self._compute(action, visit)
-            # sent on before the update, which nobody waits for there
-            self._send(action, visit, going)
+            result = self._compute(action, visit)
+            # before the update, for which the next stage need not wait
+            self._send(action, visit, result)
             self._update(action, visit)
 
     def _receive(self, action: Action, visit: Visit) -> _Receiving:
-        """Waits for what the pass needs; false if there is no such sample any more."""
+        """Waits for what the pass needs. Returns false if there is no such sample."""
         name, step, part = action
         self._arriving = None
         if visit.before is not None:
@@ -108,23 +112,23 @@ class _Training:
         return True
 
     def _take(self, message: Message, action: Action) -> Tensor | None:
-        """The tensor of a message that must be this pass's; it stays in use until the sample's update."""
+        """The tensor of a message, which must belong to this pass. It is kept until the sample's update."""
         name, step, _ = action
         if (message.kind, message.step) != (name, step):
             raise RunError(
-                f"sample {message.step}'s {message.kind} pass arrived when sample {step}'s {name} pass was due"
+                f"the {message.kind} pass of sample {message.step} arrived when the {name} pass of {step} was due"
             )
         self._held.setdefault(step, []).append(message)
         return message.tensor
 
     def _ends(self, step: int) -> None:
-        """Sample `step` will not come. The stage above hears of it once it has got all samples before."""
+        """There is no sample `step`. The stage above is told after it has got all samples before."""
         self._actions.end(step)
         self._end = step
         self._tell_above()
 
     def _tell_above(self) -> None:
-        if self._due_above == self._end and not self._last_stage:
+        if self._next_above == self._end and not self._last_stage:
             self._ports.downstream.send(END, self._end)
 
     def _compute(self, action: Action, visit: Visit) -> Tensor | None:
@@ -135,18 +139,18 @@ class _Training:
         assert self._arriving is not None
         return self._stage.standard(step, self._arriving, signal, visit.group)
 
-    def _send(self, action: Action, visit: Visit, going: Tensor | None) -> None:
+    def _send(self, action: Action, visit: Visit, result: Tensor | None) -> None:
         name, step, _ = action
         if visit.after is not None:
-            assert going is not None
-            self._between[name, step, visit.after] = going
+            assert result is not None
+            self._between[name, step, visit.after] = result
         elif visit.target is not None:
             outlet = self._ports.below if visit.down else self._ports.downstream
-            assert outlet is not None and going is not None
-            outlet.send(name, step, going)
+            assert outlet is not None and result is not None
+            outlet.send(name, step, result)
             self._lap(SEND, name, step)
         if name == self._rule.passes[0] and visit.ends:
-            self._due_above = step + 1
+            self._next_above = step + 1
             self._tell_above()
 
     def _update(self, action: Action, visit: Visit) -> None:
@@ -164,7 +168,7 @@ class _Training:
 
 
 def evaluate(stage: Stage, ports: Ports) -> Loop:
-    """Forward passes without dropout until the coordinator ends them."""
+    """Makes forward passes without dropout until the coordinator says that there are no more."""
     while True:
         message = yield ports.upstream
         if message.kind == END:
@@ -172,6 +176,6 @@ def evaluate(stage: Stage, ports: Ports) -> Loop:
                 ports.downstream.send(END, message.step)
             return
         if message.tensor is None or message.kind != EVALUATE:
-            raise RunError(f"stage {stage.spec.index} got {message.kind} {message.step} during an evaluation")
+            raise RunError(f"stage {stage.spec.index} got message {message.kind} {message.step} during an evaluation")
         ports.downstream.send(EVALUATE, message.step, stage.evaluate(message.tensor))
         message.release()

@@ -1,8 +1,8 @@
-"""Optimizers, one a layer: what turns a local product into new weights.
+"""Optimizers turn a layer's local product into new weights. There is one per layer.
 
-`sgd` (with momentum) is our own because the product can be summed straight into the velocity: one pass over the
-weights less than `.grad` and `torch.optim.SGD`, to which it is equal up to rounding. Every other `torch.optim`
-optimizer works through `.grad`.
+`sgd` (with momentum) is our own: it adds the product directly to the velocity, which saves one pass over the weights
+compared with `.grad` and `torch.optim.SGD`. Up to rounding it equals the latter. Every other optimizer of `torch.optim`
+works through `.grad`.
 
     sgd | sgd:momentum=0.5 | adam | adamw:weight_decay=0.01 | sgd:momentum=0.9,nesterov=true
 """
@@ -21,18 +21,45 @@ from pipepita.rules.learner import Product
 
 
 class Optimizer(Protocol):
-    """Updates one layer in place."""
+    """Updates the weights of one layer in place.
+
+    Attributes:
+        lr: The learning rate, which may be changed between updates.
+
+    Example:
+        >>> import pipepita as pp
+        >>> from pipepita.network.cut import cut
+        >>> layer = cut(pp.build("fc:5", (4,), 3), (4,), 3)[0]
+        >>> optimizer = make("sgd:momentum=0.5", layer, lr=0.1)
+        >>> before = layer.parameters[0].clone()
+        >>> optimizer.step(Product(post=torch.ones(8, 5), pre=torch.ones(8, 4), scale=1.0))
+        >>> torch.allclose(before - layer.parameters[0], torch.tensor(0.1))
+        True
+        >>> optimizer.state()["weight.velocity"].shape
+        torch.Size([5, 4])
+    """
 
     lr: float
 
     def step(self, product: Product) -> None:
-        """Applies one update from `product`, averaged over its batch."""
+        """Applies one update.
+
+        Args:
+            product: The update, which is averaged over the batch.
+        """
 
     def state(self) -> dict[str, Tensor]:
-        """The optimizer's own tensors by name ("weight.velocity"), for checkpoints and comparisons."""
+        """The optimizer's own tensors, by names like "weight.velocity". They are not copies."""
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Goes on from what `state` gave, of an optimizer of this kind for this layer."""
+        """Continues from a state.
+
+        Args:
+            state: What `state` of an optimizer of the same kind returned for the same layer.
+
+        Raises:
+            KeyError: A tensor is missing.
+        """
 
 
 class MomentumSGD:
@@ -56,8 +83,8 @@ class MomentumSGD:
             velocity.copy_(state[key])
 
 
-class Still:
-    """Of a frozen layer: changes nothing."""
+class FrozenOptimizer:
+    """The optimizer of a frozen layer, which changes nothing."""
 
     def __init__(self, lr: float) -> None:
         self.lr = lr
@@ -69,7 +96,7 @@ class Still:
         return {}
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """There is nothing to go on from."""
+        """There is nothing to load."""
 
 
 class TorchOptimizer:
@@ -97,27 +124,27 @@ class TorchOptimizer:
         self._inner.step()
 
     def state(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
+        tensors: dict[str, Tensor] = {}
         for key, parameter in zip(("weight", "bias"), self._layer.parameters, strict=False):
             for name, value in self._inner.state[parameter].items():
                 if value is not None:
-                    found[f"{key}.{name}"] = value if isinstance(value, Tensor) else torch.tensor(value)
-        return found
+                    tensors[f"{key}.{name}"] = value if isinstance(value, Tensor) else torch.tensor(value)
+        return tensors
 
     def load(self, state: dict[str, Tensor]) -> None:
-        found: dict[int, dict[str, Tensor]] = {}
+        by_parameter: dict[int, dict[str, Tensor]] = {}
         for key, value in state.items():
             kind, _, name = key.partition(".")
             place = ("weight", "bias").index(kind)
             parameter = self._layer.parameters[place]
-            # copies, and laid out like the weights, which may be transposed: a fused kernel pairs them as they lie
+            # copies with the memory layout of the weights, which may be transposed: fused kernels rely on equal layouts
             own = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()
-            found.setdefault(place, {})[name] = own
-        self._inner.load_state_dict({**self._inner.state_dict(), "state": found})
+            by_parameter.setdefault(place, {})[name] = own
+        self._inner.load_state_dict({**self._inner.state_dict(), "state": by_parameter})
 
 
 def _known() -> dict[str, type[torch.optim.Optimizer]]:
-    # LBFGS wants a closure that evaluates the loss again; SparseAdam wants sparse gradients: neither exists here
+    # LBFGS needs a closure that evaluates the loss again, and SparseAdam needs sparse gradients: neither exists here
     return {
         name.lower(): kind
         for name, kind in vars(torch.optim).items()
@@ -128,9 +155,21 @@ def _known() -> dict[str, type[torch.optim.Optimizer]]:
 
 
 def parse(spec: str) -> tuple[str, dict[str, Any]]:
-    """`"adam:weight_decay=0.1"` -> `("adam", {"weight_decay": 0.1})`; `UserError` for what cannot be read.
+    """Reads an optimizer's text.
 
-    SGD's momentum is 0.9 unless it is given (the paper's, and the default).
+    Args:
+        spec: A name and perhaps options, like "adam:weight_decay=0.1". SGD's momentum is 0.9 (as in the paper) unless
+            it is given.
+
+    Returns:
+        The name in lower case, and the options.
+
+    Raises:
+        UserError: The name is unknown, or an option cannot be read.
+
+    Example:
+        >>> parse("adam:weight_decay=0.1"), parse("sgd")
+        (('adam', {'weight_decay': 0.1}), ('sgd', {'momentum': 0.9}))
     """
     name, _, rest = spec.partition(":")
     name, options = name.strip().lower(), {}
@@ -152,13 +191,13 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def momentum(spec: str) -> float:
-    """How much of the last update an SGD of this spec keeps; 0 for another optimizer."""
+    """The momentum of SGD; 0 for another optimizer."""
     name, options = parse(spec)
     return float(options.get("momentum", 0.0)) if name == "sgd" else 0.0
 
 
 def check(spec: str) -> None:
-    """`UserError` unless `spec` names an optimizer with options that it takes and that make sense here."""
+    """Raises `UserError` unless `spec` is an optimizer with options that it takes and that make sense here."""
     name, options = parse(spec)
     momentum = options.get("momentum", 0.0)
     if isinstance(momentum, bool) or not isinstance(momentum, int | float) or not 0 <= momentum < 1:
@@ -167,7 +206,7 @@ def check(spec: str) -> None:
         if options.get(option):
             raise UserError(f"optimizer {spec!r}: {option} has no meaning for local updates")
     if _ours(name, options):
-        return  # torch's would import its compiler: seconds, and a folder in the temporary directory
+        return  # one of torch would import its compiler, which takes seconds and makes a temporary folder
     try:
         _known()[name]([torch.zeros(2, 2)], lr=0.1, **options)  # type: ignore[call-arg]
     except (TypeError, ValueError, RuntimeError, AssertionError, LookupError, ArithmeticError, RecursionError) as error:
@@ -180,11 +219,11 @@ def _ours(name: str, options: dict[str, Any]) -> bool:
 
 
 def make(spec: str, layer: Layer, lr: float) -> Optimizer:
-    """The optimizer `spec` for `layer`; `UserError` for options that the torch optimizer does not take."""
+    """Makes the optimizer `spec` for `layer`. Raises `UserError` if it is unknown or does not take the options."""
     check(spec)
     name, options = parse(spec)
     if layer.frozen:
-        return Still(lr)
+        return FrozenOptimizer(lr)
     if _ours(name, options):
         return MomentumSGD(layer, lr, options["momentum"])
     try:

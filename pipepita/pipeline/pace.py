@@ -1,4 +1,4 @@
-"""How long a layer takes on an emulated device, and how people write that down."""
+"""How long a layer takes on an emulated device, and the text in which users write it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from pipepita.errors import UserError
 
 @dataclass(frozen=True)
 class Pace:
-    """How long one layer takes at least: seconds a standard and a second pass, and an update once that is sent on."""
+    """How many seconds one layer takes at least.
+
+    Attributes:
+        standard: For a standard pass.
+        modulated: For a second pass, whatever the rule calls it.
+        update: For an update, which follows after the last pass has been sent on.
+    """
 
     standard: float
     modulated: float
@@ -18,7 +24,7 @@ class Pace:
 
 
 def read_milliseconds(text: str, option: str) -> list[float]:
-    """`"10"` or `"10,10,40"` as seconds; `UserError` if one is no number between 0 and a minute."""
+    """Reads `"10"` or `"10,10,40"`, in seconds. Raises `UserError` if one is not between 0 and a minute."""
     try:
         seconds = [float(part) / 1000 for part in text.split(",")]
     except ValueError:
@@ -31,9 +37,10 @@ def read_milliseconds(text: str, option: str) -> list[float]:
 
 
 def paces(standard: str | None, modulated: str | None, layers: int) -> list[Pace]:
-    """One pace per layer from the texts of the two options; none if neither is given.
+    """Reads one pace per layer from the texts of the two options. There are none if neither is given.
 
-    `UserError` for what cannot be read, or for a list that is not one number per layer.
+    Raises:
+        UserError: A text cannot be read, or its list does not have one number per layer.
     """
     if standard is None and modulated is None:
         return []

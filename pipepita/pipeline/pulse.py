@@ -1,4 +1,4 @@
-"""How a stage is, while it works: what a heartbeat brings."""
+"""What a stage reports about itself while it works."""
 
 from __future__ import annotations
 
@@ -12,9 +12,14 @@ _STATM = Path("/proc/self/statm")
 
 @dataclass(frozen=True)
 class Pulse:
-    """pid: of its process. step: the sample of its latest message, -1 before the first. queue: messages that wait.
+    """One report.
 
-    busy: the share of the time since the last pulse in which it did not wait for a message. memory: resident bytes.
+    Attributes:
+        pid: The id of the stage's process.
+        step: The sample of its latest message; -1 before the first.
+        queue: How many messages wait to be received.
+        busy: The share of the time since the last report, from 0 to 1, in which it did not wait for a message.
+        memory: How many bytes of memory the process has in use.
     """
 
     pid: int
@@ -26,7 +31,15 @@ class Pulse:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a process runs. host: what it shares memory with (`transports.host`). address, node: its node's, and id."""
+    """Where a process runs.
+
+    Attributes:
+        host: Equal for processes that can share memory (`transports.host`).
+        address: The address of its node.
+        cores: How many cores it may use.
+        pid: The id of the process.
+        node: The id of its node.
+    """
 
     host: str
     address: str
@@ -36,25 +49,25 @@ class Place:
 
 
 class Vitals:
-    """Keeps count of a loop's waiting, for its pulses. The loop calls `waits` and `goes_on`, another thread `pulse`."""
+    """Measures how long a loop waits, for its reports. The loop calls `waits` and `goes_on`, another thread `pulse`."""
 
     def __init__(self) -> None:
         self._step, self._waited = -1, 0.0
         self._idle_since: float | None = time.perf_counter()
-        self._told = (time.perf_counter(), 0.0)  # when the last pulse was, and what had been waited until then
+        self._told = (time.perf_counter(), 0.0)  # when the last report was, and how long the loop had waited until then
 
     def waits(self) -> None:
-        """The loop begins to wait."""
+        """The loop begins to wait for a message."""
         self._idle_since = time.perf_counter()
 
     def goes_on(self, step: int) -> None:
-        """A message of sample `step` has come."""
+        """A message of sample `step` has arrived."""
         if self._idle_since is not None:
             self._waited += time.perf_counter() - self._idle_since
         self._step, self._idle_since = step, None
 
     def pulse(self, queue: int) -> Pulse:
-        """How things are. queue: messages that wait."""
+        """A report; `queue` messages wait to be received."""
         now, idle_since = time.perf_counter(), self._idle_since
         waited = self._waited + (0.0 if idle_since is None else now - idle_since)
         (before, waited_before), self._told = self._told, (now, waited)
@@ -63,5 +76,5 @@ class Vitals:
 
 
 def resident() -> int:
-    """Bytes of memory that this process has in use; 0 where the system does not say."""
+    """How many bytes of memory this process has in use; 0 if the system does not say."""
     return int(_STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if _STATM.exists() else 0

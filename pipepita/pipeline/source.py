@@ -1,4 +1,4 @@
-"""Where the coordinator's samples come from: stored items in a shuffled order here, live ones in `pipepita.edge`."""
+"""Where the coordinator's samples come from. Stored items are here, and live ones in `pipepita.edge`."""
 
 from __future__ import annotations
 
@@ -14,25 +14,50 @@ Sample = tuple[Tensor, Tensor]
 
 
 class Source(Protocol):
-    """Samples, each (items, labels): (B, *item_shape) float32 and (B,) int64."""
+    """A source of samples. For each sample, the coordinator calls `take`, then `ahead`, and later `answer`.
+
+    Example:
+        >>> x, y = torch.rand(5, 3), torch.arange(5)
+        >>> source = Stored(x, y, shuffled(len(x), seed=0, epoch=1), batch_size=2)
+        >>> while (sample := source.take()) is not None:
+        ...     source.ahead()
+        ...     items, labels = sample
+        ...     print(tuple(items.shape), len(labels))
+        (2, 3) 2
+        (2, 3) 2
+        (1, 3) 1
+    """
 
     def take(self) -> Sample | None:
-        """The next sample, waiting for it if need be; None where there is none any more."""
+        """The next sample. It waits for one if need be.
+
+        Returns:
+            The items, (B, *item_shape), float32, and their labels, (B,), int64; or None if there are no more samples.
+        """
 
     def ahead(self) -> None:
-        """The sample is on its way: time to get the next one ready."""
+        """Called once the sample is on its way, when there is time to prepare the next one."""
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
-        """Sample `step`'s output, (B, classes), came at `there`, seconds of this host's clock.
+        """Gets a sample's output, and returns when the sample's labels may be used.
 
-        Returns once its labels may be used.
+        Args:
+            step: The sample's number.
+            output: (B, classes), float32.
+            there: When the output arrived, in seconds of this host's monotonic clock.
         """
 
 
 class Stored:
-    """Mini-batches of items in memory, in the order of `order`; the last may be short.
+    """Mini-batches of items in memory.
 
-    first, last: only the mini-batches from `first` until before `last`, counted from 0.
+    Args:
+        x: The items, (N, *item_shape), float32.
+        y: The labels, (N,), int64.
+        order: The order of the items, int64.
+        batch_size: How many items a mini-batch has; the last one may have fewer.
+        first: The first mini-batch to take, counted from 0.
+        last: The mini-batch before which to stop; None for the end.
     """
 
     def __init__(
@@ -49,32 +74,37 @@ class Stored:
         self._next = next(self._samples, None)
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
-        """Labels are there from the start."""
+        """Does nothing, since all labels are known."""
 
 
-class Kept:
-    """A live source whose samples can be learnt from again: keeps those that came since the last `mark`.
+class ReplayableSource:
+    """A live source that can be rewound after a fault: it keeps the samples that came since the last `mark`.
 
                  mark ........ a fault     again                mark
     source       s4 s5 s6 s7                          s8 s9
     samples      s4 s5 s6 s7               s4 s5 s6 s7 s8 s9    s10 ...
 
-    limit: how many samples until the next `mark`, after which there are none for now; None: until the source ends.
+    Args:
+        source: The live source.
+        limit: How many samples `take` returns between two marks, before it returns None; None for no limit.
+
+    Attributes:
+        ended: Whether the source has no more samples.
     """
 
     def __init__(self, source: Source, limit: int | None = None) -> None:
         self._source, self._limit = source, limit
         self._kept: list[Sample] = []
         self._given, self._fresh = 0, False
-        self._answered = -1  # the last sample whose output the source has been told
+        self._answered = -1  # the last sample whose output the source has got
         self.ended = False
 
     def mark(self) -> None:
-        """All that was given out has been learnt for good."""
+        """All samples that were returned are learnt for good: they need not be kept."""
         self._kept, self._given = self._kept[self._given :], 0
 
     def again(self) -> None:
-        """Back to the last `mark`."""
+        """Goes back to the last `mark`."""
         self._given = 0
 
     def take(self) -> Sample | None:
@@ -91,24 +121,24 @@ class Kept:
         return self._kept[self._given - 1]
 
     def ahead(self) -> None:
-        if self._fresh:  # once a sample: what is given again has been got ready for before
+        if self._fresh:  # once per sample: not when it is returned again
             self._fresh = False
             self._source.ahead()
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
-        """Passed on once a sample: what is learnt from again has been predicted before."""
+        """Passes the output on once per sample: not when it is learnt from again."""
         if step > self._answered:
             self._source.answer(step, output, there)
             self._answered = step
 
 
 def shuffled(items: int, seed: int, epoch: int) -> Tensor:
-    """The order of the items in `epoch`, drawn from (seed, epoch): (items,) int64."""
+    """A random order of the items for `epoch`, drawn from (seed, "shuffle", epoch): (items,), int64."""
     return torch.randperm(items, generator=generator(seed, "shuffle", epoch))
 
 
 def batches(x: Tensor, y: Tensor, order: Tensor, batch_size: int) -> Iterator[Sample]:
-    """`x` and `y` in `order`, `batch_size` at a time."""
+    """Mini-batches of `x` and `y` in this order, `batch_size` items at a time."""
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        yield x.index_select(0, chosen), y[chosen]  # copies: their alignment does not depend on where they lay
+        yield x.index_select(0, chosen), y[chosen]  # copies, whose alignment in memory is always the same

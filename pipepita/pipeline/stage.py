@@ -1,6 +1,6 @@
-"""A stage: contiguous layers under one rule, each with its optimizer. Knows neither Ray nor channels.
+"""A stage: contiguous layers under one rule, each with its optimizer. It knows neither Ray nor channels.
 
-Both engines drive the same `Stage`, which is what makes them equal to the bit.
+Both engines use the same `Stage`, so that they end with the same bits.
 """
 
 from __future__ import annotations
@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StageSpec:
-    """What a stage is built from; plain enough to be sent to an actor.
+    """What a stage is built from. It can be sent to an actor.
 
-    parts: the layers of every stage of the pipeline. index: which of them this one is. device: torch's name of it.
+    Attributes:
+        task: What all stages of the pipeline train together.
+        parts: The layers of every stage, by their places in the network, from 0.
+        index: Which of the stages this one is, from 0.
+        device: Torch's name for the device.
     """
 
     task: Task
@@ -40,17 +44,17 @@ class StageSpec:
 
     @property
     def part(self) -> range:
-        """The places of its layers in the network, from 0."""
+        """The places of this stage's layers in the network, from 0."""
         return self.parts[self.index]
 
     @property
     def layers(self) -> Sequence[Layer]:
-        """Its own layers."""
+        """This stage's layers."""
         return self.task.layers[self.part.start : self.part.stop]
 
     @property
     def topology(self) -> Topology:
-        """Of the pipeline that it is part of."""
+        """The topology of the whole pipeline."""
         return Topology(self.task.rule, self.parts)
 
     @property
@@ -59,24 +63,34 @@ class StageSpec:
         return self.index == len(self.parts) - 1
 
     def alone(self) -> StageSpec:
-        """The same without the layers of other stages: what an actor is sent."""
+        """The same without the layers of other stages, to be sent to an actor."""
         layers = [layer if place in self.part else None for place, layer in enumerate(self.task.layers)]
         return replace(self, task=replace(self.task, layers=cast(list[Layer], layers)))
 
     def build(self, recorder: Recorder | None = None) -> Stage:
-        """The stage. recorder: of what it does when."""
+        """Builds the stage; `recorder` records what it does when."""
         return Stage(self, recorder)
 
 
 def stages(task: Task, parts: Sequence[range], devices: Sequence[str] | None = None) -> list[StageSpec]:
-    """`task` cut into stages of these `parts`. devices: of each stage; by default the CPU."""
+    """Divides `task` into stages that hold these `parts`, on these devices (by default the CPU)."""
     return [StageSpec(task, parts, index, devices[index] if devices else "cpu") for index in range(len(parts))]
 
 
 class Stage:
-    """Runs passes and updates of its layers, each of them a lap of `recorder`. Call it inside `compute_mode`.
+    """Runs passes and updates of its layers. Call its methods inside `compute_mode`.
 
-    learners, optimizers: one per layer.
+    Args:
+        spec: What it is built from.
+        recorder: Records the time of each layer's pass and update.
+
+    Attributes:
+        spec: What it was built from.
+        layers: Its layers.
+        recorder: As above.
+        device: Where its tensors are.
+        learners: One per layer.
+        optimizers: One per layer.
     """
 
     def __init__(self, spec: StageSpec, recorder: Recorder | None = None) -> None:
@@ -87,7 +101,7 @@ class Stage:
         self.device = torch.device(spec.device)
         for layer in self.layers:
             layer.to(self.device)
-        # a GPU works on after a call returns: a lap that is kept has to wait for it
+        # a GPU continues to work after a call has returned, so a lap that is recorded must wait for it
         waits = self.device.type == "cuda" and not isinstance(self.recorder, Silent)
         self._lap = self._lap_when_done if waits else self.recorder.lap
         self.learners = [self._learner(layer) for layer in self.layers]
@@ -102,16 +116,16 @@ class Stage:
         self.recorder.lap(phase, name, step, layer)
 
     def inlet(self, source: int, inlet: Inlet) -> Inlet:
-        """The receiving end of a channel from `source` as this stage reads it: as it is."""
+        """The receiving end of a channel from `source`, as this stage uses it. Here it is `inlet` itself."""
         return inlet
 
     def begin(self, lr: float) -> None:
-        """Training begins, with this learning rate."""
+        """Training begins with this learning rate."""
         for optimizer in self.optimizers:
             optimizer.lr = lr
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None, group: Group | None = None) -> Tensor:
-        """The first pass through the layers of `group`, or all: (B, *in_shape) -> (B, *out_shape)."""
+        """The first pass through the layers of `group`, or through all: (B, *item_shape) to (B, *out_shape)."""
         x = x.to(self.device)
         target = None if target is None else target.to(self.device)
         for learner in self.learners[self._place(group)]:
@@ -122,7 +136,7 @@ class Stage:
     def second(
         self, step: int, arriving: Tensor | None, error: Tensor | None, group: Group | None = None
     ) -> Tensor | None:
-        """The second pass through the layers of `group`, or all, without the updates; what goes on, or None."""
+        """The second pass through the layers of `group`, or through all, without updates; the message to the next."""
         arriving = None if arriving is None else arriving.to(self.device)
         error = None if error is None else error.to(self.device)
         learners = self.learners[self._place(group)]
@@ -132,7 +146,7 @@ class Stage:
         return arriving
 
     def update(self, step: int, group: Group | None = None, name: str | None = None) -> None:
-        """Applies sample `step`'s update to every layer of `group`, or all. name: after which pass; the last."""
+        """Applies sample `step`'s update after pass `name` (by default the last) to the layers of `group`, or all."""
         chosen = self._place(group)
         for learner, optimizer in zip(self.learners[chosen], self.optimizers[chosen], strict=True):
             product = learner.product(step)
@@ -146,16 +160,21 @@ class Stage:
         return slice(None) if group is None else slice(group.start - first, group.stop - first)
 
     def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
-        """Lets every layer align its feedback with the weights above it, where the rule does; from the top down.
+        """Lets every layer align its feedback with the weights above it, from the top layer down.
 
-        above: what the stage above returned.
+        Args:
+            epoch: The epoch that begins, from 1.
+            above: What this method of the stage above returned; None at the last stage.
+
+        Returns:
+            What the stage below gets as `above`.
         """
         for learner in reversed(self.learners):
             above = learner.align(epoch, above)
         return None if above is None else above.cpu()
 
     def evaluate(self, x: Tensor) -> Tensor:
-        """The forward pass without dropout; keeps nothing."""
+        """The forward pass without dropout. Keeps nothing."""
         x = x.to(self.device)
         for learner in self.learners:
             x = learner.evaluate(x)
@@ -171,7 +190,7 @@ class Stage:
         return State(*map(copies, whole))
 
     def load(self, state: State) -> None:
-        """Goes on from `state`, of drained stages that hold these layers, perhaps among others. `KeyError`."""
+        """Continues from `state`, which may hold other layers, too. Raises `KeyError` if a tensor is missing."""
         with torch.inference_mode():
             for layer, optimizer, learner in zip(self.layers, self.optimizers, self.learners, strict=True):
                 prefix, mine = f"{layer.name}.", state.of([layer])
@@ -181,7 +200,7 @@ class Stage:
                 learner.remember(mine.memory)
 
     def non_finite(self) -> str | None:
-        """The first layer here that holds a weight which is NaN or infinite, or None."""
+        """The name of the first layer of this stage with a weight that is NaN or infinite; None if there is none."""
         for layer in self.layers:
             if not all(bool(torch.isfinite(parameter).all()) for parameter in layer.parameters):
                 return f"layer {layer.number} (module {layer.name})"
@@ -195,7 +214,7 @@ def copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 @contextmanager
 def compute_mode(threads: int) -> Iterator[None]:
-    """No autograd, and `threads` intra-op threads in this thread of this process; restored afterwards."""
+    """Switches autograd off and sets the number of torch's intra-op threads. Restores both afterwards."""
     before = torch.get_num_threads()
     if before != threads:
         torch.set_num_threads(threads)

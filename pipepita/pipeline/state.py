@@ -1,4 +1,4 @@
-"""All that stages have learnt, as plain tensors: what snapshots and checkpoints are made of."""
+"""All that stages have learnt, as plain tensors. Snapshots and checkpoints are made of it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from pipepita.network.layer import Layer
 
 
 class State(NamedTuple):
-    """All that drained stages have learnt, on the CPU: with it, stages built anew go on to the same bits.
+    """All that stages without samples in flight have learnt, on the CPU. New stages continue from it to the same bits.
 
-    weights: by state_dict key. optimizer: by layer and name ("1.weight.velocity"). memory: what the rule keeps beside.
+    Attributes:
+        weights: By state_dict key.
+        optimizer: The tensors of the optimizers, by layer and name, like "1.weight.velocity".
+        memory: What the learners keep besides, by names that begin with the layer's.
     """
 
     weights: dict[str, Tensor]
@@ -24,7 +27,7 @@ class State(NamedTuple):
 
     @classmethod
     def merged(cls, parts: Iterable[State]) -> State:
-        """One state of those of several stages."""
+        """Joins the states of several stages."""
         whole = cls({}, {}, {})
         for part in parts:
             for mine, theirs in zip(whole, part, strict=True):
@@ -32,15 +35,15 @@ class State(NamedTuple):
         return whole
 
     def arrays(self) -> dict[str, dict[str, np.ndarray]]:
-        """The same as arrays on the same memory, for `of_arrays`: they travel through Ray in a fifth of the time."""
+        """The same as arrays that share the memory, for `of_arrays`. Ray sends them in a fifth of the time."""
         return {name: {k: v.numpy() for k, v in part.items()} for name, part in self._asdict().items()}
 
     @classmethod
     def of_arrays(cls, arrays: dict[str, dict[str, np.ndarray]]) -> State:
-        """A state of its own from what `arrays` gave."""
+        """Makes a state from copies of what `arrays` returned."""
         return cls(**{name: {k: torch.from_numpy(v.copy()) for k, v in part.items()} for name, part in arrays.items()})
 
     def of(self, layers: Sequence[Layer]) -> State:
-        """The part that is about `layers`."""
+        """The part that belongs to `layers`."""
         prefixes = tuple(f"{layer.name}." for layer in layers)
         return State(*({k: v for k, v in part.items() if k.startswith(prefixes)} for part in self))

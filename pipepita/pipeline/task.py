@@ -1,4 +1,4 @@
-"""What is trained: layers, the rule and optimizer that train them, and the randomness they draw from."""
+"""What is trained: layers, the rule and the optimizer that train them, and the seed of all randomness."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from pipepita.rules import Rule
 
 @dataclass(frozen=True)
 class Task:
-    """A network and how it learns, whatever stages and engine it is given to.
+    """A network and how it learns. It does not depend on stages and engines.
 
-    layers: of the whole network, in order. classes: of the output. optimizer: as `optimizers.parse` reads it. lr: the
-    learning rate to begin with. seed: of all that is drawn. threads: intra-op threads of torch per stage, which decide
-    the bits as much as the seed does.
+    Attributes:
+        layers: The layers of the whole network, in order.
+        classes: How many classes there are, which is the width of the output.
+        rule: The learning rule.
+        optimizer: The optimizer, as `optimizers.parse` reads it.
+        lr: The learning rate at the beginning.
+        seed: What everything random is drawn from.
+        threads: How many intra-op threads of torch each stage uses. The result depends on it to the bit.
     """
 
     layers: Sequence[Layer]
@@ -32,11 +37,11 @@ class Task:
 
     @property
     def whole(self) -> list[range]:
-        """All layers in one stage, as `parts` of a pipeline."""
+        """The `parts` of a pipeline that holds all layers in one stage."""
         return [range(len(self.layers))]
 
     def copy(self) -> Task:
-        """The same with layers of its own, to be trained without a trace in these."""
+        """The same with copies of the layers, so that training does not change these."""
         return replace(self, layers=copy.deepcopy(list(self.layers)))
 
     def weights(self, state: State) -> dict[str, Tensor]:
@@ -44,5 +49,5 @@ class Task:
         return {key: state.weights[key] for layer in self.layers for key in layer.state}
 
     def with_threads(self, threads: int) -> Task:
-        """The same, each stage with so many intra-op threads."""
+        """The same with so many intra-op threads per stage."""
         return replace(self, threads=threads)

@@ -1,8 +1,8 @@
-"""Which channels a pipeline needs, as data.
+"""The channels that a pipeline needs, as data.
 
 coordinator --samples--> stage 0 --forward---> stage 1 ... stage n-1 --outputs--> coordinator
                          stage 0 <--backward-- stage 1 ...             if the rule has a backward pass
-coordinator --signal---> every stage that holds a layer which reads the error, or the target
+coordinator --signal---> every stage with a layer that needs the error or the target
 every stage --done-----> coordinator, if the schedule waits for updates
 """
 
@@ -17,16 +17,20 @@ from pipepita.pipeline.task import Task
 from pipepita.schedule import Schedule
 from pipepita.schedule.topology import COORDINATOR, Topology
 
-# what a channel is for; a wire's name begins with it
+# the purpose of a channel; the name of its wire begins with it
 SAMPLES, FORWARD, BACKWARD, OUTPUTS, SIGNAL, DONES = "samples", "forward", "backward", "outputs", "signal", "done"
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A pipeline to be: its stages, its schedule, and the items of its largest sample.
+    """The description of a pipeline that is to be built.
 
-    record: of how many samples, the latest, each stage keeps a timeline; 0 records nothing. watch: seconds between two
-    looks at how the stages are; 0: nobody looks.
+    Attributes:
+        stages: What each stage is built from.
+        schedule: The order of work.
+        batch_size: How many items the largest sample has.
+        record: For how many of the latest samples each stage records a timeline; 0 for none.
+        watch: How many seconds pass between two looks at the stages' reports; 0 for none.
     """
 
     stages: Sequence[StageSpec]
@@ -37,30 +41,31 @@ class Plan:
 
     @property
     def task(self) -> Task:
-        """What all stages together train."""
+        """What all stages train together."""
         return self.stages[0].task
 
     @property
     def topology(self) -> Topology:
-        """Who sends what to whom."""
+        """Which stage sends what to whom."""
         return self.stages[0].topology
 
     def inlet(self, source: int, inlet: Inlet) -> Inlet:
-        """The receiving end of a channel from `source` as the coordinator reads it: as it is."""
+        """The receiving end of a channel from `source`, as the coordinator uses it. Here it is `inlet` itself."""
         return inlet
 
     def begins(self) -> None:
-        """Training begins, or goes on."""
+        """Called when training begins or continues."""
 
 
 def wires(plan: Plan) -> list[Wire]:
-    """Every channel of `plan`; named after its kind and its target or source stage."""
+    """Every channel of `plan`. A name consists of a purpose and a stage."""
     topology, schedule, task = plan.topology, plan.schedule, plan.task
     rule, stages = task.rule, range(len(plan.stages))
-    # a receiver keeps what a sample in flight needs until its update: 2 x window messages. One more slot for each pass,
-    # so that a sender is rid of what comes next while the receiver is still updating
+    # a receiver keeps the messages of the samples in flight until their updates: 2 x window. There is one more slot per
+    # pass, so that a sender can send the next message while the receiver is still updating
     enough = 2 * schedule.window + 2
-    # the coordinator signals and collects for as many samples as it admits: it must not wait for who waits for it
+    # the coordinator sends a signal and collects an output for every sample that it has admitted. It must never wait
+    # for a free slot, since the stage that could free it may be waiting for the coordinator
     admitted = max(enough, schedule.in_flight(len(stages), rule.passes) + 1)
 
     def wire(name: str, ends: tuple[int, int], item: tuple[int, ...], kinds: tuple[str, ...], rows: int = 1) -> Wire:
@@ -71,30 +76,30 @@ def wires(plan: Plan) -> list[Wire]:
         return tuple(hop.name for hop in topology.hops if hop[:2] == (source, target))
 
     last = stages[-1]
-    found = [wire(SAMPLES, (COORDINATOR, 0), task.layers[0].item_shape, (*passes(COORDINATOR, 0), EVALUATE, END))]
+    channels = [wire(SAMPLES, (COORDINATOR, 0), task.layers[0].item_shape, (*passes(COORDINATOR, 0), EVALUATE, END))]
     items = [stage.layers[-1].out_shape for stage in plan.stages[:-1]]
     for below, item in enumerate(items):
         up = (*passes(below, below + 1), EVALUATE, END)
-        found.append(wire(f"{FORWARD}-{below}", (below, below + 1), item, up, rule.rows))
+        channels.append(wire(f"{FORWARD}-{below}", (below, below + 1), item, up, rule.rows))
     for below, item in enumerate(items):
         if down := passes(below + 1, below):
-            found.append(wire(f"{BACKWARD}-{below}", (below + 1, below), item, down))
-    found.append(wire(OUTPUTS, (last, COORDINATOR), (task.classes,), (*passes(last, COORDINATOR), EVALUATE)))
+            channels.append(wire(f"{BACKWARD}-{below}", (below + 1, below), item, down))
+    channels.append(wire(OUTPUTS, (last, COORDINATOR), (task.classes,), (*passes(last, COORDINATOR), EVALUATE)))
     for stage in stages:
         if told := tuple(name for name in rule.passes if topology.hears(stage, name)):
-            found.append(wire(f"{SIGNAL}-{stage}", (COORDINATOR, stage), (task.classes,), told))
+            channels.append(wire(f"{SIGNAL}-{stage}", (COORDINATOR, stage), (task.classes,), told))
         if schedule.waits:
-            found.append(wire(f"{DONES}-{stage}", (stage, COORDINATOR), (), (DONE,), 0))
-    return found
+            channels.append(wire(f"{DONES}-{stage}", (stage, COORDINATOR), (), (DONE,), 0))
+    return channels
 
 
 def kind(wire: Wire) -> str:
-    """What the channel is for."""
+    """The purpose of the channel."""
     return wire.name.partition("-")[0]
 
 
 def port(wire: Wire, end: int) -> str:
-    """Which of its `loop.Ports` stage `end` puts this wire on."""
+    """The name of the port in stage `end`'s `loop.Ports` to which this wire belongs."""
     arrives = wire.target == end
     return {
         SIGNAL: "signal",

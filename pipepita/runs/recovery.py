@@ -20,7 +20,7 @@ from pipepita.errors import ChannelClosed, PipepitaError, StageDied
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Engine, Pipeline
 from pipepita.pipeline.pulse import Pulse
-from pipepita.pipeline.source import Kept, Source
+from pipepita.pipeline.source import ReplayableSource, Source
 from pipepita.pipeline.state import State
 from pipepita.pipeline.tally import Tally
 from pipepita.pipeline.wiring import Plan
@@ -152,7 +152,7 @@ def follow(guarded: Guarded, coordinator: Coordinator, source: Source, lr: float
 
     The samples that arrived since the last snapshot are kept, and learnt from again after a fault.
     """
-    kept, tally = Kept(source, every), Tally()
+    kept, tally = ReplayableSource(source, every), Tally()
     while not kept.ended:
         first, before = coordinator.step, tally
 

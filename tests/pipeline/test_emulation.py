@@ -10,20 +10,20 @@ from pipepita.pipeline.emulation import Device
 from pipepita.pipeline.pace import Pace, paces
 
 
-def test_one_number_or_one_a_layer():
+def test_one_number_or_one_per_layer():
     assert paces(None, None, 3) == []
     assert paces("10", None, 2) == [Pace(0.01, 0.0)] * 2
     assert paces("10", "20,40", 2) == [Pace(0.01, 0.02), Pace(0.01, 0.04)]
 
 
 @pytest.mark.parametrize("text", ["", "ten", "-1", "nan", "inf", "60001", "1,,2", "1,2"])
-def test_refuses_what_is_no_time(text):
+def test_refuses_what_is_not_a_time(text):
     with pytest.raises(UserError, match="standard_ms"):
         paces(text, None, 3)
 
 
 def test_a_pass_begins_when_its_message_was_sent_and_the_device_is_free():
-    """Time that has passed since counts; a device that is busy until later adds its own."""
+    """Time that has passed since the message was sent counts; a busy device finishes its own work first."""
     device, now = Device(), time.perf_counter()
     device.arrives(int((now - 0.01) * 1e9))
     device.takes(0.02)

@@ -1,39 +1,39 @@
-"""What a run keeps of a live source, to learn from it exactly once."""
+"""What a run keeps of a live source, so that it learns from each sample exactly once."""
 
 from __future__ import annotations
 
 import torch
 from live import Ticks
 
-from pipepita.pipeline.source import Kept, Stored
+from pipepita.pipeline.source import ReplayableSource, Stored
 
 
-def test_kept_gives_again_what_came_since_the_mark(few_digits):
+def test_samples_since_the_mark_come_again(few_digits):
     source = Ticks(few_digits, 5)
-    kept = Kept(source, 3)
-    first = [kept.take() for _ in range(3)]
-    assert kept.take() is None and not kept.ended
-    kept.again()
-    assert all(a is b for a, b in zip(first, (kept.take() for _ in range(3)), strict=True))
-    kept.mark()
-    assert [kept.take() is not None for _ in range(3)] == [True, True, False]
-    assert kept.ended
+    replayable = ReplayableSource(source, 3)
+    first = [replayable.take() for _ in range(3)]
+    assert replayable.take() is None and not replayable.ended
+    replayable.again()
+    assert all(a is b for a, b in zip(first, (replayable.take() for _ in range(3)), strict=True))
+    replayable.mark()
+    assert [replayable.take() is not None for _ in range(3)] == [True, True, False]
+    assert replayable.ended
 
 
-def test_kept_gets_the_source_ready_once_a_sample(few_digits):
-    """Stored items move on when told that the sample is on its way: twice would skip one."""
+def test_the_source_prepares_each_sample_once(few_digits):
+    """`Stored` moves on when `ahead` is called: a second call would skip a sample."""
     data = few_digits
     stored = Stored(data.x_train, torch.arange(len(data.x_train)), torch.arange(6), 1)
-    kept, learnt = Kept(stored, 3), []
+    replayable, learnt = ReplayableSource(stored, 3), []
 
     def take():
-        _, labels = kept.take()
-        kept.ahead()
+        _, labels = replayable.take()
+        replayable.ahead()
         return int(labels)
 
     assert [take(), take(), take()] == [0, 1, 2]
-    kept.again()
+    replayable.again()
     learnt += [take(), take(), take()]
-    kept.mark()
+    replayable.mark()
     learnt += [take(), take(), take()]
     assert learnt == [0, 1, 2, 3, 4, 5]

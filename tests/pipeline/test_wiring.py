@@ -15,17 +15,17 @@ def plan(rule, schedule, split=(range(1), range(1, 3), range(3, 4))):
 
 
 def test_chain():
-    found = {wire.name: wire for wire in wires(plan(pp.Pepita(), streaming(3)))}
-    assert list(found) == ["samples", "forward-0", "forward-1", "outputs", "signal-0", "signal-2"]
-    assert [found[name].slot_bytes for name in ("samples", "forward-0", "forward-1", "outputs", "signal-0")] == [
+    by_name = {wire.name: wire for wire in wires(plan(pp.Pepita(), streaming(3)))}
+    assert list(by_name) == ["samples", "forward-0", "forward-1", "outputs", "signal-0", "signal-2"]
+    assert [by_name[name].slot_bytes for name in ("samples", "forward-0", "forward-1", "outputs", "signal-0")] == [
         4 * 32 * size for size in (64, 4 * 9, 20, 10, 10)
     ]
-    assert {wire.capacity for wire in found.values()} == {2 * 3 + 2}
-    assert (found["samples"].source, found["samples"].target) == (COORDINATOR, 0)
-    assert (found["outputs"].source, found["outputs"].target) == (2, COORDINATOR)
+    assert {wire.capacity for wire in by_name.values()} == {2 * 3 + 2}
+    assert (by_name["samples"].source, by_name["samples"].target) == (COORDINATOR, 0)
+    assert (by_name["outputs"].source, by_name["outputs"].target) == (2, COORDINATOR)
 
 
-def test_a_wire_says_what_travels_on_it():
+def test_a_wire_says_what_it_carries():
     def carried(rule):
         return {wire.name: (wire.rows, wire.item, wire.kinds) for wire in wires(plan(rule, locked()))}
 
@@ -52,7 +52,7 @@ def test_samples_travel_in_the_shape_that_they_have_before_the_first_layer_flatt
     assert samples.item == (1, 8, 8)
 
 
-def test_slots_between_stages_hold_two_activities_where_the_clean_pass_runs_again():
+def test_slots_between_stages_hold_two_activities_if_the_clean_pass_is_repeated():
     once, twice, clean = (
         {wire.name: wire.slot_bytes for wire in wires(plan(rule, streaming(3)))}
         for rule in (pp.Pepita(), pp.Pepita(form="recompute"), pp.Pepita(form="recompute", modulate="all"))
@@ -68,11 +68,11 @@ def test_broadcast_reaches_every_stage():
 
 
 def test_a_backward_pass_has_a_channel_down_and_begins_at_the_top():
-    found = {wire.name: wire for wire in wires(plan(pp.Backprop(), streaming(3)))}
-    assert list(found) == ["samples", "forward-0", "forward-1", "backward-0", "backward-1", "outputs", "signal-2"]
-    assert (found["backward-0"].source, found["backward-0"].target) == (1, 0)
-    assert found["backward-0"].slot_bytes == found["forward-0"].slot_bytes
-    assert (port(found["backward-0"], 1), port(found["backward-0"], 0)) == ("below", "above")
+    by_name = {wire.name: wire for wire in wires(plan(pp.Backprop(), streaming(3)))}
+    assert list(by_name) == ["samples", "forward-0", "forward-1", "backward-0", "backward-1", "outputs", "signal-2"]
+    assert (by_name["backward-0"].source, by_name["backward-0"].target) == (1, 0)
+    assert by_name["backward-0"].slot_bytes == by_name["forward-0"].slot_bytes
+    assert (port(by_name["backward-0"], 1), port(by_name["backward-0"], 0)) == ("below", "above")
 
 
 def test_targets_go_out_with_the_sample_and_errors_after_it():
@@ -85,10 +85,10 @@ def test_targets_go_out_with_the_sample_and_errors_after_it():
 
 
 def test_the_coordinator_never_waits_for_room():
-    """It admits eight samples and their targets before it collects an output: each of them must find a slot."""
-    found = {wire.name: wire.capacity for wire in wires(plan(pp.TargetProjection(), relaxed()))}
+    """It admits eight samples and sends their targets before it collects an output: there must be a slot for each."""
+    slots = {wire.name: wire.capacity for wire in wires(plan(pp.TargetProjection(), relaxed()))}
     assert relaxed().in_flight(3, ("standard",)) == 8
-    assert found == {"samples": 4, "forward-0": 4, "forward-1": 4, "outputs": 9, **{f"signal-{i}": 9 for i in range(3)}}
+    assert slots == {"samples": 4, "forward-0": 4, "forward-1": 4, "outputs": 9, **{f"signal-{i}": 9 for i in range(3)}}
 
 
 def test_locked_hears_of_every_update():
@@ -97,9 +97,9 @@ def test_locked_hears_of_every_update():
 
 
 def test_ports():
-    found = {wire.name: wire for wire in wires(plan(pp.Pepita(), locked()))}
-    assert [port(found["forward-0"], end) for end in (0, 1)] == ["downstream", "upstream"]
-    assert [port(found[name], 2) for name in ("forward-1", "outputs", "signal-2", "done-2")] == [
+    by_name = {wire.name: wire for wire in wires(plan(pp.Pepita(), locked()))}
+    assert [port(by_name["forward-0"], end) for end in (0, 1)] == ["downstream", "upstream"]
+    assert [port(by_name[name], 2) for name in ("forward-1", "outputs", "signal-2", "done-2")] == [
         "upstream", "downstream", "signal", "done",
     ]  # fmt: skip
 

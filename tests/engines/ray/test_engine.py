@@ -63,7 +63,7 @@ def test_a_stage_that_raises_says_what(ray_engine, few_digits, monkeypatch):
         send(self, first + 1, lr)  # stages expect sample 1 first; the coordinator sends sample 0
 
     monkeypatch.setattr(RayPipeline, "train", train)
-    with pytest.raises(pp.RunError, match="sample 0's standard pass arrived when sample 1's standard pass was due"):
+    with pytest.raises(pp.RunError, match="the standard pass of sample 0 arrived when the standard pass of 1 was due"):
         pp.train(model(few_digits), few_digits, engine=ray_engine, epochs=1)
 
 
