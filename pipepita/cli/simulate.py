@@ -57,7 +57,7 @@ def simulate(
         scenario, {k: v for k, v in given.items() if v is not None}, assignments or [], Scenario
     )
     if validate and settings.timing_only:
-        raise UserError("--validate and --timing-only: a validation also learns, so give only one of them")
+        raise UserError("--validate and --timing-only: a validation learns too, so give only one of them")
     check_picture(plot, "--plot")
     check_writable(page, "--page")
     from pipepita.edge import report

@@ -85,7 +85,7 @@ def test_interrupt_leaves_nothing(tmp_path, places, number):
         (("--layers", "1"), "--layers 1: whole numbers of at least 2"),
         (("--layers", "2,x"), "--layers 2,x"),
         (("--layers", "2", "--network", "fc:8"), "give one of them"),
-        (("--emulate-ms", "5", "--standard-ms", "5"), "give either it or them"),
+        (("--emulate-ms", "5", "--standard-ms", "5"), "sets --standard-ms and --modulated-ms: leave these two out"),
         (("--emulate-ms", "fast"), "standard_ms 'fast'"),
         (("--network", "fc:0"), "below 1"),
         (("--dataset", "random:no"), "random:784"),

@@ -76,7 +76,7 @@ def test_a_scenario_from_a_file(tmp_path):
         (("--profiles", "missing.toml"), "missing.toml"),
         (("--samples", "3"), "samples"),
         (("--set", "dataset=mnist"), "option 'dataset' is one of train"),
-        (("--timing-only", "--validate"), "give one of them"),
+        (("--timing-only", "--validate"), "give only one of them"),
         (("--page", "no/such/folder.html"), "no/such"),
         (("--stream", "river:Nothing"), "Nothing"),
     ],
