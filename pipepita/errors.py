@@ -52,6 +52,10 @@ class StageDied(RunError):
     Args:
         text: The message, one line.
         stage: The index of the stage, from 0; None if it is not known.
+
+    Example:
+        >>> StageDied("stage 1 (layer 2) died: its process or node is gone", 1).stage
+        1
     """
 
     def __init__(self, text: str, stage: int | None = None) -> None:

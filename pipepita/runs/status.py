@@ -84,7 +84,16 @@ class RunStatus(BaseModel):
 
 
 class Sink(Protocol):
-    """Gets a run's status, like a file, a display or TensorBoard."""
+    """Gets a run's status, like a file, a display or TensorBoard.
+
+    Example:
+        >>> from pipepita.runs.progress import Progress
+        >>> class Printer:
+        ...     def show(self, status):
+        ...         print(f"{status.state}: sample {status.sample} of {status.samples}")
+        >>> StatusListener(epochs=3, samples=10, progress=Progress()).add(Printer())
+        starting: sample 0 of 10
+    """
 
     def show(self, status: RunStatus) -> None:
         """Called about once a second, and whenever the run's phase changes.
