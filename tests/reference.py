@@ -1,4 +1,4 @@
-"""PEPITA again, in plain NumPy and float64, with loops: written from the paper's equations, not from the package.
+"""PEPITA in plain NumPy and float64, with loops, written from the paper's equations independently of the package.
 
 A layer is a dict: {"w": (out, in) or (out, in, k, k), "pool": int or None}; ReLU hidden, softmax output, no biases.
 """
@@ -40,7 +40,7 @@ def outgoing(layer: dict, h: Array) -> Array:
 
 
 def product(layer: dict, post: Array, pre: Array) -> Array:
-    """The update of section 3.2 (fully connected) or 3.3 (convolution: patch by patch, divided by their number)."""
+    """The update of section 3.2 (fully connected) or 3.3 (convolution: the mean over all patches)."""
     w, batch = layer["w"], len(post)
     if w.ndim == 2:
         return post.T @ pre.reshape(batch, -1) / batch
@@ -54,11 +54,19 @@ def product(layer: dict, post: Array, pre: Array) -> Array:
 
 
 class Reference:
-    """PEPITA with momentum, layer by layer, with as many samples in flight as `run` is told.
+    """PEPITA with momentum, layer by layer. `run` says how many samples are in flight.
 
-    normalize: each item's hidden activity divided by its root mean square. feedback: {layer index: F_l^T}, each of
-    shape (classes, in). form: "stash" runs the modulated pass through the weights of the standard pass, "recompute"
-    runs the standard pass again before it, "difference" and "textbook" do neither.
+    Args:
+        layers: The layers, as described at the top of this module.
+        feedback: {layer index: F_l^T}, each of shape (classes, in): the layers at which the error enters.
+        lr: The learning rate.
+        momentum: The momentum.
+        form: "stash" uses the weights of the standard pass for the modulated pass, and "recompute" repeats the standard
+            pass before it. "difference" and "textbook" do neither.
+        modulate: As in `pipepita.Pepita`.
+        presynaptic: As in `pipepita.Pepita`.
+        sign: Whether only the sign of the error enters.
+        normalize: Whether each item's hidden activity is divided by its root mean square.
     """
 
     def __init__(
@@ -140,7 +148,7 @@ class Reference:
             layer["w"] = layer["w"] - self.lr * layer["v"]
 
     def run(self, batches: list[tuple[Array, Array]], window: int = 1) -> None:
-        """Samples in flight: sample t's standard pass comes before the modulated passes of the window - 1 before it."""
+        """Sample t's standard pass comes before the modulated passes of the window - 1 samples before it."""
         waiting: list[tuple[list[dict], Array]] = []
         for x, y in batches:
             waiting.append((self.standard(x.astype(np.float64)), y))

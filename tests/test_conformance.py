@@ -1,8 +1,8 @@
-"""The exactness contract, one suite for every rule, network and schedule.
+"""The exactness contract: one suite for every rule, network and schedule.
 
-Given seed, schedule and window, every engine, split and transport ends with `torch.equal` weights and optimizer state;
-relaxed equals locked. Dropout and momentum are on, the last batch is short, and there are two epochs, so that the
-pipeline drains and fills again.
+For a given seed, schedule and window, every engine, split and transport ends with `torch.equal` weights and optimizer
+state, and relaxed equals locked. Dropout and momentum are on, and the last batch is short. There are two epochs, so
+that the pipeline empties and fills again.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from pipepita.schedule import Schedule, locked, relaxed, streaming
 
 BATCH, SEED, EPOCHS = 32, 5, 2
 LOCAL = pp.LocalEngine("cpu")
-State = dict[str, Tensor]
+Tensors = dict[str, Tensor]
 
 
 def _biases_and_padding() -> nn.Sequential:
-    """What the spec strings do not make: biases, padding, groups, other activations, average pooling, Dropout2d."""
+    """What spec strings cannot express: biases, padding, groups, other activations, average pooling, Dropout2d."""
     return nn.Sequential(
         nn.Conv2d(1, 4, 3, padding="same"),
         nn.Tanh(),
@@ -82,7 +82,7 @@ SCHEDULES = {"locked": locked(), "relaxed": relaxed(), "streaming-2": streaming(
 
 
 def together(network: str, rule: str, **others: object) -> bool:
-    """Only linear layers mirror."""
+    """Whether the rule can train the network: only linear layers can mirror."""
     return rule != "mirror" or network in ("deep", "wide")
 
 
@@ -94,7 +94,7 @@ def trained(
     data: pp.Data,
     stages: int,
     optimizer: str = "sgd",
-) -> tuple[State, State]:
+) -> tuple[Tensors, Tensors]:
     """(weights, optimizer state) after two epochs."""
     model = NETWORKS[network]()
     spec.initialise(model, SEED)
@@ -112,7 +112,7 @@ def trained(
         pipeline.close()
 
 
-def assert_equal(one: tuple[State, State], other: tuple[State, State]) -> None:
+def assert_equal(one: tuple[Tensors, Tensors], other: tuple[Tensors, Tensors]) -> None:
     for a, b in zip(one, other, strict=True):
         assert a.keys() == b.keys()
         different = [key for key in a if not torch.equal(a[key], b[key])]
@@ -120,8 +120,8 @@ def assert_equal(one: tuple[State, State], other: tuple[State, State]) -> None:
 
 
 @pytest.fixture(scope="module")
-def expected(few_digits) -> Callable[[str, str, str], tuple[State, State]]:
-    """(weights, optimizer state) of a whole network in one stage of this process, by network, rule and schedule."""
+def expected(few_digits) -> Callable[[str, str, str], tuple[Tensors, Tensors]]:
+    """(weights, optimizer state) of a whole network in one stage in this process, by network, rule and schedule."""
     return cache(
         lambda network, rule, schedule: trained(LOCAL, network, RULES[rule], SCHEDULES[schedule], few_digits, 1)
     )
@@ -136,13 +136,15 @@ def test_local_splits_agree(expected, few_digits, network, rule, schedule, stage
 
 @pytest.mark.crossed({"network": NETWORKS, "rule": RULES}, allowed=together)
 def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
-    """Relaxing the lock changes nothing; streaming does, so the comparison can tell runs apart."""
-    base, loose, stale = (expected(network, rule, schedule) for schedule in ("locked", "relaxed", "streaming-2"))
-    assert_equal(base, loose)
+    """Relaxing the lock changes nothing. Streaming does, which shows that the comparison can fail."""
+    locked_run, relaxed_run, stale_run = (
+        expected(network, rule, schedule) for schedule in ("locked", "relaxed", "streaming-2")
+    )
+    assert_equal(locked_run, relaxed_run)
     if rule in NEVER_STALE:
-        assert_equal(base, stale)
+        assert_equal(locked_run, stale_run)
     else:
-        assert not any(torch.equal(base[0][key], stale[0][key]) for key in base[0])
+        assert not any(torch.equal(locked_run[0][key], stale_run[0][key]) for key in locked_run[0])
 
 
 @pytest.mark.long
@@ -158,8 +160,8 @@ def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
 )
 def test_ray_agrees_with_local(ray_engine, expected, few_digits, network, rule, schedule, stages, transport):
     ray_engine.transport = transport
-    found = trained(ray_engine, network, RULES[rule], SCHEDULES[schedule], few_digits, stages)
-    assert_equal(expected(network, rule, schedule), found)
+    in_actors = trained(ray_engine, network, RULES[rule], SCHEDULES[schedule], few_digits, stages)
+    assert_equal(expected(network, rule, schedule), in_actors)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd:momentum=0", "adam", "sgd:momentum=0.9,nesterov=true", "rmsprop"])
@@ -170,7 +172,7 @@ def test_optimizer_state_agrees(ray_engine, few_digits, optimizer):
 
 
 def test_digest_is_the_same_from_every_engine(few_digits, ray_engine):
-    """The user's own path: `train` with an engine by name, by split, and one that is kept open."""
+    """What users call: `train` with an engine by name, in several stages, and with an engine that is kept open."""
     digests = set()
     for engine, stages in (("local", None), ("local", 2), (ray_engine, 2), (ray_engine, 3)):
         model = spec.build("fc:48x2", few_digits.item_shape, 10, dropout=0.1)

@@ -74,13 +74,13 @@ def unpack(data: bytes | bytearray, wire: Wire) -> Header:
     if magic != _MAGIC:
         raise _refused(wire, f"a header came that is not pipepita's: it begins with {magic!r} instead of {_MAGIC!r}")
     if number >= len(wire.kinds):
-        raise _refused(wire, f"a message of unknown kind {number} came where {', '.join(wire.kinds)} belong")
+        raise _refused(wire, f"a message of unknown kind {number} came: its kinds are {', '.join(wire.kinds)}")
     kind = wire.kinds[number]
     if dtype != _FLOAT32:
         name = list(DTYPES)[dtype] if dtype < len(DTYPES) else f"unknown dtype {dtype}"
-        raise _refused(wire, f"a tensor of {name} came where float32 belongs")
+        raise _refused(wire, f"a tensor of {name} came instead of float32")
     if step < 0:
-        raise _refused(wire, f"a message of step {step} came: they count from 0")
+        raise _refused(wire, f"a message of step {step} came: steps count from 0")
     if slot >= wire.capacity:
         raise _refused(wire, f"a message in slot {slot} came: the last one is {wire.capacity - 1}")
     if (dims == _NO_TENSOR) != (kind in BARE):
@@ -88,12 +88,12 @@ def unpack(data: bytes | bytearray, wire: Wire) -> Header:
     if dims == _NO_TENSOR:
         return Header(kind, step, sent, None, slot)
     if not 0 < dims <= MAX_DIMS:
-        raise _refused(wire, f"a tensor of {dims} dimensions came: they have 1 to {MAX_DIMS}")
+        raise _refused(wire, f"a tensor of {dims} dimensions came: it must have 1 to {MAX_DIMS}")
     shape = tuple(sizes[:dims])
     if shape[1:] != wire.item:
-        raise _refused(wire, f"a tensor of the wrong shape {shape} came where items of shape {wire.item} belong")
+        raise _refused(wire, f"a tensor of the wrong shape {shape} came: its items must have shape {wire.item}")
     if not 0 < shape[0] <= wire.rows:
-        raise _refused(wire, f"a tensor of {shape[0]} items came, too large or empty: 1 to {wire.rows} belong here")
+        raise _refused(wire, f"a tensor of {shape[0]} items came, too large or empty: it must have 1 to {wire.rows}")
     return Header(kind, step, sent, shape, slot)
 
 

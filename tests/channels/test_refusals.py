@@ -198,11 +198,11 @@ def authenticated(transport: str, wire: Wire = WIRE) -> tuple[socket.socket, Inl
 
 BAD_FRAMES = {
     "magic": (b"PPT3" + GOOD[4:], "not pipepita's"),
-    "kind": (GOOD[:4] + bytes([len(WIRE.kinds)]) + GOOD[5:], "unknown kind 2 came where standard, end belong"),
+    "kind": (GOOD[:4] + bytes([len(WIRE.kinds)]) + GOOD[5:], "unknown kind 2 came: its kinds are standard, end"),
     "no tensor expected": (GOOD[:4] + bytes([WIRE.kinds.index(END)]) + GOOD[5:], "kind end came with a tensor"),
     "no tensor": (header.pack(WIRE, STANDARD, 0, None), "without its tensor"),
     "dims": (GOOD[:5] + bytes([200]) + GOOD[6:], "200 dimensions"),
-    "dtype": (GOOD[:6] + bytes([3]) + GOOD[7:], "dtype 3 came where float32 belongs"),
+    "dtype": (GOOD[:6] + bytes([3]) + GOOD[7:], "dtype 3 came instead of float32"),
     "slot": (header.pack(WIRE, STANDARD, 0, (2, 3), 60000), "slot 60000"),
     "step": (header.pack(WIRE, STANDARD, -7, (2, 3)), "step -7"),
     "huge": (header.pack(WIRE, STANDARD, 0, ((1 << 64) - 1, 3)), "18446744073709551615 items came, too large"),
