@@ -116,7 +116,9 @@ def test_a_trace_of_a_run_with_a_restart_is_of_what_came_after(engine, few_digit
     assert (tmp_path / "t.json").stat().st_size > 10_000
 
 
-def test_a_stopped_run_does_not_go_on_after_a_fault(engine, few_digits):
+def test_a_stopped_run_does_not_go_on_after_a_fault(engine, few_digits, monkeypatch):
+    # a machine that takes long to start the new actor must not end the search for its place
+    monkeypatch.setattr("pipepita.engines.ray.engine._STOP_SECONDS", 1000.0)
     asked = threading.Event()
 
     def stop_and_kill(sample):
