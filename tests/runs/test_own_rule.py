@@ -50,7 +50,7 @@ def test_a_rule_that_is_gone_is_one_line_and_can_be_passed(few_digits, elsewhere
     del sys.modules[type(rule).__module__]
     Path("gone.py").unlink()
     for again in (pp.resume, pp.evaluate):
-        with pytest.raises(pp.UserError, match=r"^rule file .*gone.py does not exist \(you can also pass the run's rule"):
+        with pytest.raises(pp.UserError, match=r"^rule file .*gone.py does not exist \(you can also pass the run's"):
             again("part", few_digits)
         with pytest.raises(pp.UserError, match="^rule pepita with .* is not the run's, which is .*gone.py:MyRule with"):
             again("part", few_digits, rule=pp.Pepita())
