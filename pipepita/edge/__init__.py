@@ -1,1 +1,1 @@
-"""Online learning on chains of edge devices: profiles, links, and what is simulated of them."""
+"""Online learning on chains of edge devices: device and link profiles, simulation, and the same chains in real time."""

@@ -1,4 +1,4 @@
-"""Samples that arrive when they do, and the bounded queue in which they wait to be taken into the pipeline."""
+"""When samples arrive, and the bounded queue in which they wait until the pipeline takes them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ POLICIES = ("block", "drop-newest", "drop-oldest")
 
 
 class Taken(NamedTuple):
-    """A sample that enters. number: its place among those that arrive. arrived, entered: seconds."""
+    """A sample that entered the pipeline.
+
+    number: which of the arriving samples it is, from 0. arrived, entered: when, in seconds.
+    """
 
     number: int
     arrived: float
@@ -24,14 +27,25 @@ class Taken(NamedTuple):
 
 
 def times(rate: float, process: str, seed: int) -> Iterator[float]:
-    """When samples arrive, seconds from 0, for ever.
+    """When samples arrive, in seconds from 0, without end.
 
-    rate: a second, on average. `UserError` for a rate that is not above 0, or an unknown process.
+    Args:
+        rate: Samples per second, on average.
+        process: One of `PROCESSES`.
+        seed: Of the Poisson process.
+
+    Raises:
+        UserError: The rate is not above 0, or the process is unknown.
+
+    Example:
+        >>> arrivals = times(10, "fixed", seed=0)
+        >>> next(arrivals), next(arrivals)
+        (0.1, 0.2)
     """
     if process not in PROCESSES:
         raise unknown("arrivals", process, PROCESSES)
     if not 0 < rate < math.inf:
-        raise UserError(f"rate {rate:g} is not a number of samples a second above 0")
+        raise UserError(f"rate {rate:g} is not a number of samples per second above 0")
     return _times(rate, process, random.Random(f"{seed} arrivals"))
 
 
@@ -43,11 +57,17 @@ def _times(rate: float, process: str, draw: random.Random) -> Iterator[float]:
 
 
 class Queue:
-    """Takes `samples` arrivals in, a sample's place at a time.
+    """The queue in which `samples` samples wait before they enter.
 
-    arrivals: None for a source that makes a sample whenever one is wanted. policy, for a queue that holds `size`
-    already: "block" lets the source wait, so that nothing is lost; "drop-newest" turns the arriving one away;
-    "drop-oldest" the one that waited longest. dropped: the numbers of those lost.
+    Args:
+        arrivals: When samples arrive; None for a source that makes a sample whenever one is wanted.
+        samples: How many samples arrive.
+        size: How many samples can wait.
+        policy: What happens if a sample arrives at a full queue. "block" lets the source wait, so that nothing is lost;
+            "drop-newest" drops the sample that arrives; "drop-oldest" drops the one that waited longest.
+
+    Attributes:
+        dropped: The numbers of the samples that were dropped.
     """
 
     def __init__(self, arrivals: Iterator[float] | None, samples: int, size: int, policy: str) -> None:
@@ -62,9 +82,9 @@ class Queue:
         self.dropped: list[int] = []
 
     def take(self, now: float) -> Taken | None:
-        """The sample that enters when somebody is ready for one at `now`, waiting if need be; None after the last.
+        """The next sample that enters, for a pipeline that is ready at `now`; None after the last sample.
 
-        now: never before the time of an earlier call.
+        If no sample is there, the next one that arrives enters. now: in seconds, never before that of an earlier call.
         """
         if self._arrivals is None and self._offered < self._samples:
             self._next = now

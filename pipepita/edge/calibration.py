@@ -2,8 +2,8 @@
 
     seconds on a device = seconds here * FP32 rate here / FP32 rate of the device
 
-both rates being those of products of matrices. Counted work knows a layer's operations; a measurement also knows what
-they cost beside them: small matrices, and the many calls of a small layer.
+where both rates are those of matrix products. Counted work knows only a layer's operations. A measurement also includes
+what small matrices and many small calls cost.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ CostOf = Callable[[LayerWork, int, DeviceProfile], Cost]
 
 
 def counted_cost(work: LayerWork, layer: int, device: DeviceProfile) -> Cost:
-    """A layer's counted work on `device`, seconds."""
+    """The cost of a layer's counted work on `device`, in seconds."""
     return work.cost(device)
 
 
 def measured_cost(task: Task, batch_size: int) -> CostOf:
-    """Measures the layers of `task` on one thread; the layer's number counts from 0."""
+    """Measures the layers of `task` on one thread. The layer's number counts from 0."""
     here = rate()
-    found = [cost * 0.001 for cost in measured_costs(task, batch_size)]
-    return lambda work, layer, device: found[layer] * (here / device.flops)
+    costs = [cost * 0.001 for cost in measured_costs(task, batch_size)]
+    return lambda work, layer, device: costs[layer] * (here / device.flops)
 
 
 def rate() -> float:
-    """FP32 operations a second of this machine on one thread, in products of matrices: the median of some."""
+    """FP32 operations per second of matrix products on one thread of this machine: the median of several."""
     with compute_mode(1):
         left, right = torch.rand(_SIZE, _SIZE), torch.rand(_SIZE, _SIZE)
-        taken = []
+        seconds = []
         for _ in range(_ROUNDS):
             began = time.perf_counter()
             torch.mm(left, right)
-            taken.append(time.perf_counter() - began)
-    return 2 * _SIZE**3 / statistics.median(taken)
+            seconds.append(time.perf_counter() - began)
+    return 2 * _SIZE**3 / statistics.median(seconds)

@@ -1,11 +1,11 @@
-"""A chain of devices and the links between them, and which layers each of them carries.
+"""A chain of devices, the links between them, and which layers each device carries.
 
     source, coordinator
       |
     device 1 --link 1--> device 2 --link 2--> device 3        the standard pass, and a modulated one
-        ^----------------- way back -----------+              outputs, and word to and from the coordinator
+        ^----------------- way back -----------+              outputs, and messages to and from the coordinator
 
-Samples arrive at the first device, and the coordinator is there too: between those two nothing travels.
+Samples arrive at the first device. The coordinator is on that device, too, so nothing travels between those two.
 """
 
 from __future__ import annotations
@@ -29,14 +29,18 @@ DEFAULT_LINK = "wifi"
 
 @dataclass(frozen=True)
 class Chain:
-    """devices: from the first. links: one a hop up the chain. back: from any device to the coordinator, and from it."""
+    """Devices and links.
+
+    devices: from the first on. links: one per hop up the chain. back: the link between the coordinator and any device
+    except the first.
+    """
 
     devices: tuple[DeviceProfile, ...]
     links: tuple[LinkProfile, ...] = ()
     back: LinkProfile | None = None
 
     def link(self, source: int, target: int) -> LinkProfile | None:
-        """What a message from device `source` (from 0; or the coordinator) to `target` takes; None: no way at all."""
+        """The link from device `source` to `target` (from 0, or the coordinator); None if both are on one device."""
         ends = {0 if end == COORDINATOR else end for end in (source, target)}
         if len(ends) == 1:
             return None
@@ -44,10 +48,22 @@ class Chain:
 
 
 def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
-    """`"rpi4*3,orin-nano"` and `"wifi"`, or a link a hop: `"wifi,gigabit,wifi"`, and maybe one more for the way back.
+    """The chain that two texts describe.
 
-    By default all are `DEFAULT_LINK`, and the way back is the slowest of them. `UserError` for unknown names, a device
-    that cannot train, and a number of links that does not fit: one device has none.
+    Args:
+        devices: Like "rpi4*3,orin-nano".
+        link: One link for all hops, like "wifi"; or one per hop, like "wifi,gigabit,wifi", and maybe one more for the
+            way back, which otherwise is the slowest of them. None means `DEFAULT_LINK`.
+        catalogue: The devices and links that can be named.
+
+    Raises:
+        UserError: A name is unknown, a device cannot train, or the number of links does not fit.
+
+    Example:
+        >>> from pipepita.edge.profiles import catalogue
+        >>> chain = parse_chain("rpi4*2,rpi5", "wifi", catalogue())
+        >>> [device.name for device in chain.devices], len(chain.links)
+        (['rpi4', 'rpi4', 'rpi5'], 2)
     """
     chosen: list[DeviceProfile] = []
     for part in devices.split(","):
@@ -78,13 +94,20 @@ def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
 
 
 def assign(chain: Chain, works: Sequence[LayerWork], window: int, by_hand: str | None = None) -> list[range]:
-    """The layers of each device: so that the slowest is as fast as it can be, or as many as `by_hand` says (`"2,1,1"`).
+    """The layers of each device.
 
-    `UserError` for more devices than layers, numbers that do not add up, or a device whose RAM is too small.
+    Args:
+        chain: The devices.
+        works: The work of each layer.
+        window: Samples in flight, which need memory.
+        by_hand: How many layers each device gets, like "2,1,1". By default the slowest device is as fast as possible.
+
+    Raises:
+        UserError: There are more devices than layers, the numbers do not add up, or a device has too little RAM.
     """
     devices, layers = chain.devices, len(works)
     if len(devices) > layers:
-        raise UserError(f"{len(devices)} devices for {layers} layers: a device needs at least one")
+        raise UserError(f"{len(devices)} devices for {layers} layers: each device needs at least one")
     parts = _given(by_hand, len(devices), layers) if by_hand is not None else _balanced(chain, works, window)
     for number, (device, part) in enumerate(zip(devices, parts, strict=True), 1):
         needed = memory([works[layer] for layer in part], window)

@@ -1,6 +1,6 @@
-"""A chain of devices in real time: each stage slowed down to its device, each channel to its link.
+"""A chain of devices in real time: each stage is slowed down to its device, each channel to its link.
 
-What the simulator computes is waited for here, by the same formulas, on Ray actors that learn for real.
+The times are those that the simulator computes, by the same formulas. Ray actors wait for them, and learn for real.
 """
 
 from __future__ import annotations
@@ -36,12 +36,35 @@ class Emulation:
         return self.deployment.parts
 
     def emulate(self, plan: Plan) -> Plan:
-        """`plan`, whose stages hold these parts, at the pace of the devices and their links."""
+        """`plan` at the pace of the devices and links. Its stages must hold `parts`."""
         return emulated(self.deployment, plan)
 
 
 def deployed(options: Options, task: Task, schedule: Schedule, batch_size: int) -> Emulation:
-    """The chain that `options` name, carrying `task`: what `train(deploy=...)` takes. `UserError` as `chain.assign`."""
+    """The chain of devices that `options` name, with `task` on it. `pipepita.train` takes it as `deploy`.
+
+    Args:
+        options: Their devices, link, assign, trouble, profiles and seed are read. devices must be given.
+        task: What is trained.
+        schedule: How many samples are in flight, which need memory.
+        batch_size: Items per sample.
+
+    Returns:
+        The layers of each device, and a plan's emulation on them.
+
+    Raises:
+        UserError: A device or link is unknown, or a device has too little RAM for its layers.
+
+    Example:
+        >>> import pipepita as pp
+        >>> from pipepita.network.cut import cut
+        >>> from pipepita.schedule import relaxed
+        >>> model = pp.build("fc:16", (1, 8, 8), 10)
+        >>> task = Task(cut(model, (1, 8, 8), 10), 10, pp.Pepita(), "sgd", 0.1)
+        >>> deployed(Options(devices="rpi4*2", link="wifi"), task, relaxed(), batch_size=64).parts
+        [range(0, 1), range(1, 2)]
+        >>> pp.train(model, "digits", devices="rpi4*2", link="wifi", deploy=deployed)  # doctest: +SKIP
+    """
     assert options.devices is not None
     chain = parse_chain(options.devices, options.link, catalogue(options.profiles))
     works = counted(task, batch_size)
@@ -51,16 +74,16 @@ def deployed(options: Options, task: Task, schedule: Schedule, batch_size: int) 
 
 
 def emulated(deployment: Deployment, plan: Plan) -> EmulatedPlan:
-    """`plan`, whose stages are the deployment's parts, at the pace of its devices and links."""
+    """`plan` at the pace of the deployment's devices and links. Its stages must hold the deployment's parts."""
     fates = Fates(deployment)
     traffics = Traffics(deployment, Fates(deployment))
     places = range(len(deployment.parts))
     paces = [Pace(cost.standard, cost.modulated, cost.update) for cost in deployment.costs]
 
     def delays(target: int) -> dict[int, Delay]:
-        """What the links to `target` do, by who sends."""
-        near = [COORDINATOR, *(place for place in (target - 1, target + 1) if place in places)]
-        sources = places if target == COORDINATOR else near
+        """The links to `target`, by their sender."""
+        neighbours = [COORDINATOR, *(place for place in (target - 1, target + 1) if place in places)]
+        sources = places if target == COORDINATOR else neighbours
         return {
             source: traffics.between(source, target)
             for source in sources

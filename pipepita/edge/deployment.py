@@ -1,4 +1,4 @@
-"""A network on a chain of devices: who carries what, how long it takes there, and what goes wrong."""
+"""A network on a chain of devices: which device carries which layers, what they cost there, and what goes wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from pipepita.schedule.world import Cost
 
 @dataclass(frozen=True)
 class Deployment:
-    """parts: the layers of each device. costs: seconds of each layer on its device. seed: of random troubles."""
+    """A network on a chain.
+
+    parts: the layers of each device. costs: seconds of each layer on its device. seed: of jitter, loss and random
+    troubles.
+    """
 
     chain: Chain
     parts: Sequence[range]

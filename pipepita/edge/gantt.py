@@ -1,4 +1,4 @@
-"""A few samples of a simulation on its devices: who makes which pass when."""
+"""A picture of a few samples of a simulation: which device makes which pass when."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def _heights(simulation: Simulation) -> list[float]:
 
 
 def height(simulation: Simulation) -> float:
-    """Inches that the panels take."""
+    """The height of all panels, in inches."""
     return 0.7 + sum(_heights(simulation))
 
 
 def fill(figure: Any, simulation: Simulation) -> None:
-    """A panel a setup, all on one time scale."""
+    """Draws one panel per setup, all on one time scale."""
     from matplotlib.patches import Patch
 
     outcomes, passes = simulation.outcomes, simulation.network.passes
@@ -69,10 +69,10 @@ def _pass_colour(passes: Sequence[str], name: str) -> str:
 
 
 def _time(outcomes: Sequence[Outcome], parts: Sequence[_Excerpt]) -> tuple[dict[int, float], float]:
-    """Where each excerpt (by its id) begins, and how many seconds of it are shown."""
+    """When each excerpt (by its id) begins, and how many seconds of it are shown."""
     if not parts:
         return {}, 1.0
-    # all from the same count of samples on where that can be: with nothing dropped it is the same sample
+    # all begin with the same count of samples if possible: if nothing was dropped, it is the same sample
     common = set.intersection(*(part.whole for part in parts))
     origins, widths = {}, []
     for part in parts:
@@ -81,19 +81,19 @@ def _time(outcomes: Sequence[Outcome], parts: Sequence[_Excerpt]) -> tuple[dict[
         origins[id(part)] = origin = part.entered[step]
         widths.append(part.entered.get(step + _SHOWN_SAMPLES, part.end) - origin)
     width = max(widths)
-    # where little arrives, work must be seen nevertheless
+    # the work must be visible even if few samples arrive
     least = min((outcome.capacity for outcome in outcomes if math.isfinite(outcome.capacity)), default=0.0)
     width = min(width, _SHOWN_SAMPLES / least) if least else width
-    # as many samples of a fast setup take less time: rather fewer of the slow one than a gap
+    # a fast setup needs less time for as many samples: show fewer of the slow one, rather than a gap of the fast one
     known = min(part.until - origins[id(part)] for part in parts)
     return origins, min(width, max(known, width / 2)) or 1.0
 
 
 @dataclass(frozen=True)
 class _Excerpt:
-    """What was recorded of some samples, seconds.
+    """What was recorded of some samples. Times are in seconds.
 
-    entered: when each came to the first device, by its step. since, until: between them no pass is missing.
+    entered: when each sample came to the first device, by its step. since, until: between them no pass is missing.
     """
 
     events: list[tuple[int, Action, float, float, float]]
@@ -103,7 +103,7 @@ class _Excerpt:
 
     @classmethod
     def of(cls, outcome: Outcome, passes: Sequence[str]) -> _Excerpt | None:
-        """None where nothing was recorded."""
+        """The excerpt of `outcome`; None if nothing was recorded."""
         entered: dict[int, float] = {}
         begins, ends = defaultdict[int, list[float]](list), defaultdict[int, list[float]](list)
         for stage, action, begin, _, free in outcome.events:
@@ -115,15 +115,15 @@ class _Excerpt:
                 begins[stage].append(begin)
         if not entered:
             return None
-        # before the first second pass those of earlier samples are missing, after the last standard pass of later ones
-        since = max((min(found) for found in begins.values()), default=math.inf)
-        until = min(max(found) for found in ends.values())
+        # passes of earlier samples are missing before the first second pass, of later ones after the last standard pass
+        since = max((min(times) for times in begins.values()), default=math.inf)
+        until = min(max(times) for times in ends.values())
         first, last = min(entered) == 0, max(entered) == outcome.timing.served - 1
         return cls(outcome.events, entered, -math.inf if first else since, math.inf if last else until)
 
     @property
     def whole(self) -> set[int]:
-        """Steps from which on enough is known to be shown."""
+        """The steps from which on enough was recorded to be shown."""
         return {
             step
             for step, begin in self.entered.items()
@@ -132,13 +132,13 @@ class _Excerpt:
 
     @property
     def end(self) -> float:
-        """When the last of it was done."""
+        """When the last recorded pass was done."""
         return max(free for *_, free in self.events)
 
     def gaps(self, origin: float, width: float) -> list[tuple[float, float]]:
-        """(begin, end), from the origin, of where passes are missing in what is shown."""
-        found = [(0.0, min(self.since - origin, width)), (max(0.0, self.until - origin), width)]
-        return [(begin, end) for begin, end in found if begin < end]
+        """(begin, end), from the origin, of each time in which passes are missing."""
+        gaps = [(0.0, min(self.since - origin, width)), (max(0.0, self.until - origin), width)]
+        return [(begin, end) for begin, end in gaps if begin < end]
 
 
 def _panel(axes: Any, part: _Excerpt, passes: Sequence[str], origin: float, width: float, unit: float) -> None:
@@ -155,16 +155,16 @@ def _panel(axes: Any, part: _Excerpt, passes: Sequence[str], origin: float, widt
         if right > middle:
             bars[stage, UPDATE_COLOUR].append((middle, right - middle, opacity))
         if (middle - left) * unit > width / 60 and left >= 0:
-            # the count of samples is long: its last digits tell them apart
+            # counts of samples are long: their last digits are enough to tell them apart
             axes.text(
                 (left + middle) / 2, stage, str(action.step % 1000),
                 ha="center", va="center", fontsize=6, color="w", clip_on=True,
             )  # fmt: skip
-    for (stage, colour), found in bars.items():
-        colours = [to_rgba(colour, opacity) for _, _, opacity in found]
+    for (stage, colour), spans in bars.items():
+        colours = [to_rgba(colour, opacity) for _, _, opacity in spans]
         axes.broken_barh(
-            [(left, wide) for left, wide, _ in found], (stage - 0.4, 0.8), label=f"{stage} {colour}",
-            facecolors=colours, edgecolors=colours, linewidth=0.4,  # the shortest is seen, too
+            [(left, wide) for left, wide, _ in spans], (stage - 0.4, 0.8), label=f"{stage} {colour}",
+            facecolors=colours, edgecolors=colours, linewidth=0.4,  # so that the shortest is visible, too
         )  # fmt: skip
     for left, right in part.gaps(origin, width):
         axes.axvspan(left / unit, right / unit, color="0.6", alpha=0.2, linewidth=0, zorder=0)

@@ -1,7 +1,7 @@
-"""Learning for real from the samples that a simulation let in: the local engine, in the schedule's order.
+"""Learning for real from the samples that entered a simulated chain: in the local engine, in the schedule's order.
 
-What is learnt depends on which samples entered and on the order of the passes, which the schedule fixes; on time it
-does not depend. So the samples run through the same engine as a training job's, and its bits are those of any other.
+What is learnt depends on which samples entered and on the order of the passes, which the schedule fixes. It does not
+depend on time. So the samples run through the same engine as in a training job, and end with the same bits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ from pipepita.streams import Stream
 
 @dataclass(frozen=True)
 class Learnt:
-    """indices: which items of the stream came in. predictions: each item's class, before it was learnt from; labels."""
+    """What was learnt.
+
+    indices: which items of the stream entered. predictions: the class predicted for each, before it was learnt from.
+    labels: their true classes.
+    """
 
     indices: list[int]
     predictions: list[int]
@@ -37,14 +41,14 @@ class Learnt:
     weights_sha256: str
 
 
-# what a simulation of time alone has learnt
+# what a simulation learns that only computes times
 NOTHING = Learnt([], [], [], "")
 
 
 class Reader:
-    """The samples of a stream, by number, in rising order: each `batch_size` items in a row.
+    """Reads samples of a stream by number, in rising order. A sample is `batch_size` items in a row.
 
-    indices, labels: of the items read so far.
+    indices, labels: of the items that were read so far.
     """
 
     def __init__(self, stream: Stream, batch_size: int) -> None:
@@ -55,20 +59,20 @@ class Reader:
         self.labels: list[int] = []
 
     def sample(self, number: int) -> Sample:
-        """(B, *item_shape) float32 and (B,) int64; `UserError` where the stream ends before."""
+        """(B, *item_shape) float32 and (B,) int64; `UserError` if the stream ends before."""
         skipped = (number - self._here) * self._batch_size
-        found = list(itertools.islice(self._items, skipped, skipped + self._batch_size))
-        if len(found) < self._batch_size:
+        items = list(itertools.islice(self._items, skipped, skipped + self._batch_size))
+        if len(items) < self._batch_size:
             raise UserError(f"stream {self._stream.name} ends before sample {number + 1}: ask for fewer --samples")
         self._here = number + 1
-        labels = [y for _, (_, y) in found]
-        self.indices += [index for index, _ in found]
+        labels = [y for _, (_, y) in items]
+        self.indices += [index for index, _ in items]
         self.labels += labels
-        return torch.stack([x for _, (x, _) in found]), torch.tensor(labels)
+        return torch.stack([x for _, (x, _) in items]), torch.tensor(labels)
 
 
 class Replay:
-    """A source of the samples that a run took; keeps what is predicted of them."""
+    """A source of the samples that a simulated run took. It keeps what is predicted for them."""
 
     def __init__(self, reader: Reader, chosen: Sequence[int], stop: Callable[[], bool] = lambda: False) -> None:
         self._reader, self._chosen, self._stop = reader, iter(chosen), stop
@@ -81,7 +85,7 @@ class Replay:
         return None if number is None else self._reader.sample(number)
 
     def ahead(self) -> None:
-        """Nothing to get ready."""
+        """Nothing to prepare."""
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
         self.predictions.append(output.argmax(1))
@@ -104,7 +108,7 @@ def learn(
 
 
 class Predicting(Source, Protocol):
-    """A source that keeps what is predicted: (B,) classes of each sample."""
+    """A source that keeps the predictions: (B,) classes of each sample."""
 
     predictions: list[Tensor]
 
@@ -112,7 +116,7 @@ class Predicting(Source, Protocol):
 def train(
     pipeline: Pipeline, schedule: Schedule, task: Task, source: Predicting, reader: Reader, batch_size: int
 ) -> Learnt:
-    """Runs all of `source`, which takes its samples from `reader`, through `pipeline`, which trains `task`."""
+    """Runs all samples of `source`, which come from `reader`, through `pipeline`, which trains `task`."""
     coordinator = Coordinator(pipeline, schedule, task.rule.passes, batch_size=batch_size, seed=task.seed)
     coordinator.align(1)
     coordinator.train(source, task.lr)

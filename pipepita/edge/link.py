@@ -1,11 +1,11 @@
-"""What a link does to messages: tc-netem's delay, jitter, rate and loss, one message after the other.
+"""When a link delivers messages: tc-netem's delay, jitter, rate and loss, one message after the other.
 
     begin  = max(the link is free, sent)         it carries one message at a time
     free   = begin + bits / rate
     arrives = free + delay +- jitter             never before the message ahead of it: channels are FIFO
 
-A message goes in packets. A lost one is sent again a round trip later, until it is through (loss and repeat, as TCP
-does it with a fast retransmit). The simulator and the emulation on real actors both ask here.
+A message travels in packets. A lost packet is sent again one round trip later, until it arrives (as TCP does with a
+fast retransmit). The simulator and the emulation on real actors both use this.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Window = Callable[[float], float | None]
 
 
 class Traffic:
-    """The messages of one direction of one link, in the order in which they are sent.
+    """The messages in one direction of one link, in the order in which they are sent.
 
-    profile: None is no link at all: sender and receiver are the same device. seed, name: what jitter and loss are drawn
-    from. outage: from a time to when the link works again, or None where it works (see `trouble`); by default it does.
+    profile: the link; None if sender and receiver are on the same device. seed, name: jitter and loss are drawn from
+    them. outage: from a time to when the link works again, or to None if it works then (see `trouble`).
     """
 
     def __init__(self, profile: LinkProfile | None, seed: int, name: str, outage: Window | None = None) -> None:
@@ -32,7 +32,7 @@ class Traffic:
         self._free = self._last = 0.0
 
     def arrives(self, sent: float, size: int) -> float:
-        """When a message of `size` bytes that is sent at `sent` (seconds) arrives."""
+        """When a message of `size` bytes arrives that is sent at `sent`, both in seconds."""
         link = self.profile
         if link is None:
             return sent
@@ -41,13 +41,13 @@ class Traffic:
             while (working := self._outage(begin)) is not None:
                 begin = working
         self._free = begin + 8 * size / link.rate
-        late = self._repeats(size) if link.loss else 0.0
+        repeats = self._repeats(size) if link.loss else 0.0
         jitter = link.jitter * (2 * self._draw.random() - 1) if link.jitter else 0.0
-        self._last = max(self._last, self._free + max(0.0, link.delay + jitter) + late)
+        self._last = max(self._last, self._free + max(0.0, link.delay + jitter) + repeats)
         return self._last
 
     def _repeats(self, size: int) -> float:
-        """How much later the last packet is through, because packets were lost."""
+        """How many seconds later the last packet arrives, because packets were lost."""
         link = self.profile
         assert link is not None
         late, left, draw, loss = 0.0, -(-size // PACKET_BYTES), self._draw.random, link.loss

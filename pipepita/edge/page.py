@@ -22,7 +22,7 @@ from pipepita.streams import Prequential
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# as in work.py, which computes two of them
+# as in work.py, which computes the first two
 FORMULAS = (
     ("seconds", "max(flops / rate, bytes / bandwidth)", "the roofline (Williams et al. 2009)"),
     (
@@ -40,9 +40,9 @@ FORMULAS = (
 
 _FIRST = ("devices", "link", "network", "rule", "stream", "drift", "samples", "rate", "arrivals", "queue", "policy")
 _LAST = ("lr", "seed")
-_UNSAID = {"data_dir", "download", "profiles", "detector", "sliding"}  # of this machine, or of how it is shown
+_UNSAID = {"data_dir", "download", "profiles", "detector", "sliding"}  # about this machine, or about how it is shown
 
-# what the browser itself knows of light and dark does nearly all of it
+# the browser itself does nearly everything for light and dark
 _STYLE = """
 :root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere }
@@ -71,7 +71,7 @@ def write(
 ) -> None:
     """Writes the page, whole or (with a `UserError`) not at all.
 
-    prequentials: by a setup's name. rows: one a setup, formatted, of the same columns, the first its name.
+    prequentials: by a setup's name. rows: one formatted row per setup, with the same columns; the first is its name.
     """
     write_whole(path, page(simulation, prequentials, rows).encode())
 
@@ -120,13 +120,13 @@ samples that entered. Operations and bytes are counted on the network itself:</p
 
 
 def summary(simulation: Simulation) -> str:
-    """How streaming's capacity compares with that of the others, in a sentence or two."""
+    """One or two sentences that compare streaming's capacity with the others'."""
     capacities = {outcome.setup.name: outcome.capacity for outcome in simulation.outcomes}
     ours = capacities["streaming"]
     if not math.isfinite(ours):
-        return "How many samples a second streaming learns from at most is not known."
+        return "How many samples per second streaming learns from at most is not known."
     others = [_against(ours, name, capacities[name]) for name in ("locked", ALONE) if name in capacities]
-    text = f"Streaming learns from at most {number(ours)} samples a second: {', and '.join(others)}."
+    text = f"Streaming learns from at most {number(ours)} samples per second: {', and '.join(others)}."
     return text if simulation.alone is None else f"{text} There is no comparison with one device: {simulation.alone}."
 
 
@@ -145,16 +145,18 @@ def _more(ratio: float) -> str:
 
 
 def _settings(scenario: Scenario) -> list[tuple[str, str]]:
-    """Names and values: those that matter to every simulation, and the others that were chosen."""
+    """(name, value) of the settings that matter to every simulation, and of the others that were given."""
     given = [name for name in scenario.model_dump(exclude_defaults=True) if name not in _UNSAID]
     names = [*_FIRST, *(name for name in given if name not in (*_FIRST, *_LAST)), *_LAST]
     unsaid = {"link": DEFAULT_LINK, "drift": "none", "rate": "as fast as they are taken"}
-    found = []
+    settings = []
     for name in names:
         value = getattr(scenario, name)
         text = unsaid.get(name, "none") if value is None else _said(value)
-        found.append((name.replace("_", " "), f"{text} a second" if name == "rate" and value is not None else text))
-    return found
+        settings.append(
+            (name.replace("_", " "), f"{text} per second" if name == "rate" and value is not None else text)
+        )
+    return settings
 
 
 def _said(value: object) -> str:
@@ -166,7 +168,7 @@ def _said(value: object) -> str:
 def _of_rates(simulation: Simulation) -> str:
     text = "Each point is a run of its own, without trouble. Dotted: each setup's capacity."
     if simulation.scenario.policy == "block":
-        text += " Beyond its capacity the source waits for it, and latencies grow for as long as it goes on."
+        text += " Beyond a setup's capacity the source has to wait, and latencies grow as long as samples arrive."
     window = max(outcome.setup.schedule.window for outcome in simulation.outcomes)
     if window > 1 and len(simulation.network.passes) > 1:
         text += (
@@ -177,7 +179,7 @@ def _of_rates(simulation: Simulation) -> str:
 
 
 def _of_accuracy(scenario: Scenario) -> str:
-    text = "Each item is predicted before it is learnt from; those that were dropped are not there. Dashed: drifts."
+    text = "Each item is predicted before it is learnt from; dropped items are not shown. Dashed: drifts."
     return text if scenario.detector is None else f"{text} Ticks below: where {scenario.detector} found one."
 
 
@@ -186,7 +188,7 @@ def _of_gantt() -> str:
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A column for each of `rows`: they are few, and their figures many."""
+    """One column for each of `rows`: there are few rows, with many figures."""
     if not rows:
         return ""
     head, *names = rows[0]
@@ -201,7 +203,7 @@ def _table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def _svg(figure: Figure, name: str, title: str) -> str:
-    """The figure as an element of the page: in the page's colours, and with ids that are only its own."""
+    """The figure as an element of the page, in the page's colours and with ids of its own."""
     from matplotlib import rc_context
 
     content = io.StringIO()
@@ -212,7 +214,7 @@ def _svg(figure: Figure, name: str, title: str) -> str:
     root = ElementTree.fromstring(content.getvalue())
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag.endswith(("}metadata", "}style")):  # the page has a style, and needs no other
+            if child.tag.endswith(("}metadata", "}style")):  # the page has its own style
                 parent.remove(child)
     for element in root.iter():
         for key, value in element.attrib.items():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BLACK = "#000000"  # a page gives it the colour of its text
 _WIDTH, _RATES_HEIGHT, _ACCURACY_HEIGHT = 9.0, 5.6, 3.4  # inches
 _MARK_ROWS = 6
-# by a setup's place, each thinner than what it lies upon: locked and relaxed are often as good as equal
+# by a setup's place; each is thinner than the one below it, because locked and relaxed are often nearly equal
 _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "tab:red", "linewidth": 3.8, "markersize": 7, "marker": "o"},
     {"color": "gold", "linewidth": 2.5, "markersize": 5.5, "marker": "o"},
@@ -31,12 +31,12 @@ _LOOKS: tuple[dict[str, Any], ...] = (
 
 
 def rates(simulation: Simulation) -> Figure:
-    """Latencies against the arrival rate, a line a setup, and what is dropped (or learnt, where nothing is)."""
+    """Latencies against the arrival rate, one line per setup, and what is dropped (or learnt)."""
     return _figure(_RATES_HEIGHT, lambda figure: _rates(figure, simulation))
 
 
 def accuracy(simulation: Simulation, prequentials: Mapping[str, Prequential]) -> Figure:
-    """Sliding prequential accuracy along the stream, with its drifts and where they were detected.
+    """Sliding prequential accuracy along the stream, with its drifts and the places where they were detected.
 
     prequentials: by a setup's name. Setups that learnt the same share a line.
     """
@@ -44,12 +44,12 @@ def accuracy(simulation: Simulation, prequentials: Mapping[str, Prequential]) ->
 
 
 def gantt(simulation: Simulation) -> Figure:
-    """A few samples from the middle of the run, a panel a setup, all on one scale."""
+    """A few samples from the middle of the run: one panel per setup, all on one scale."""
     return _figure(passes.height(simulation), lambda figure: passes.fill(figure, simulation))
 
 
 def draw(simulation: Simulation, prequentials: Mapping[str, Prequential], path: Path) -> None:
-    """All of it as one PNG, PDF or SVG, by the suffix of `path`; `UserError` where it cannot be written."""
+    """Writes all three as one PNG, PDF or SVG, by the suffix of `path`; `UserError` if it cannot be written."""
     check_picture(path, "picture")
     heights = [_RATES_HEIGHT, _ACCURACY_HEIGHT, passes.height(simulation)]
 
@@ -79,7 +79,7 @@ def _look(place: int) -> dict[str, Any]:
 
 
 def _words(axes: Any, text: str) -> None:
-    """What is said where there is nothing to show."""
+    """Says why there is nothing to show."""
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8)
 
 
@@ -100,7 +100,7 @@ def _rates(figure: Any, simulation: Simulation) -> None:
         ("update, p95: ms", lambda timing: timing.update.p95),
         ("dropped: %", lambda timing: 100 * timing.dropped_share)
         if drops
-        else ("learnt from: samples a second", lambda timing: timing.throughput),
+        else ("learnt from: samples per second", lambda timing: timing.throughput),
     ]
     grid = figure.subplots(2, 2, sharex=True)
     for panel, (axes, (title, value)) in enumerate(zip(grid.flat, panels, strict=True)):
@@ -120,12 +120,12 @@ def _rates(figure: Any, simulation: Simulation) -> None:
         axes.set_title(title, loc="left", fontsize=9)
         axes.tick_params(labelsize=8)
         axes.grid(color="0.6", alpha=0.3, linewidth=0.5)
-    # a rate far off must not squeeze the curves
+    # a rate that is far off must not squeeze the curves
     near = [rate for rate in [scenario.rate] if rate is not None and min(shown) / 10 <= rate <= max(shown) * 10]
     grid[0, 0].set_xlim(min(shown + near) / 1.1, max(shown + near) * 1.1)
     _plain_ticks(grid[0, 0].xaxis)
     for axes in grid[1]:
-        axes.set_xlabel("samples that arrive a second", fontsize=8)
+        axes.set_xlabel("samples that arrive per second", fontsize=8)
     handles = [
         Line2D([], [], label=_named(outcome), **_look(place))
         for place, outcome in enumerate(outcomes)
@@ -145,11 +145,11 @@ def _named(outcome: Outcome) -> str:
 
 
 def _curve(axes: Any, outcome: Outcome, value: Callable[[Timing], float], look: dict[str, Any]) -> None:
-    """One setup's line, hollow beyond its capacity, which is marked."""
-    found = [(point.rate, value(point.timing)) for point in outcome.curve]
-    axes.plot([rate for rate, _ in found], [y for _, y in found], **(look | {"marker": ""}))
+    """Draws one setup's line, with hollow points beyond its capacity, which is marked."""
+    points = [(point.rate, value(point.timing)) for point in outcome.curve]
+    axes.plot([rate for rate, _ in points], [y for _, y in points], **(look | {"marker": ""}))
     for beyond in (False, True):
-        chosen = [pair for pair in found if (pair[0] > outcome.capacity) == beyond]
+        chosen = [pair for pair in points if (pair[0] > outcome.capacity) == beyond]
         filled = {"markerfacecolor": "none"} if beyond else {}
         axes.plot([rate for rate, _ in chosen], [y for _, y in chosen], **(look | filled | {"linestyle": ""}))
     if math.isfinite(outcome.capacity):
@@ -159,7 +159,7 @@ def _curve(axes: Any, outcome: Outcome, value: Callable[[Timing], float], look: 
 
 
 def _plain_ticks(axis: Any) -> None:
-    """1, 2, 5, 10 on a logarithmic axis, without powers of ten."""
+    """Labels a logarithmic axis with 1, 2, 5, 10, without powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     low, high = axis.get_view_interval()
@@ -203,22 +203,24 @@ def _accuracy(figure: Any, simulation: Simulation, prequentials: Mapping[str, Pr
 
 
 def _alike(outcomes: Sequence[Outcome]) -> list[tuple[int, list[str]]]:
-    """(place of the first, names) of the setups that learnt the same."""
-    found: list[tuple[int, list[str]]] = []
+    """(place of the first, names) of each group of setups that learnt the same."""
+    groups: list[tuple[int, list[str]]] = []
     for place, outcome in enumerate(outcomes):
-        for first, names in found:
+        for first, names in groups:
             if outcomes[first].learnt == outcome.learnt:
                 names.append(outcome.setup.name)
                 break
         else:
-            found.append((place, [outcome.setup.name]))
-    return found
+            groups.append((place, [outcome.setup.name]))
+    return groups
 
 
 def _marks(axes: Any, marks: Iterable[tuple[int, str]], end: int) -> int:
-    """A line each, and its words above, in rows where they would overlap; how many found no room."""
-    letter = 5.0 / (72 * (_WIDTH - 0.8))  # of the width, for one of 7 points
-    taken: list[float] = []  # how far each row is
+    """Draws a line for each mark with its label above, in several rows if they would overlap. Returns how many labels
+    found no room.
+    """
+    letter = 5.0 / (72 * (_WIDTH - 0.8))  # of the width, for a letter of 7 points
+    taken: list[float] = []  # to where each row is filled
     unnamed = 0
     for index, text in marks:
         axes.axvline(index, color=BLACK, linewidth=0.9, linestyle="--", gid="drift")

@@ -1,4 +1,4 @@
-"""Devices and links as data: what they can do, from `profiles.toml` here and from a file of the user's own.
+"""Devices and links as data: what they can do, from `profiles.toml` in this folder and from a file of the user's own.
 
     [devices.NAME]                  [links.NAME]
     title, flops, bandwidth, ram,   title, delay, jitter, rate, loss
@@ -24,7 +24,7 @@ from pipepita.errors import UserError, unknown
 
 
 class Watts(NamedTuple):
-    """What a device draws while it waits, and while it computes."""
+    """The power that a device draws while it waits, and while it computes."""
 
     idle: float
     active: float
@@ -34,9 +34,9 @@ class Watts(NamedTuple):
 class DeviceProfile:
     """What a device can do.
 
-    flops: FP32 operations a second that products of matrices reach. bandwidth: bytes a second, to and from memory. ram:
-    bytes that a program can use. watts: what it draws. reason: why it cannot train, if it cannot. sources: where each
-    figure is from, by its field.
+    flops: FP32 operations per second that matrix products reach. bandwidth: bytes per second, to and from memory. ram:
+    bytes that a program can use. watts: the power that it draws. reason: why it cannot train, if it cannot. sources:
+    where each figure comes from, by its field.
     """
 
     name: str
@@ -50,12 +50,12 @@ class DeviceProfile:
 
     @property
     def idle_watts(self) -> float:
-        """While it waits."""
+        """Power while it waits."""
         return self.watts.idle
 
     @property
     def active_watts(self) -> float:
-        """While it computes."""
+        """Power while it computes."""
         return self.watts.active
 
     @property
@@ -66,7 +66,10 @@ class DeviceProfile:
 
 @dataclass(frozen=True)
 class LinkProfile:
-    """One direction of a link: delay and jitter in seconds, rate in bits a second (inf: no limit), loss in [0, 0.9)."""
+    """One direction of a link.
+
+    delay, jitter: in seconds. rate: in bits per second; inf means no limit. loss: the share of packets, in [0, 0.9).
+    """
 
     name: str
     title: str
@@ -91,7 +94,7 @@ class Catalogue:
         return self.devices[name]
 
     def link(self, text: str) -> LinkProfile:
-        """The link of that name, or as `parse_link` reads it; `UserError` if it is neither."""
+        """The link of that name, or the one that `parse_link` reads; `UserError` if it is neither."""
         if text in self.links:
             return self.links[text]
         if len(text.split()) > 1:
@@ -105,8 +108,10 @@ _NAME = re.compile(r"[\w.+-]+")  # no comma, star or blank: names stand in lists
 def catalogue(path: Path | None = None) -> Catalogue:
     """The profiles that come with pipepita, changed and extended by those of a TOML file.
 
-    A name that is in both keeps what the file does not give. `UserError` for a file that cannot be read, and for names,
-    fields and values that cannot be.
+    A device or link that is in both keeps those figures that the file does not give.
+
+    Raises:
+        UserError: The file cannot be read, or a name, field or value in it is wrong.
     """
     built_in = resources.files("pipepita.edge").joinpath("profiles.toml").read_text(encoding="utf-8")
     files = [("built-in profiles", tomllib.loads(built_in))]
@@ -126,7 +131,12 @@ def catalogue(path: Path | None = None) -> Catalogue:
 
 
 def parse_link(text: str) -> LinkProfile:
-    """A link in tc-netem's words: `"delay 10ms 2ms rate 20mbit loss 1%"`. `UserError` for what cannot be read."""
+    """A link in tc-netem's words: `"delay 10ms 2ms rate 20mbit loss 1%"`; `UserError` if they cannot be read.
+
+    Example:
+        >>> parse_link("delay 10ms rate 20mbit").rate
+        20000000.0
+    """
     words = text.split()
     if "netem" in words:
         words = words[words.index("netem") + 1 :]
@@ -199,7 +209,7 @@ def _device(where: str, name: str, table: Mapping[str, Any], base: DeviceProfile
     if active < idle:
         raise UserError(f"{where}.active_watts {active:g}: has to be at least idle_watts, which is {idle:g}")
     del merged["trains"]
-    return DeviceProfile(name, watts=Watts(idle, active), sources=_kept(base, given) | sources, **merged)
+    return DeviceProfile(name, watts=Watts(idle, active), sources=_unchanged_sources(base, given) | sources, **merged)
 
 
 def _link(where: str, name: str, table: Mapping[str, Any], base: LinkProfile | None) -> LinkProfile:
@@ -208,18 +218,18 @@ def _link(where: str, name: str, table: Mapping[str, Any], base: LinkProfile | N
     merged: dict[str, Any] = {"title": name} | known | given
     if not any(key in merged for key in LINK):
         raise UserError(f"{where} says nothing: give at least one of {', '.join(LINK)}")
-    return LinkProfile(name, sources=_kept(base, given) | sources, **merged)
+    return LinkProfile(name, sources=_unchanged_sources(base, given) | sources, **merged)
 
 
-def _kept(base: DeviceProfile | LinkProfile | None, given: Mapping[str, Any]) -> dict[str, str]:
-    """Sources of what is not given anew."""
+def _unchanged_sources(base: DeviceProfile | LinkProfile | None, given: Mapping[str, Any]) -> dict[str, str]:
+    """The sources of those figures that are not given anew."""
     return {} if base is None else {key: text for key, text in base.sources.items() if key not in given}
 
 
 def _fields(
     where: str, table: Mapping[str, Any], quantities: Mapping[str, Quantity], others: Iterable[str] = ()
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The values of a table, in base units, and where they are from."""
+    """The values of a table, in base units, and their sources."""
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
     for key, value in table.items():

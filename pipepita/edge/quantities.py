@@ -15,7 +15,11 @@ from pipepita.errors import UserError
 
 @dataclass(frozen=True)
 class Quantity:
-    """A figure that can be written. units: factor by unit. like: how to write it. below: what it has to stay under."""
+    """A kind of figure.
+
+    units: the factor of each unit. like: an example of how to write it. zero: whether it may be 0. below: what it must
+    stay under. fold: whether upper and lower case are the same.
+    """
 
     units: Mapping[str, float]
     like: str
@@ -24,11 +28,11 @@ class Quantity:
     fold: bool = False
 
     def read(self, value: object) -> float:
-        """In base units. Raises `ValueError`, which says what would be right."""
+        """The figure in base units; `ValueError` with a text that says what would be right."""
         number, unit = _parts(value)
         factor = self.units.get(unit.lower() if self.fold else unit)
         if factor is None and number == 0 and not unit:
-            factor = 1.0  # nothing is nothing in any unit
+            factor = 1.0  # 0 needs no unit
         if math.isnan(number) or factor is None:
             raise ValueError(f"write it like {self.like}")
         result = number * factor
@@ -40,7 +44,7 @@ class Quantity:
 
 
 def _parts(value: object) -> tuple[float, str]:
-    """Number and unit; the number is NaN where there is none."""
+    """Number and unit. The number is NaN if there is none."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return float(value), ""
@@ -63,7 +67,7 @@ def _amounts(prefixes: Mapping[str, float], unit: str) -> dict[str, float]:
 
 _TIMES = {"s": 1.0, "sec": 1.0, "secs": 1.0, "ms": 1e-3, "msec": 1e-3, "msecs": 1e-3, "us": 1e-6, "usec": 1e-6,
           "usecs": 1e-6}  # fmt: skip
-_RATES = {  # tc's bps is bytes a second
+_RATES = {  # tc's bps means bytes per second
     prefix.lower() + unit: factor * bits
     for prefix, factor in (_DECIMAL | _BINARY).items()
     for unit, bits in (("bit", 1.0), ("bps", 8.0))
@@ -84,7 +88,7 @@ LINK = {
 
 
 def figure(where: str, quantity: Quantity, value: object) -> float:
-    """`value` in base units; `UserError` that names `where` it stands."""
+    """`value` in base units; `UserError` that names `where` it stands if it cannot be read."""
     try:
         return quantity.read(value)
     except ValueError as error:
@@ -92,5 +96,5 @@ def figure(where: str, quantity: Quantity, value: object) -> float:
 
 
 def is_number(word: str) -> bool:
-    """Whether it was meant as a figure, not as the next word."""
+    """Whether `word` is meant as a figure, and not as the next name."""
     return word[0] in "+-.0123456789"

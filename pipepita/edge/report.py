@@ -1,4 +1,4 @@
-"""What a simulation came to, as one JSON object, as rows of text, and as tables in the terminal."""
+"""The results of a simulation, as one JSON object, as rows of text, and as tables in the terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipepita.edge.simulation import Outcome, Simulation
-from pipepita.edge.timing import Latency
+from pipepita.edge.timing import LatencyFigures
 from pipepita.edge.validation import Real
 from pipepita.edge.words import number, size
 from pipepita.streams import Prequential
@@ -19,17 +19,17 @@ _LATENCY = ("p50", "p95", "p99", "queue", "compute", "transfer", "label")
 
 def scores(simulation: Simulation) -> dict[str, Prequential]:
     """Test-then-train accuracy of each setup, over the items that were served; by the setup's name."""
-    scenario, found = simulation.scenario, {}
+    scenario, scored = simulation.scenario, {}
     for outcome in simulation.outcomes:
         score = Prequential(scenario.sliding, detector=scenario.detector, seed=scenario.seed)
         for prediction, label in zip(outcome.learnt.predictions, outcome.learnt.labels, strict=True):
             score.add(prediction, label)
-        found[outcome.setup.name] = score
-    return found
+        scored[outcome.setup.name] = score
+    return scored
 
 
 def summary(simulation: Simulation, scored: Scores, real: Sequence[Real] = ()) -> dict[str, Any]:
-    """All figures. Latencies in milliseconds, memory in bytes, rates in samples a second, shares from 0 to 1."""
+    """All figures. Latencies in milliseconds, memory in bytes, rates in samples per second, shares from 0 to 1."""
     scenario = simulation.scenario
     given = scenario.model_dump(mode="json", exclude_defaults=True)
     return {
@@ -84,7 +84,7 @@ def _setup(simulation: Simulation, outcome: Outcome, scored: Scores) -> dict[str
     }
 
 
-def _latency(latency: Latency) -> dict[str, float | None]:
+def _latency(latency: LatencyFigures) -> dict[str, float | None]:
     return {name: _number(getattr(latency, name)) for name in _LATENCY}
 
 
@@ -102,17 +102,17 @@ def _validation(real: Real) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    """Six digits; JSON has no NaN."""
+    """Rounded to six digits; None for NaN, which JSON does not have."""
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
-    """A row a setup, formatted: what it serves, how late, at what cost, and how well it learns."""
-    found = []
+    """One formatted row per setup: what it serves, how late, at what cost, and how well it learns."""
+    formatted = []
     first = simulation.outcomes[0].capacity
     for outcome in simulation.outcomes:
         timing, setup, score = outcome.timing, outcome.setup, scored[outcome.setup.name]
-        found.append(
+        formatted.append(
             {
                 "setup": setup.name,
                 "window": str(setup.schedule.window),
@@ -123,14 +123,14 @@ def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
                 "prediction p50 ms": number(timing.prediction.p50),
                 "prediction p95 ms": number(timing.prediction.p95),
                 "update p95 ms": number(timing.update.p95),
-                "mJ a sample": number(1000 * timing.joules),
+                "mJ per sample": number(1000 * timing.joules),
                 "busiest %": f"{100 * max(timing.busy):.0f}",
                 "most memory": size(max(setup.memory)),
                 "accuracy %": _percent(score.accuracy),
                 f"last {simulation.scenario.sliding} %": _percent(score.windowed),
             }
         )
-    return found
+    return formatted
 
 
 def _percent(value: float) -> str:
@@ -138,7 +138,7 @@ def _percent(value: float) -> str:
 
 
 def latency_rows(simulation: Simulation) -> list[dict[str, str]]:
-    """Where the time goes, a row a setup: milliseconds."""
+    """Where the time goes, in milliseconds: one row per setup."""
     return [
         {"setup": outcome.setup.name}
         | {
@@ -152,7 +152,7 @@ def latency_rows(simulation: Simulation) -> list[dict[str, str]]:
 
 
 def device_rows(simulation: Simulation) -> list[dict[str, str]]:
-    """A row a device: what it carries, and how busy each setup on the chain keeps it."""
+    """One row per device: what it carries, and how busy each setup on the chain keeps it."""
     chained = [outcome for outcome in simulation.outcomes if len(outcome.setup.parts) == len(_parts(simulation))]
     chain = chained[0].setup.chain
     memory = [max(needs) for needs in zip(*(outcome.setup.memory for outcome in chained), strict=True)]
@@ -172,7 +172,7 @@ def _parts(simulation: Simulation) -> Sequence[range]:
 
 
 def validation_rows(real: Sequence[Real]) -> list[dict[str, str]]:
-    """Real time against simulation, a row a setup."""
+    """Real time against simulation: one row per setup."""
     return [
         {"setup": one.outcome.setup.name}
         | {name: f"{100 * value:+.1f} %" for name, value in one.differences().items()}
@@ -182,33 +182,33 @@ def validation_rows(real: Sequence[Real]) -> list[dict[str, str]]:
 
 
 def show(simulation: Simulation, scored: Scores, real: Sequence[Real] = ()) -> None:
-    """Tables on stdout."""
+    """Prints tables on stdout."""
     from rich.console import Console
 
     console = Console()
     title = f"{simulation.scenario.devices}, {simulation.stream.name}"
     console.print(_turned(title, rows(simulation, scored)))
-    console.print(_turned("ms from arrival, and means of its parts", latency_rows(simulation)))
+    console.print(_turned("ms since arrival, and the means of its parts", latency_rows(simulation)))
     console.print(_turned("devices", device_rows(simulation)) if _few(simulation) else "")
     if simulation.alone is not None:
         console.print(f"no comparison with one device: {simulation.alone}")
     if real:
-        console.print(_turned("in real time, over the simulation", validation_rows(real)))
+        console.print(_turned("real time over simulation", validation_rows(real)))
 
 
 def _few(simulation: Simulation) -> bool:
     return len(_parts(simulation)) <= _SHOWN_DEVICES
 
 
-def _turned(title: str, found: Sequence[Mapping[str, str]]) -> Any:
-    """A table with a column for each of `found`: they are few, and their figures many."""
+def _turned(title: str, rows: Sequence[Mapping[str, str]]) -> Any:
+    """A table with one column for each of `rows`: there are few rows, with many figures."""
     from rich.table import Table
 
-    head, *names = found[0]
+    head, *names = rows[0]
     table = Table(title=title, title_justify="left")
     table.add_column("")
-    for row in found:
+    for row in rows:
         table.add_column(row[head], justify="right")
     for name in names:
-        table.add_row(name, *(row[name] for row in found))
+        table.add_row(name, *(row[name] for row in rows))
     return table

@@ -1,4 +1,4 @@
-"""What is to be simulated: the network and rule of a training job, a stream instead of a data set, and the world."""
+"""What is simulated: the network and rule of a training job, a stream instead of a data set, and a chain of devices."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Arrivals(Group):
         if self.policy not in POLICIES:
             raise unknown("queue policy", self.policy, POLICIES)
         if self.rate is None and (given := {"arrivals", "queue", "policy"} & self.model_fields_set):
-            raise UserError(f"{min(given)} needs --rate: without one a sample is made whenever it is wanted")
+            raise UserError(f"{min(given)} needs --rate: without it the source makes a sample whenever one is wanted")
         return self
 
 
@@ -80,13 +80,13 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
         False, description="measure how long passes take on this machine, and scale that to each device"
     )
 
-    # one chain is always there
+    # there is always a chain
     devices: str = Field(
         "rpi4*2",
         description="devices of the chain, in their order, like rpi4*3,orin-nano (`pipepita devices` lists them)",
     )
 
-    # online learning takes one item at a time, each once
+    # online learning takes one item at a time, and each item once
     batch_size: int = Field(1, ge=1, description="items per sample; a sample is one mini-batch")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of the hidden activity that is dropped in training")
     lr: float | None = Field(0.002, ge=0, le=1e38, description="learning rate")
@@ -100,9 +100,9 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
 
     @classmethod
     def unknown(cls, name: str) -> UserError:
-        """Says of an option of `train` that it is one."""
+        """The error for an option that a simulation does not have; it says so if it is one of `train`."""
         from pipepita.runs.job import Job
 
         if name in Job.model_fields:
-            return UserError(f"option {name!r} is one of train, and has no meaning for a simulation")
+            return UserError(f"option {name!r} is an option of train and has no meaning for a simulation")
         return super().unknown(name)

@@ -25,7 +25,11 @@ ALONE = "one device"
 
 @dataclass(frozen=True)
 class Setup:
-    """One way to learn from the stream. works: of each layer; costs: seconds of each on its device."""
+    """One way to learn from the stream.
+
+    parts: the layers of each device. works: of each layer. costs: seconds of each layer on its device. sizes: of the
+    messages.
+    """
 
     name: str
     schedule: Schedule
@@ -42,20 +46,20 @@ class Setup:
         return [memory([self.works[layer] for layer in part], self.schedule.window) for part in self.parts]
 
     def deployment(self, seed: int, *, troubled: bool = True) -> Deployment:
-        """The same as what a world, or real time, is made of. troubled: whether anything goes wrong."""
+        """The setup as a simulated or a real chain takes it. troubled: whether troubles happen."""
         return Deployment(self.chain, self.parts, self.costs, self.troubles if troubled else (), seed)
 
 
 @dataclass
 class Network:
-    """What the chain carries. works: of each layer."""
+    """What the chain carries: a task, and the work of each of its layers."""
 
     task: Task
     works: list[LayerWork]
 
     @property
     def passes(self) -> tuple[str, ...]:
-        """That a sample makes."""
+        """The passes that a sample makes."""
         return self.task.rule.passes
 
 
@@ -76,7 +80,7 @@ def setups(
 ) -> tuple[list[Setup], str | None]:
     """Locked, relaxed and streaming on the chain, and the whole network on one of its devices: the fastest that fits.
 
-    Also says why there is none of the last, where there is none. cost: of a layer (from 0) on a device.
+    Also returns why there is no setup with one device, or None if there is one. cost: of a layer (from 0) on a device.
     """
     chain = parse_chain(scenario.devices, scenario.link, profiles)
     flow, total = net.task.rule.flow, len(net.works)
@@ -94,9 +98,9 @@ def setups(
 
     troubles = parse(scenario.trouble or "", len(chain.devices))
     streaming = schedules.make("streaming", total, scenario.window, flow)
-    # one cut for all, so that the schedules are compared and not the cuts
+    # the same layers per device for all, so that schedules are compared and not assignments
     parts = assign(chain, net.works, streaming.window, scenario.assign)
-    found = [
+    compared = [
         setup(name, schedule, chain, parts, troubles)
         for name, schedule in zip(
             schedules.SCHEDULES, (schedules.locked(), schedules.relaxed(), streaming), strict=True
@@ -104,12 +108,12 @@ def setups(
     ]
     fitting = [place for place, device in enumerate(chain.devices) if memory(net.works, 1) <= device.ram]
     if not fitting:
-        return found, "the whole network fits on none of the devices"
+        return compared, "the whole network fits on none of the devices"
     place = min(fitting, key=lambda place: sum(work.cost(chain.devices[place]).total for work in net.works))
-    its_own = [
+    own_troubles = [
         replace(one, place=1, drawn_at=place)
         for one in troubles
         if one.kind != "cut" and one.place in (None, place + 1)
     ]
-    found.append(setup(ALONE, schedules.locked(), Chain((chain.devices[place],)), [range(total)], its_own))
-    return found, None
+    compared.append(setup(ALONE, schedules.locked(), Chain((chain.devices[place],)), [range(total)], own_troubles))
+    return compared, None

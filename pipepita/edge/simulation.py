@@ -1,4 +1,4 @@
-"""`simulate`: a chain of edge devices that learns online, in virtual time, next to what else it could have done.
+"""`simulate`: a chain of edge devices that learns online in virtual time, next to the alternatives.
 
 scenario --> chain, layers of each device, costs of each pass, messages
          --> locked | relaxed | streaming | the whole network on one device
@@ -34,17 +34,17 @@ from pipepita.schedule.recurrence import Course, Seen, run
 from pipepita.streams import Stream, open_stream
 from pipepita.streams import parse as parse_drift
 
-_SHOWN_SAMPLES = 6  # before and after the middle, for a picture
+_SHOWN_SAMPLES = 6  # on each side of the middle, for a picture
 _CURVE_POINTS = 12
 _CURVE_SAMPLES = 600
 
-# stage, pass, and seconds: begin, end, and with its update
+# stage, pass, and in seconds its begin, its end, and the end of its update
 PassEvent = tuple[int, Action, float, float, float]
 
 
 @dataclass(frozen=True)
 class Point:
-    """A setup at one arrival rate, samples a second."""
+    """A setup's timing at one arrival rate, in samples per second."""
 
     rate: float
     timing: Timing
@@ -52,7 +52,11 @@ class Point:
 
 @dataclass
 class Outcome:
-    """What a setup came to. capacity: samples a second that it learns from at most. events: of a few samples."""
+    """The results of a setup.
+
+    capacity: the most samples per second that it can learn from. curve: its timing at other arrival rates. events: the
+    passes of a few samples.
+    """
 
     setup: Setup
     timing: Timing
@@ -64,7 +68,7 @@ class Outcome:
 
 @dataclass
 class Simulation:
-    """What `simulate` returns. alone: why there is no setup with one device, where there is none."""
+    """What `simulate` returns. alone: why there is no setup with one device, or None if there is one."""
 
     scenario: Scenario
     stream: Stream
@@ -78,7 +82,7 @@ def course(
     rate: float | None, samples: int, troubled: bool = True, seen: Seen | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Course, ChainWorld]:  # fmt: skip
-    """One run in virtual time, at `rate` samples a second or as fast as they are taken."""
+    """One run in virtual time, at `rate` samples per second, or as fast as they are taken."""
     arrivals = None if rate is None else times(rate, scenario.arrivals, scenario.seed)
     world = ChainWorld(
         setup.deployment(scenario.seed, troubled=troubled), setup.sizes,
@@ -88,9 +92,9 @@ def course(
     return run(setup.schedule, world, samples, rule, seen), world
 
 
-def timed(setup: Setup, found: Course, world: ChainWorld, samples: int) -> Timing:
+def timed(setup: Setup, course: Course, world: ChainWorld, samples: int) -> Timing:
     """The figures of one run."""
-    return timing(world.taken, found.outputs, found.updates, world.late, found.busy, setup.chain.devices, samples)
+    return timing(world.taken, course.outputs, course.updates, world.late, course.busy, setup.chain.devices, samples)
 
 
 def simulate(
@@ -99,11 +103,24 @@ def simulate(
     pictures: bool = True,
     stop: Callable[[], bool] = lambda: False,
 ) -> Simulation:
-    """Simulates `scenario`; deterministic by its seed.
+    """Simulates `scenario`. The same scenario gives the same result.
 
-    progress: told (steps done, steps in all, what is next). pictures: whether to find what they show and the figures do
-    not: the curves over arrival rates, and the passes of some samples. stop: asked for each sample; true raises
-    `KeyboardInterrupt`. Raises `UserError` for what cannot be simulated, and `Diverged` when the learning does.
+    Args:
+        scenario: The chain, the network, the stream, and what goes wrong.
+        progress: Called with (steps done, steps in all, what is next).
+        pictures: Whether to compute what only pictures show: the curves over arrival rates, and the passes of some
+            samples.
+        stop: Asked for each sample; true raises `KeyboardInterrupt`.
+
+    Raises:
+        UserError: The scenario cannot be simulated.
+        Diverged: A weight or an output stopped being finite.
+        KeyboardInterrupt: `stop` said so.
+
+    Example:
+        >>> simulation = simulate(Scenario(samples=64, network="fc:16"), pictures=False)
+        >>> [outcome.setup.name for outcome in simulation.outcomes]
+        ['locked', 'relaxed', 'streaming', 'one device']
     """
     items = scenario.samples * scenario.batch_size
     for drift in parse_drift(scenario.drift) if scenario.drift is not None else ():
@@ -116,8 +133,8 @@ def simulate(
     net = network(scenario, stream)
     rule = net.task.rule
     cost = measured_cost(net.task, scenario.batch_size) if scenario.calibrate else counted_cost
-    ways, alone = setups(scenario, net, catalogue(scenario.profiles), cost)
-    steps, done = (3 if pictures else 2) * len(ways), 0
+    compared, alone = setups(scenario, net, catalogue(scenario.profiles), cost)
+    steps, done = (3 if pictures else 2) * len(compared), 0
     learnt: dict[tuple[object, ...], Learnt] = {}
     outcomes = []
 
@@ -126,17 +143,17 @@ def simulate(
         progress(done, steps, what)
         done += 1
 
-    for setup in ways:
+    for setup in compared:
         step(f"{setup.name}: time")
-        found, world = course(setup, scenario, rule, rate=scenario.rate, samples=scenario.samples, stop=stop)
+        timeline, world = course(setup, scenario, rule, rate=scenario.rate, samples=scenario.samples, stop=stop)
         capacity = _capacity(setup, scenario, rule)
-        outcome = Outcome(setup, timed(setup, found, world, scenario.samples), capacity, NOTHING)
+        outcome = Outcome(setup, timed(setup, timeline, world, scenario.samples), capacity, NOTHING)
         outcomes.append(outcome)
         step(f"{setup.name}: learning")
         chosen = [taken.number for taken in world.taken]
         if not scenario.timing_only:
             stages = split(net.task, setup.parts, _forgotten(setup, scenario, rule))
-            # the same samples in the same order are the same learning: relaxed is locked, to the bit
+            # the same samples in the same order give the same bits: relaxed learns what locked does
             forgets = [(len(s.layers), s.forgets) if isinstance(s, EmulatedSpec) else None for s in stages]
             key = (setup.schedule.window, tuple(chosen), tuple(forgets))
             if key not in learnt:
@@ -152,10 +169,10 @@ def simulate(
 
 
 def _capacity(setup: Setup, scenario: Scenario, rule: Rule) -> float:
-    """Samples a second that a setup learns from where one is there whenever it wants one, and nothing goes wrong."""
+    """Samples per second that a setup learns from if one is always ready and nothing goes wrong."""
     samples = max(64, 6 * setup.schedule.in_flight(len(setup.parts), rule.passes))
-    found, _ = course(setup, scenario, rule, rate=None, samples=samples, troubled=False)
-    return settled_rate([update.time for update in found.updates])
+    unhindered, _ = course(setup, scenario, rule, rate=None, samples=samples, troubled=False)
+    return settled_rate([update.time for update in unhindered.updates])
 
 
 def curve(setup: Setup, scenario: Scenario, rule: Rule, capacities: Sequence[float]) -> list[Point]:
@@ -175,14 +192,14 @@ def curve(setup: Setup, scenario: Scenario, rule: Rule, capacities: Sequence[flo
 
 
 def split(task: Task, parts: Sequence[range], forgets: Sequence[frozenset[Action]]) -> Sequence[StageSpec]:
-    """The network as the stages of a chain; as one stage if no device forgets, which ends with the same bits."""
+    """The network as the stages of a chain; or as one stage, which ends with the same bits, if no device forgets."""
     if not any(forgets):
         return stages_of(task, task.whole)
     return [EmulatedSpec(task, parts, index, forgets=gone) for index, gone in enumerate(forgets)]
 
 
 def _forgotten(setup: Setup, scenario: Scenario, rule: Rule) -> list[frozenset[Action]]:
-    """Of each device the passes before which it had lost what it knew, from running it all again."""
+    """For each device, the passes before which it had forgotten what it had learnt. It takes another run to know."""
     if not any(trouble.kind == "die!" for trouble in setup.troubles):
         return [frozenset() for _ in setup.parts]
     begun: list[list[tuple[float, Action]]] = [[(0.0, Action("", -1))] for _ in setup.parts]
@@ -198,7 +215,7 @@ def _forgotten(setup: Setup, scenario: Scenario, rule: Rule) -> list[frozenset[A
 
 
 def _excerpt(setup: Setup, scenario: Scenario, rule: Rule, served: int) -> list[PassEvent]:
-    """The passes of a few samples in the middle of a run, which is run again for them."""
+    """The passes of a few samples in the middle of a run, from running it again."""
     around = _SHOWN_SAMPLES + setup.schedule.in_flight(len(setup.parts), rule.passes)
     steps = range(served // 2 - around, served // 2 + around)
     events: list[PassEvent] = []

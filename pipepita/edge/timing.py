@@ -1,4 +1,4 @@
-"""What a run came to in time and energy: throughput, drops, latencies and where they come from, how busy who was."""
+"""The time and energy of a run: throughput, drops, latencies and their parts, and how busy each device was."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _QUANTILES = (50, 95, 99)
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Milliseconds from a sample's arrival. p50, p95, p99; and the mean's parts.
+class LatencyFigures:
+    """Milliseconds since a sample's arrival: the quantiles p50, p95 and p99, and the parts of the mean.
 
-    queue: waiting to enter, or for a device that is busy. compute, transfer: on the way. label: waiting for it.
+    queue: waiting to enter, or for a busy device. compute, transfer: on the way. label: waiting for the label.
     """
 
     p50: float
@@ -32,24 +32,25 @@ class Latency:
 
 @dataclass(frozen=True)
 class Timing:
-    """offered, served: samples. seconds: from the first arrival to the last update. throughput: served, over seconds.
+    """The timing of a run.
 
-    busy: each device's share of the time. joules: a sample, of all devices. prediction: until its output is known.
-    update: until every layer has learnt.
+    offered, served: how many samples arrived, and how many were learnt from. seconds: from the first arrival to the
+    last update. throughput: samples served per second. prediction: until the output is known. update: until every
+    layer has learnt. busy: each device's share of the time. joules: per sample, of all devices.
     """
 
     offered: int
     served: int
     seconds: float
     throughput: float
-    prediction: Latency
-    update: Latency
+    prediction: LatencyFigures
+    update: LatencyFigures
     busy: tuple[float, ...]
     joules: float
 
     @property
     def dropped_share(self) -> float:
-        """Of the samples that arrived."""
+        """The share of the samples that were dropped."""
         return 1 - self.served / self.offered
 
 
@@ -62,7 +63,10 @@ def timing(
     devices: Sequence[DeviceProfile],
     offered: int,
 ) -> Timing:
-    """From each sample's way, seconds. late: how long labels held errors up; empty where they are not waited for."""
+    """The timing of a run from the way of each sample, in seconds.
+
+    late: how long each sample's error waited for its label; empty if that is not known.
+    """
     seconds = max(update.time for update in updates) - taken[0].arrived
     return Timing(
         offered,
@@ -77,7 +81,7 @@ def timing(
 
 
 def settled_rate(times: Sequence[float]) -> float:
-    """Samples a second, from when each was done, but for the first quarter and last eighth: it fills and drains."""
+    """Samples per second from when each was done, without the first quarter (it fills) and last eighth (it drains)."""
     settled = times[len(times) // 4 : len(times) - len(times) // 8]
     if len(settled) < 2 or settled[-1] <= settled[0]:
         return float("nan")
@@ -92,11 +96,11 @@ def energy(devices: Sequence[DeviceProfile], busy: Sequence[float], seconds: flo
     )
 
 
-def _latency(taken: Sequence[Taken], there: Sequence[Arrival], late: Sequence[float]) -> Latency:
-    whole = 1000 * np.array([arrival.time - sample.arrived for arrival, sample in zip(there, taken, strict=True)])
-    compute = 1000 * float(np.mean([arrival.computed for arrival in there]))
-    transfer = 1000 * float(np.mean([arrival.travelled for arrival in there]))
+def _latency(taken: Sequence[Taken], arrivals: Sequence[Arrival], late: Sequence[float]) -> LatencyFigures:
+    whole = 1000 * np.array([arrival.time - sample.arrived for arrival, sample in zip(arrivals, taken, strict=True)])
+    compute = 1000 * float(np.mean([arrival.computed for arrival in arrivals]))
+    transfer = 1000 * float(np.mean([arrival.travelled for arrival in arrivals]))
     label = 1000 * float(np.mean(late)) if len(late) else 0.0
     p50, p95, p99 = (float(value) for value in np.percentile(whole, _QUANTILES))
     queue = float(whole.mean()) - compute - transfer - label
-    return Latency(p50, p95, p99, max(0.0, queue), compute, transfer, label)
+    return LatencyFigures(p50, p95, p99, max(0.0, queue), compute, transfer, label)

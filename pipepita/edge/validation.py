@@ -1,4 +1,4 @@
-"""The simulator held against the same chain in real time: actors slowed to their devices, channels to their links."""
+"""The simulator compared with the same chain in real time, on actors and channels that are slowed down."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Real:
     learnt: Learnt
 
     def differences(self) -> dict[str, float]:
-        """Real time over simulation, less 1: throughput, and p50 and p95 of both latencies."""
+        """Real time over simulation, minus 1, for throughput and for p50 and p95 of both latencies."""
         real, simulated = self.timing, self.outcome.timing
         pairs = {
             "throughput": (real.throughput, simulated.throughput),
@@ -52,20 +52,20 @@ class Real:
 
     @property
     def same_samples(self) -> bool:
-        """Whether the same samples entered: where some are dropped, time decides which."""
+        """Whether the same samples entered. If samples are dropped, time decides which."""
         return self.learnt.indices == self.outcome.learnt.indices
 
     @property
     def same_weights(self) -> bool:
-        """Whether both ended with the same bits, as they must where the same samples entered."""
+        """Whether both ended with the same bits, as they must if the same samples entered."""
         return self.learnt.weights_sha256 == self.outcome.learnt.weights_sha256
 
 
 class Live:
     """A source whose samples arrive in real time.
 
-    began: when the run did, seconds of this host's clock. taught_at_once: whether a sample needs its label to enter.
-    stop: asked for each sample; true ends the source.
+    began: returns when the run began, in seconds of this host's clock. taught_at_once: whether a sample needs its label
+    to enter. stop: asked for each sample; true ends the source.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Live:
         return sample
 
     def ahead(self) -> None:
-        """The next sample has not arrived yet, for all one knows."""
+        """Nothing to prepare: the next sample may not have arrived yet."""
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
         self.known.append(there - self._began())
@@ -109,22 +109,28 @@ def validate(
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Real]:
-    """Runs every setup of `simulation` but the one device in real time.
+    """Runs every setup of `simulation`, except the one with one device, in real time.
 
-    stop: asked for each sample; true ends the run, drained, and raises `KeyboardInterrupt`. Raises what `RayEngine` and
-    `train` raise.
+    Args:
+        simulation: What was simulated.
+        progress: Called with (runs done, runs in all, what is next).
+        stop: Asked for each sample; true drains the pipeline and raises `KeyboardInterrupt`.
+
+    Raises:
+        RunError: A stage or a channel was lost.
+        KeyboardInterrupt: `stop` said so.
     """
     chosen = [outcome for outcome in simulation.outcomes if outcome.setup.name != ALONE]
-    found = []
+    runs = []
     engine = RayEngine(len(chosen[0].setup.parts), device="cpu")
     try:
         for number, outcome in enumerate(chosen):
             progress(number, len(chosen), f"{outcome.setup.name} in real time, about {outcome.timing.seconds:.0f} s")
-            found.append(_real(engine, simulation, outcome, stop))
+            runs.append(_real(engine, simulation, outcome, stop))
     finally:
         engine.close()
     progress(len(chosen), len(chosen), "done")
-    return found
+    return runs
 
 
 def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome, stop: Callable[[], bool]) -> Real:
@@ -151,7 +157,7 @@ def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome, stop: Cal
 
 
 def _warm(pipeline: Pipeline, simulation: Simulation) -> None:
-    """A few forward passes: the first ones of a process take many times as long."""
+    """Makes a few forward passes, because the first ones of a process take many times as long."""
     scenario, net = simulation.scenario, simulation.network
     x = torch.zeros(_WARM_UP * scenario.batch_size, *simulation.stream.item_shape)
     coordinator = Coordinator(pipeline, locked(), net.passes, batch_size=scenario.batch_size)
@@ -159,7 +165,7 @@ def _warm(pipeline: Pipeline, simulation: Simulation) -> None:
 
 
 def _updates(pipeline: Pipeline, began: float, samples: int) -> list[float]:
-    """When the last layer had learnt from each sample, seconds since the run began."""
+    """When the last layer had learnt from each sample, in seconds since the run began."""
     ends = [0] * samples
     for spans in pipeline.timeline():
         for row in spans.of(UPDATE):

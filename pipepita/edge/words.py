@@ -1,4 +1,4 @@
-"""Figures and names for people."""
+"""Figures and names as people read them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ def short(text: str, most: int = 40) -> str:
 
 
 def number(value: float) -> str:
-    """Four digits, or all of those before the point."""
+    """`value` with four digits, or with all digits before the point if there are more."""
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
 def size(count: float) -> str:
-    """Bytes, in words."""
+    """A number of bytes with a unit."""
     factor, unit = next(((factor, unit) for factor, unit in _BYTES if count >= factor), _BYTES[-1])
     return f"{count / factor:.3g} {unit}"

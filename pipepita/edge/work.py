@@ -1,8 +1,8 @@
 """What a sample costs a device, counted: the operations and bytes of each pass, and what has to lie in memory.
 
-Nothing is known here of any rule: one sample runs through the layers, and every operation that torch carries out on
-the way is counted by torch's own formulas (`torch.utils.flop_counter`: 2 m n k for a product of matrices), every tensor
-that it reads or writes by its bytes. On a device
+It works for any rule. One sample runs through the layers. Every operation that torch carries out is counted by torch's
+own formulas (`torch.utils.flop_counter`: 2 m n k for a matrix product), and every tensor that it reads or writes by its
+bytes. On a device
 
     seconds  = max(flops / rate, bytes / bandwidth)                     the roofline (Williams et al. 2009)
     memory   = weights + optimizer state + feedback matrices
@@ -44,7 +44,7 @@ class Work:
         return Work(self.flops + other.flops, self.bytes + other.bytes)
 
     def seconds(self, device: DeviceProfile) -> float:
-        """On `device`, which is held up by whichever is slower."""
+        """Seconds on `device`: whichever of operations and bytes takes longer."""
         return max(self.flops / device.flops, self.bytes / device.bandwidth)
 
 
@@ -52,8 +52,9 @@ class Work:
 class LayerWork:
     """One layer's work for a sample, and its memory in bytes.
 
-    fixed: weights, optimizer state and feedback. kept: of each sample in flight, but for what came in. incoming,
-    outgoing: one activity. message: the largest that travels up, or down, from here.
+    standard, second, update: the work of the two passes and of the update. fixed: weights, optimizer state and
+    feedback. kept: what stays of each sample in flight, without what came in. incoming, outgoing: the activities that
+    come in and go out.
     """
 
     standard: Work
@@ -65,7 +66,7 @@ class LayerWork:
     outgoing: int
 
     def cost(self, device: DeviceProfile) -> Cost:
-        """In seconds on `device`."""
+        """The cost on `device`, in seconds."""
         return Cost(self.standard.seconds(device), self.second.seconds(device), self.update.seconds(device))
 
 
@@ -77,7 +78,7 @@ def memory(works: Sequence[LayerWork], window: int) -> int:
 
 
 class _Counter(TorchDispatchMode):
-    """Adds up what torch does."""
+    """Adds up what torch computes, reads and writes."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class _Counter(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        # nothing is compiled here; to make sure of it torch would import its compiler: seconds, and a folder in TMPDIR
+        # nothing is compiled here; to check that, torch would import its compiler: seconds, and a folder in TMPDIR
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -104,30 +105,30 @@ class _Counter(TorchDispatchMode):
         written = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         if packet in flop_registry:
             flops = flop_registry[packet](*args, **kwargs, out_val=out)
-        else:  # an operation for each element that comes out
+        else:  # one operation for each element that comes out
             flops = sum(tensor.numel() for tensor in written)
         self.done = self.done + Work(flops, sum(map(_bytes, (*read, *written))))
         return out
 
 
 class _Book(Silent):
-    """A recorder that books what was counted since the last lap under what was done."""
+    """A recorder that adds what was counted since the last lap to the layer and phase that it was for."""
 
     def __init__(self, counter: _Counter) -> None:
         super().__init__()
-        self.found: dict[tuple[int, str, int], Work] = defaultdict(Work)
+        self.works: dict[tuple[int, str, int], Work] = defaultdict(Work)
         self._counter, self._before = counter, Work()
         self.lap = self._book
 
     def _book(self, phase: int, name: str, step: int, layer: int = 0) -> None:
         now = self._counter.done
         since = Work(now.flops - self._before.flops, now.bytes - self._before.bytes)
-        self.found[phase, name, layer] = self.found[phase, name, layer] + since
+        self.works[phase, name, layer] = self.works[phase, name, layer] + since
         self._before = now
 
 
 def counted(task: Task, batch_size: int) -> list[LayerWork]:
-    """The work of each layer of `task`, whose layers stay as they are."""
+    """The work of each layer of `task`, counted on a copy."""
     task = task.copy()
     layers = task.layers
     counter = _Counter()
@@ -154,9 +155,9 @@ def counted(task: Task, batch_size: int) -> list[LayerWork]:
         moments = [_storages(optimizer, known) for optimizer in stage.optimizers]
     return [
         LayerWork(
-            book.found[PASS, first, layer.number],
-            book.found[PASS, answers[-1], layer.number] if answers else Work(),
-            sum((book.found[UPDATE, name, layer.number] for name in task.rule.updates), Work()),
+            book.works[PASS, first, layer.number],
+            book.works[PASS, answers[-1], layer.number] if answers else Work(),
+            sum((book.works[UPDATE, name, layer.number] for name in task.rule.updates), Work()),
             fixed[index] + drawn[index] + moments[index],
             kept[index],
             _FLOAT_BYTES * batch_size * layer.width,
@@ -171,8 +172,8 @@ def _bytes(tensor: Tensor) -> int:
 
 
 def _storages(holder: object, known: set[int]) -> int:
-    """Bytes of the memory behind every tensor that `holder` holds, however deep, that is not `known` yet."""
-    found, left, visited = 0, [holder], set[int]()
+    """Bytes of the memory behind every tensor that `holder` holds, at any depth, and that is not `known` yet."""
+    total, left, visited = 0, [holder], set[int]()
     while left:
         one = left.pop()
         if id(one) in visited or isinstance(one, type):
@@ -182,11 +183,11 @@ def _storages(holder: object, known: set[int]) -> int:
             storage = one.untyped_storage()
             if storage.data_ptr() not in known:
                 known.add(storage.data_ptr())
-                found += storage.nbytes()
+                total += storage.nbytes()
         elif isinstance(one, Mapping):
             left += one.values()
         elif isinstance(one, list | tuple | set):
             left += one
         else:
             left += getattr(one, "__dict__", {}).values()
-    return found
+    return total

@@ -1,4 +1,4 @@
-"""The world that a chain of devices is: what `recurrence.run` asks, answered from profiles, arrivals and troubles."""
+"""A chain of devices as a world: it answers what `recurrence.run` asks from profiles, arrivals and troubles."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pipepita.schedule.world import Carry, World
 DEVICE_TROUBLES, LINK_TROUBLES = ("slow", "pause", "die", "die!"), ("cut",)
 
 
-# bytes of each message, by (source, target, pass); stages are numbered from 0
+# the bytes of each message by (source, target, pass); stages are numbered from 0
 Sizes = Mapping[tuple[int, int, str], int]
 
 
 def sizes(task: Task, works: Sequence[LayerWork], parts: Sequence[range], batch_size: int) -> Sizes:
-    """What the messages of `task` weigh that is cut into `parts`; works: of each layer."""
+    """The sizes of the messages if `task` is cut into `parts`. works: of each layer."""
     topology, admit = Topology(task.rule, parts), task.rule.passes[0]
-    found = {(stage, COORDINATOR, UPDATED): 0 for stage in range(len(parts))}
+    bytes_of = {(stage, COORDINATOR, UPDATED): 0 for stage in range(len(parts))}
     for hop in topology.hops:
         if hop.source == COORDINATOR:
             size = works[0].incoming
@@ -35,16 +35,16 @@ def sizes(task: Task, works: Sequence[LayerWork], parts: Sequence[range], batch_
         else:
             rows = 1 if hop.name == admit else task.rule.rows
             size = rows * works[parts[hop.source].stop - 1].outgoing
-        found[hop] = size
+        bytes_of[hop] = size
     for name in task.rule.passes:
         for stage in topology.told(name):
-            # the target goes out to the first stage in the sample's own message
-            found.setdefault((COORDINATOR, stage, name), 4 * batch_size * task.classes)
-    return {ends: size + header.SIZE for ends, size in found.items()}
+            # the first stage gets the target in the sample's own message
+            bytes_of.setdefault((COORDINATOR, stage, name), 4 * batch_size * task.classes)
+    return {ends: size + header.SIZE for ends, size in bytes_of.items()}
 
 
 class Fates:
-    """What befalls the devices and links of a chain."""
+    """What happens to the devices and links of a chain."""
 
     def __init__(self, deployment: Deployment) -> None:
         troubles, seed, places = deployment.troubles, deployment.seed, range(len(deployment.parts))
@@ -52,7 +52,7 @@ class Fates:
         self.links = [Fate(troubles, LINK_TROUBLES, place, seed) for place in places]
 
     def of_link(self, source: int, target: int) -> Fate:
-        """Of the hop between two stages; of the way back where one of them is the coordinator."""
+        """The fate of the link between two stages, or of the way back if one of them is the coordinator."""
         return self.links[-1 if COORDINATOR in (source, target) else min(source, target)]
 
 
@@ -64,7 +64,7 @@ class Traffics:
         self._made: dict[tuple[int, int], Traffic] = {}
 
     def between(self, source: int, target: int) -> Traffic:
-        """From `source` to `target`, the same for all passes."""
+        """The messages from `source` to `target`, of all passes."""
         if (source, target) not in self._made:
             self._made[source, target] = Traffic(
                 self._chain.link(source, target),
@@ -76,12 +76,19 @@ class Traffics:
 
 
 class ChainWorld(World):
-    """A chain that carries a network, and the samples that come to it. For one run.
+    """A chain that carries a network, and the samples that arrive at it. Each run needs a new one.
 
-    sizes: of messages, bytes. queue: where samples wait. label_delay: seconds from a sample's arrival to its label.
-    taught_at_once: whether a sample needs its label to enter, as a rule of one pass does. stop: asked for each sample;
-    true raises `KeyboardInterrupt`. taken: each sample as it entered. late: how long each one then waited for its
-    label.
+    Args:
+        deployment: The chain and what it carries.
+        sizes: The bytes of each message.
+        queue: Where samples wait.
+        label_delay: Seconds from a sample's arrival to its label.
+        taught_at_once: Whether a sample needs its label to enter, as under a rule with one pass.
+        stop: Asked for each sample; true raises `KeyboardInterrupt`.
+
+    Attributes:
+        taken: Each sample as it entered.
+        late: How long each sample then waited for its label, in seconds.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ def test_a_scenario_from_a_file(tmp_path):
         (("--trouble", "pause@5-3"), "ends at 3 s"),
         (("--profiles", "missing.toml"), "missing.toml"),
         (("--samples", "3"), "samples"),
-        (("--set", "dataset=mnist"), "option 'dataset' is one of train"),
+        (("--set", "dataset=mnist"), "option 'dataset' is an option of train"),
         (("--timing-only", "--validate"), "give only one of them"),
         (("--page", "no/such/folder.html"), "no/such"),
         (("--stream", "river:Nothing"), "Nothing"),

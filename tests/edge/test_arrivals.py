@@ -68,7 +68,7 @@ def test_a_source_without_a_rate_makes_samples_when_they_are_wanted():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: times(0, "fixed", 0), "rate 0 is not a number of samples a second above 0"),
+        (lambda: times(0, "fixed", 0), "rate 0 is not a number of samples per second above 0"),
         (lambda: times(float("inf"), "fixed", 0), "rate inf"),
         (lambda: times(1, "poison", 0), "did you mean 'poisson'?"),
         (lambda: Queue(None, 1, 0, "block"), "queue 0"),

@@ -112,7 +112,7 @@ def test_what_was_simulated_is_said(simulation):
     said = dict(zip(found.inside["dt"], found.inside["dd"], strict=False))
     wanted = {
         "devices": "cortex-m7*2", "link": "fast-ethernet", "network": "fc:32", "rule": "pepita", "stream": "digits",
-        "drift": "remap@30", "rate": "500 a second", "seed": "7", "normalize": "yes", "samples": "64",
+        "drift": "remap@30", "rate": "500 per second", "seed": "7", "normalize": "yes", "samples": "64",
     }  # fmt: skip
     assert said.items() >= wanted.items()
     assert found.inside["h1"] == ["cortex-m7*2 learning digits"]
@@ -141,7 +141,7 @@ def test_the_formulas_are_those_of_the_work():
 @pytest.mark.parametrize(
     ("capacities", "words"),
     [
-        ((100, 100, 149, 1000), "at most 149 samples a second: 49 % more than locked (100), and 85 % fewer than one"),
+        ((100, 100, 149, 1000), "at most 149 samples per second: 49 % more than locked (100), and 85 % fewer than one"),
         ((100, 100, 300, 300), "3 times as many as locked (100), and as many as one device."),
         ((100, 100, 90, 0), "10 % fewer than locked (100), and one device's capacity is not known."),
         ((float("nan"), 1, 90, 30), "locked's capacity is not known, and 3 times as many as one device (30)."),

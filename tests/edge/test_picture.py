@@ -85,7 +85,7 @@ def test_points_beyond_capacity_are_hollow(dropping):
 def test_a_blocking_queue_shows_what_is_learnt_instead_of_drops(dropping):
     figure = picture.rates(changed(dropping, policy="block", rate=None))
     axes = figure.axes[-1]
-    assert axes.get_title(loc="left") == "learnt from: samples a second"
+    assert axes.get_title(loc="left") == "learnt from: samples per second"
     (line,) = lines(axes, "tab:red")
     assert list(line.get_ydata()) == [point.timing.throughput for point in dropping.outcomes[0].curve]
     (all_of_them,) = [line for line in axes.lines if line.get_gid() == "all"]

@@ -13,7 +13,8 @@ def test_no_option_that_a_scenario_has_is_refused():
 
 @pytest.mark.parametrize("name", sorted(Job.model_fields.keys() - Scenario.model_fields.keys()))
 def test_an_option_of_train_is_unknown_and_the_error_says_whose_it_is(name):
-    with pytest.raises(pp.UserError, match=f"^option '{name}' is one of train, and has no meaning for a simulation$"):
+    words = f"^option '{name}' is an option of train and has no meaning for a simulation$"
+    with pytest.raises(pp.UserError, match=words):
         checked(Scenario, {name: getattr(Job(), name)})
 
 

@@ -238,7 +238,7 @@ def test_a_network_too_large_for_any_one_device_says_so():
         ({"policy": "drop-oldest"}, "policy needs --rate"),
         ({"drift": "remap@120"}, "drift remap begins at item 120, but only 120 arrive"),
         ({"devices": "cortex-m7", "assign": None}, "one device needs none"),
-        ({"epochs": 3}, "option 'epochs' is one of train"),
+        ({"epochs": 3}, "option 'epochs' is an option of train"),
         ({"devices": "cortex-m7", "assign": None, "link": None, "trouble": "cut@1-2"}, "one device has no link"),
         ({"rate": 0}, "rate 0"),
         ({"trouble": "slow=2@1-2:9"}, "no device 9"),
