@@ -53,7 +53,7 @@ def test_all_stages_at_once(engine, few_digits):
     log = Log(lambda sample: [kill(engine, stage) for stage in range(3)] if sample == 22 else None)
     result = pp.train(model(few_digits), few_digits, engine=engine, observer=log, **OPTIONS)
     assert (result.weights_sha256, result.restarts) == (whole.weights_sha256, 1)
-    assert "stage 0, 1, 2 anew" in log.warnings[0]
+    assert "replaced stage 0, 1, 2, all stages" in log.warnings[0]
 
 
 def test_a_frozen_stage_is_as_good_as_dead(engine, few_digits, monkeypatch):
