@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -65,8 +67,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("slow")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts what takes long first, so that no worker waits for it in the end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts what takes long first, so that no worker waits for it in the end; leaves the `rest` to --all."""
+    if not config.getoption("--all"):
+        rest = [item for item in items if item.get_closest_marker("rest")]
+        config.hook.pytest_deselected(items=rest)
+        items[:] = [item for item in items if item not in rest]
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
@@ -134,9 +140,8 @@ def _threads_restored() -> Iterator[None]:
 @pytest.fixture
 def places(tmp_path) -> dict[str, str]:
     """An empty TMPDIR, short enough for Ray's sockets, to see what a run leaves behind."""
-    folder = Path("/tmp") / f"ppc{os.getpid()}"
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="ppc", dir="/tmp"))
     yield {"TMPDIR": str(folder)}
     left = list(folder.rglob("*"))
-    folder.rmdir()
+    shutil.rmtree(folder)
     assert not left

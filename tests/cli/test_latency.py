@@ -64,7 +64,7 @@ def test_rules_side_by_side(tmp_path, places):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.rest), signal.SIGTERM])
 def test_interrupt_leaves_nothing(tmp_path, places, number):
     child = start("latency", "--network", "fc:16", "--rounds", 1000, "--json", cwd=tmp_path, **places)
     deadline = time.monotonic() + 200

@@ -30,7 +30,13 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("rule", "kept"), [("my_rule.py:MyRule", "{}/my_rule.py:MyRule"), ("my_rule:MyRule",) * 2])
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        ("my_rule.py:MyRule", "{}/my_rule.py:MyRule"),
+        pytest.param("my_rule:MyRule", "my_rule:MyRule", marks=pytest.mark.rest),
+    ],
+)
 def test_killed_in_actors_and_resumed_to_the_same_bits(folder, places, rule, kept):
     words = ("--rule", f"{rule}:density=0.5", *OPTIONS)
     whole = json.loads(run("train", *words, "--engine", "local", "--run-dir", "whole", cwd=folder).stdout)

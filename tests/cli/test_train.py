@@ -121,7 +121,14 @@ def interrupted(folder: Path, number: int, places: dict[str, str]) -> subprocess
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGINT,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.rest),
+        pytest.param(signal.SIGHUP, marks=pytest.mark.rest),
+    ],
+)
 def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
     shared = shared_memory()
     done = interrupted(tmp_path, number, places)
@@ -138,7 +145,15 @@ def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["bp", "frsf:keep_signs=true,form=textbook", "dfa", "drtp"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "bp",
+        pytest.param("frsf:keep_signs=true,form=textbook", marks=pytest.mark.rest),
+        pytest.param("dfa", marks=pytest.mark.rest),
+        "drtp",
+    ],
+)
 def test_other_rules_from_the_command_line(tmp_path, rule):
     """The same with actors as in one process, and evaluated again from the run folder."""
     common = (

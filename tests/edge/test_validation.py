@@ -20,7 +20,7 @@ active_watts = "2"
 @pytest.mark.parametrize(
     "options",
     [
-        {},
+        pytest.param({}, marks=pytest.mark.rest),
         {"rate": 12.0, "queue": 2, "label_delay": 0.1, "trouble": "pause@1-1.5:2,slow=2@2-3:1"},
     ],
     ids=["as fast as it can", "live, with late labels and trouble"],

@@ -62,7 +62,7 @@ def test_a_head_that_ends_is_lost_and_one_that_is_started_again_is_not(quick):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("also_a_stage", [False, True])
+@pytest.mark.parametrize("also_a_stage", [pytest.param(False, marks=pytest.mark.rest), True])
 def test_a_run_that_loses_it_ends_with_one_line(also_a_stage, tmp_path):
     run, temporary = tmp_path / "run", Path(os.environ.get("TMPDIR", "/tmp")) / f"ppd{os.getpid()}"
     temporary.mkdir()
