@@ -48,12 +48,13 @@ def test_no_benchmark_leaves_it_to_the_depth_where_the_error_enters(path):
 @pytest.mark.slow
 def test_one_entry_for_all(tmp_path):
     """A benchmark that takes seconds, through the entry: one JSON, one Markdown file."""
-    command = [sys.executable, "-m", "bench", "recording", "--out", str(tmp_path)]
+    command = [sys.executable, "-m", "bench", "step", "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
-    recording = json.loads((tmp_path / "bench.json").read_text())["benchmarks"]["recording"]
-    assert len(recording["rows"]) == 6
-    assert "| network |" in (tmp_path / "bench.md").read_text()
+    rows = json.loads((tmp_path / "bench.json").read_text())["benchmarks"]["step"]["rows"]
+    assert {row["net"].split()[0] for row in rows} == {"fc", "conv"}
+    assert all(row["pepita / bp"] > 0 for row in rows)
+    assert "| net |" in (tmp_path / "bench.md").read_text()
 
 
 @pytest.mark.slow

@@ -7,6 +7,8 @@ from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate
 from pipepita.runs.reading import checked
 
+pytestmark = pytest.mark.slow
+
 SLOW = """
 [devices.slow]
 flops = "1M"

@@ -14,6 +14,8 @@ import pipepita as pp
 from pipepita.engines.ray import monitor
 from pipepita.engines.ray.monitor import Monitor
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[pp.RayEngine]:

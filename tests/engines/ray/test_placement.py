@@ -66,6 +66,7 @@ def test_stages_are_where_they_were_asked_to_be(few_digits):
         nodes.shutdown()
 
 
+@pytest.mark.slow
 def test_one_per_host_needs_as_many_hosts():
     with pytest.raises(
         pp.UserError, match="placement 'one-per-host': 2 stages need as many nodes, but the cluster has 1"
