@@ -17,6 +17,7 @@ from pipepita.engines.ray.janitor import Janitor
 from pipepita.errors import RunError, UserError
 
 _CONNECT_SECONDS = 5.0
+_HELPERS = ("start_api_server", "start_monitor", "start_log_monitor")
 _OBJECT_STORE_BYTES = 256 * 2**20  # for weights on their way in and out; larger ones spill to the temporary folder
 
 
@@ -60,7 +61,7 @@ class Cluster:
         try:
             self._folder = tempfile.mkdtemp(prefix="pipepita-")  # short: Ray puts Unix sockets in it
             self._janitor = Janitor(self._folder)
-            with _signals_kept():
+            with _signals_kept(), helpers_left_out(self._ray):
                 self._ray.init(
                     address="local",  # otherwise RAY_ADDRESS in the environment would decide
                     num_cpus=cpus,
@@ -96,6 +97,24 @@ class Cluster:
         if self._janitor is not None:
             self._janitor.dismiss()
             self._janitor = None
+
+
+@contextlib.contextmanager
+def helpers_left_out(ray: ModuleType) -> Iterator[None]:
+    """Lets `ray.init` start a cluster without three helper processes that an embedded one never asks anything.
+
+    They are the dashboard (which starts even without its pages), the autoscaler and the collector of logs. `ray.init`
+    has no option for them, and they cost 2.4 s of processor time at every start. A Ray with other names starts them.
+    """
+    node = ray._private.node.Node
+    methods = {name: getattr(node, name) for name in _HELPERS if hasattr(node, name)}
+    for name in methods:
+        setattr(node, name, lambda self, **options: None)
+    try:
+        yield
+    finally:
+        for name, method in methods.items():
+            setattr(node, name, method)
 
 
 @contextlib.contextmanager

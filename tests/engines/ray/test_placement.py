@@ -6,6 +6,7 @@ import time
 
 import pytest
 import ray
+from nodes import nodes
 
 import pipepita as pp
 from pipepita.engines.ray import placement
@@ -32,12 +33,8 @@ def _wait_for_room(address, cpus):
 
 @pytest.mark.slow
 def test_stages_are_where_they_were_asked_to_be(few_digits):
-    from ray.cluster_utils import Cluster as Nodes
-
-    nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
-    try:
-        other = nodes.add_node(num_cpus=2)
-        head, second = nodes.head_node.node_id, other.node_id
+    with nodes(2, 2) as cluster:
+        head, second = (node.node_id for node in cluster.list_all_nodes())
         expected = pp.train(pp.build("fc:24", few_digits.item_shape, 10), few_digits, engine="local", epochs=1)
         for asked, nodes_of in {
             "pack": [1],
@@ -46,7 +43,7 @@ def test_stages_are_where_they_were_asked_to_be(few_digits):
             f"{second},{head}": [second, head],
             f"{second},{second}": [second, second],
         }.items():
-            engine = pp.RayEngine(2, address=nodes.address, device="cpu", placement=asked)
+            engine = pp.RayEngine(2, address=cluster.address, device="cpu", placement=asked)
             try:
                 placed_on = [place.node for place in ray.get([actor.where.remote() for actor in engine._actors])]
                 assert ([len(set(placed_on))] if len(nodes_of) == 1 else placed_on) == nodes_of, asked
@@ -55,15 +52,13 @@ def test_stages_are_where_they_were_asked_to_be(few_digits):
                 assert result.weights_sha256 == expected.weights_sha256
             finally:
                 engine.close()
-            _wait_for_room(nodes.address, cpus=4)
+            _wait_for_room(cluster.address, cpus=4)
         for asked, words in {
             "nowhere,nowhere": "unknown node 'nowhere'",
             head: "names 1 nodes for 2 stages: one each",
         }.items():
             with pytest.raises(pp.UserError, match=words):
-                pp.RayEngine(2, address=nodes.address, device="cpu", placement=asked)
-    finally:
-        nodes.shutdown()
+                pp.RayEngine(2, address=cluster.address, device="cpu", placement=asked)
 
 
 @pytest.mark.slow
