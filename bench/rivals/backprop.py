@@ -10,12 +10,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.pipelining import PipelineStage, Schedule1F1B, ScheduleGPipe
 
 from bench.rivals.net import Net
 from bench.rivals.turn import Turn, memory_mib, warm_up
-
-SCHEDULES = {"GPipe": ScheduleGPipe, "1F1B": Schedule1F1B}
 
 Step = Callable[[Tensor, Tensor], float | None]  # from a batch to the loss, if this process knows it
 
@@ -41,12 +38,14 @@ def plain(net: Net) -> tuple[nn.Module, Step]:
 
 def stage(net: Net, schedule: str, micro_batches: int) -> tuple[nn.Module, Step]:
     """This rank's part of the net, and its step. The last rank's step returns the loss."""
+    from torch.distributed import pipelining  # here, because it takes two seconds and others need none of it
+
     rank, stages = dist.get_rank(), dist.get_world_size()
     module = net.part(rank, stages)
     optimizer = _optimizer(module, net)
-    pipeline = SCHEDULES[schedule](
-        PipelineStage(module, rank, stages, torch.device("cpu")), micro_batches, nn.CrossEntropyLoss()
-    )
+    kind = {"GPipe": pipelining.ScheduleGPipe, "1F1B": pipelining.Schedule1F1B}[schedule]
+    part = pipelining.PipelineStage(module, rank, stages, torch.device("cpu"))
+    pipeline = kind(part, micro_batches, nn.CrossEntropyLoss())
 
     def step(x: Tensor, y: Tensor) -> float | None:
         optimizer.zero_grad()
