@@ -85,12 +85,12 @@ class Host:
         env and options: more for `ray start`, such as {"RAY_health_check_period_ms": "500"}.
         """
         folder = tempfile.mkdtemp(prefix=f"{self.name}-", dir="/tmp")  # short: Ray puts Unix sockets in it
-        head = ["--head", f"--port={_PORT}", "--include-dashboard=false"]
+        head = ["--head", f"--port={_PORT}", "--include-dashboard=false", "--no-monitor"]
         role = head if head_address is None else [f"--address={head_address}"]
         arguments = [
             Path(sys.executable).with_name("ray"), "start", *role, "--block", f"--node-ip-address={self.address}",
             f"--num-cpus={cpus}", f"--object-store-memory={_STORE_BYTES}", f"--temp-dir={folder}",
-            "--disable-usage-stats", *options.split(),
+            "--disable-usage-stats", "--include-log-monitor=false", *options.split(),
         ]  # fmt: skip
         with self._log.open("w") as log:
             node = self.popen(arguments, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -14,6 +14,7 @@ from bench.hops.gloo import gloo
 
 
 @pytest.mark.slow
+@pytest.mark.rest  # the next test runs all kinds
 @pytest.mark.parametrize("kind", [bare, pipe, gloo])
 def test_hops_between_plain_processes(kind):
     """Sizes one after the other, in the same pair of processes."""

@@ -111,8 +111,14 @@ def folder() -> Iterator[Path]:
 @pytest.mark.slow
 def test_ctrl_c_leaves_nothing_behind(folder):
     """In the middle of a round: one line, exit code 130, no process and no file."""
+    lines = [  # with a small net
+        "from bench import common",
+        "from bench.rivals import measure, net",
+        f"measure.Net = lambda: net.{SMALL!r}",
+        "common.main(measure.measure, measure.__doc__)",
+    ]
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.rivals", "--quick"],
+        [sys.executable, "-c", "\n".join(lines), "--quick"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)},
         stdout=subprocess.PIPE,

@@ -35,11 +35,11 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places):
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_rules_side_by_side(tmp_path, places):
-    done = process(
+def test_rules_side_by_side(cluster, tmp_path):
+    done = run(
         "latency", "--network", "fc:16x2", "--dataset", "random:20", "--batch-size", 2, "--rounds", 1,
         "--rules", "pepita:modulate=input, bp,drtp,pepita:modulate=all,form=stash", "--seconds", 0.05,
-        "--plot", "rules.png", "--json", cwd=tmp_path, **places,
+        "--plot", "rules.png", "--json", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     rules = json.loads(done.stdout)["rules"]
@@ -54,9 +54,9 @@ def test_rules_side_by_side(tmp_path, places):
     assert bp["streaming"]["window"] == 3
     assert bp["relaxed"]["ceiling"] == 1
     assert drtp["relaxed"]["ceiling"] == drtp["streaming"]["ceiling"] > 1
-    table = process(
+    table = run(
         "latency", "--network", "fc:16", "--rules", "bp,dfa", "--dataset", "random:20", "--rounds", 1, "--seconds",
-        0.05, cwd=tmp_path, **places,
+        0.05, cwd=tmp_path, COLUMNS="80",
     )  # fmt: skip
     assert "down" in table.stdout
     assert "dfa" in table.stdout

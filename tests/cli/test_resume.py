@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from commandline import ended, error_of, process, run, start
+from commandline import ended, error_of, run, start
 from leftovers import forgotten, processes_of, shared_memory
 
 OPTIONS = (
-    "--network", "fc:32x2", "--epochs", 40, "--schedule", "streaming", "--window", 3, "--snapshot-every", 5,
-    "--checkpoint-every", 0, "--lr", 0.02, "--json",
+    "--network", "fc:32x2", "--stages", 2, "--epochs", 40, "--schedule", "streaming", "--window", 3,
+    "--snapshot-every", 5, "--checkpoint-every", 0, "--lr", 0.02, "--json",
 )  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def killed(folder: Path, places: dict[str, str], *arguments: object, after: int)
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_killed_twice_and_resumed(tmp_path, places):
+def test_killed_twice_and_resumed(cluster, tmp_path, places):
     shared = shared_memory()
     whole = json.loads(run("train", *OPTIONS, "--engine", "local", "--run-dir", "whole", cwd=tmp_path).stdout)
     killed(tmp_path, places, *OPTIONS, "--run-dir", "out", after=40)
@@ -41,7 +41,7 @@ def test_killed_twice_and_resumed(tmp_path, places):
     while processes_of(places["TMPDIR"]) or list(Path(places["TMPDIR"]).iterdir()):
         assert time.monotonic() < deadline, processes_of(places["TMPDIR"])
         time.sleep(0.1)
-    done = process("train", "--resume", "out", "--json", cwd=tmp_path, **places)
+    done = run("train", "--resume", "out", "--json", cwd=tmp_path)
     result = json.loads(done.stdout)
     assert result["weights_sha256"] == whole["weights_sha256"]
     assert (result["steps"], result["epochs"], result["items"]) == (whole["steps"], 40, whole["items"])

@@ -86,9 +86,9 @@ def test_mistakes_are_one_line_and_exit_with_2(options, words, tmp_path):
 
 
 @pytest.mark.slow
-def test_real_time_too(tmp_path, places):
+def test_real_time_too(cluster, tmp_path):
     small = ("--devices", "cortex-m4*2", "--network", "fc:32", "--samples", "20")
-    done = process("simulate", *small, "--validate", "--json", cwd=tmp_path, **places)
+    done = run("simulate", *small, "--validate", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     validation = json.loads(done.stdout)["validation"]
     assert list(validation) == ["locked", "relaxed", "streaming"]
@@ -97,10 +97,10 @@ def test_real_time_too(tmp_path, places):
 
 
 @pytest.mark.slow
-def test_train_on_a_chain_in_real_time_ends_with_the_same_bits(tmp_path, places):
+def test_train_on_a_chain_in_real_time_ends_with_the_same_bits(cluster, tmp_path):
     job = ("train", "--network", "fc:32", "--epochs", "1", "--batch-size", "64", "--json", "--seed", "3")
     plain = run(*job, "--engine", "local", "--run-dir", "a", cwd=tmp_path)
-    chain = process(*job, "--devices", "cortex-m7*2", "--link", "delay 5ms", "--run-dir", "b", cwd=tmp_path, **places)
+    chain = run(*job, "--devices", "cortex-m7*2", "--link", "delay 5ms", "--run-dir", "b", cwd=tmp_path)
     assert plain.returncode == chain.returncode == 0, plain.stderr + chain.stderr
     plain, chain = json.loads(plain.stdout), json.loads(chain.stdout)
     assert chain["weights_sha256"] == plain["weights_sha256"]

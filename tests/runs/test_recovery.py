@@ -6,11 +6,22 @@ import signal
 import threading
 
 import pytest
+import torch
 from faults import OPTIONS, Log, kill, model
+from live import Ticks
 
 import pipepita as pp
 from pipepita.engines.ray import monitor
 from pipepita.engines.ray.pipeline import RayPipeline
+from pipepita.network import spec
+from pipepita.network.cut import cut
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.stage import stages
+from pipepita.pipeline.task import Task
+from pipepita.pipeline.wiring import Plan
+from pipepita.runs.listeners import Listener
+from pipepita.runs.recovery import Guarded, follow
+from pipepita.schedule import streaming
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 RULES = {
@@ -21,11 +32,16 @@ RULES = {
     "frsf, norm and signs kept": pp.FixedSigns(same_norm=True, keep_signs=True),
     "drtp": pp.TargetProjection(),
 }
+PHASES = ["_connect", "train", "join", "state", "load", "non_finite", "evaluate", "align"]
 
 
 @pytest.mark.parametrize(
     ("rule", "victim"),
-    [("pepita", 0), ("pepita", 1), *((rule, number % 3) for number, rule in enumerate(RULES, start=2))],
+    [
+        ("pepita", 0),
+        pytest.param("pepita", 1, marks=pytest.mark.rest),
+        *((rule, number % 3) for number, rule in enumerate(RULES, start=2)),
+    ],
 )
 def test_a_killed_stage_changes_no_bit(engine, few_digits, tmp_path, every_case, rule, victim):
     """Whatever the stage is doing: it is killed in the middle of an epoch, and the first stage again later."""
@@ -62,8 +78,9 @@ def test_a_frozen_stage_is_as_good_as_dead(engine, few_digits, monkeypatch):
     whole = pp.train(model(few_digits), few_digits, engine="local", **OPTIONS)
     log = Log(lambda sample: kill(engine, 1, signal.SIGSTOP) if sample == 22 else None)
     result = pp.train(model(few_digits), few_digits, engine=engine, observer=log, **OPTIONS)
-    assert (result.weights_sha256, result.restarts) == (whole.weights_sha256, 1)
-    assert "stage 1 (layer 2) has not answered for" in log.warnings[0]
+    assert result.weights_sha256 == whole.weights_sha256
+    assert result.restarts == len(log.warnings) >= 1  # a loaded machine may keep another stage silent as long
+    assert any("stage 1 (layer 2)" in text and "has not answered for" in text for text in log.warnings)
 
 
 def test_more_faults_than_allowed_end_the_run_with_its_last_checkpoint(engine, few_digits, tmp_path):
@@ -142,3 +159,59 @@ def test_what_cannot_be_opened_leaves_no_heartbeat_behind(engine, few_digits, mo
     with pytest.raises(pp.RunError, match="no luck"):
         pp.train(model(few_digits), few_digits, engine=engine, **OPTIONS)
     assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_stage_may_die_in_any_phase(engine, few_digits, monkeypatch, phase):
+    """While the pipeline is wired, at a barrier, during a snapshot, while one is loaded, and before an evaluation."""
+    rule = pp.Pepita(mirror=5, modulate="all")
+    whole = pp.train(model(few_digits), few_digits, engine="local", rule=rule, **OPTIONS)
+    method, calls = getattr(RayPipeline, phase), []
+
+    def called(self, *arguments):
+        calls.append(phase)
+        if len(calls) == (1 if phase in ("_connect", "load") else 4):
+            kill(engine, 1)
+        return method(self, *arguments)
+
+    monkeypatch.setattr(RayPipeline, phase, called)
+    at = (lambda sample: kill(engine, 0) if sample == 13 else None) if phase == "load" else lambda sample: None
+    result = pp.train(model(few_digits), few_digits, engine=engine, rule=rule, observer=Log(at), **OPTIONS)
+    assert result.weights_sha256 == whole.weights_sha256
+    assert result.restarts == (2 if phase == "load" else 1)
+
+
+def test_a_live_stream_is_learnt_from_exactly_once(engine, few_digits):
+    """What arrived since the last snapshot is kept. Each sample is predicted once, with the same weights as always."""
+
+    def run(where, at):
+        net = model(few_digits)
+        spec.initialise(net, 0)
+        layers = cut(net, few_digits.item_shape, 10, 0)
+        plan = Plan(
+            stages(Task(layers, 10, pp.Pepita(), lr=0.05), [range(i, i + 1) for i in range(3)]), streaming(3), 4
+        )
+        restarts = []
+
+        class Heard(Listener):
+            def restarted(self, restart):
+                restarts.append(restart)
+
+        guarded = Guarded(where, plan, max_restarts=5, listener=Heard())
+        guarded.open()
+        coordinator = Coordinator(guarded.pipeline, streaming(3), pp.Pepita().passes, batch_size=4)
+        source = Ticks(few_digits, 50, at)
+        tally = follow(guarded, coordinator, source, 0.05, 8)
+        state = guarded.learnt
+        guarded.close()
+        return tally, state, source.answers, restarts
+
+    tally, expected, answers, _ = run(pp.LocalEngine("cpu"), lambda number: None)
+    assert (tally.steps, len(answers)) == (50, 50)
+    again, learnt, same, restarts = run(engine, lambda number: kill(engine, 1) if number in (11, 40) else None)
+    assert len(restarts) == 2
+    assert again.steps == 50
+    for mine, theirs in zip(learnt, expected, strict=True):
+        assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
+    assert [step for step, _ in same] == [step for step, _ in answers]
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(same, answers, strict=True))
