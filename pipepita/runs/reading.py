@@ -65,7 +65,7 @@ def _shown(value: object) -> str:
     try:
         return repr(value)
     except (ValueError, RecursionError):
-        return f"(a {type(value).__name__} too large to show)"
+        return "(too large to show)"
 
 
 def _value(text: str) -> Any:

@@ -81,7 +81,7 @@ def check(kind: str, options: Mapping[str, Any], parameters: Mapping[str, inspec
     for option, value in options.items():
         if option not in parameters:
             if not parameters:
-                raise UserError(f"river:{kind} has no options, and so no {option}: write river:{kind}")
+                raise UserError(f"river:{kind} takes no options, but {option} was given: write river:{kind}")
             raise unknown(f"option of river:{kind}", option, parameters)
         default = parameters[option].default
         right = _RIGHT.get(type(default))

@@ -202,7 +202,7 @@ def test_elec2_is_read_from_its_file(tmp_path):
         ("river:SEA(variant=[1)", "cannot be read"),
         ("river:SEA(variant=1 noise=2)", "cannot be read"),
         ("river:SEA(variant=1,variant=2)", "cannot be read"),
-        ("river:Phishing(seed=1)", "river:Phishing has no options, and so no seed: write river:Phishing"),
+        ("river:Phishing(seed=1)", "river:Phishing takes no options, but seed was given: write river:Phishing"),
         ("river:SMSSpam", "river:SMSSpam: its only feature is text: a stream needs the same numbers in every item"),
         ("river:MaliciousURL", "river:MaliciousURL: its items do not all have the same features"),
     ],
