@@ -32,6 +32,8 @@ OPTIONS: dict[str, Any] = {
     "optimizer": "sgd:momentum=0.9", "lr": 0.05, "lr_decay": "0.5@1", "batch_size": 32, "epochs": 2, "seed": 5,
     "device": "cpu", "threads": 1, "snapshot_every": 4,
 }  # fmt: skip
+if hasattr(getattr(pp, "Defaults", None), "look_ahead"):  # an older checkout has neither, and does not look ahead
+    OPTIONS["look_ahead"] = "off"
 
 
 def signs(kind: type, form: str = "stash", *, strict: bool) -> Any:

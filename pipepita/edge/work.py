@@ -141,18 +141,18 @@ def counted(task: Task, batch_size: int) -> list[LayerWork]:
         known = set[int]()
         _storages([layer.parameters for layer in layers], known)
         fixed = [sum(map(_bytes, layer.parameters)) for layer in layers]
-        drawn = [_storages(learner, known) for learner in stage.learners]  # its feedback matrix, if it has one
+        drawn = [_storages(one.learner, known) for one in stage.trainers]  # its feedback matrix, if it has one
         _storages(x, known)
         with counter:
             output = stage.standard(0, x, target)
-        kept = [_storages(learner, known) for learner in stage.learners]
+        kept = [_storages(one.learner, known) for one in stage.trainers]
         with counter:
             if first in task.rule.updates:
                 stage.update(0, name=first)
             if answers:
                 stage.second(0, None, output - target)
                 stage.update(0, name=answers[-1])
-        moments = [_storages(optimizer, known) for optimizer in stage.optimizers]
+        moments = [_storages((one.optimizers, one.ahead), known) for one in stage.trainers]
     return [
         LayerWork(
             book.works[PASS, first, layer.number],

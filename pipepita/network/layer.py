@@ -10,7 +10,8 @@ A rule's update uses the activity h: after the activation function and before po
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -38,10 +39,12 @@ class Layer:
 
     Attributes:
         frozen: Whether the weights are never updated.
+        looks_ahead: Whether the linear map has other weights than the layer's own right now: see `meanwhile`.
         name: The state_dict prefix of the linear map.
         synapse: The linear map.
         item_shape: The shape of one arriving item, before `incoming` flattens it.
         in_shape: The shape of one item that the linear map takes.
+        activity_shape: The shape of the activity h of one item.
         out_shape: The shape of one item that the next layer gets.
         cost: Multiplications of one item's forward pass.
     """
@@ -56,7 +59,7 @@ class Layer:
         seed: int = 0,
     ) -> None:
         self.number, self.seed = number, seed
-        self.frozen = False
+        self.frozen = self.looks_ahead = False
         self.name, module = trainable
         self.synapse: Synapse = SYNAPSES[type(module)](module)  # type: ignore[arg-type, assignment]
         self._incoming, self._activity, self._outgoing = list(incoming), list(activity), list(outgoing)
@@ -64,6 +67,7 @@ class Layer:
         self._activity_masks = sum(_drops(module) for _, module in activity)
         self.item_shape: Shape = ()
         self.in_shape: Shape = ()
+        self.activity_shape: Shape = ()
         self.out_shape: Shape = ()
         self.cost = 0
 
@@ -84,11 +88,14 @@ class Layer:
             try:
                 x = self.synapse.forward(x)
                 self.cost = self.synapse.multiplications(tuple(x.shape[1:]))
-                for name, module in (*self._activity, *self._outgoing):  # noqa: B007 (read in the error)
-                    if _drops(module):
-                        self._mask_shapes.append((_mask_shape(module, x), float(module.p)))  # type: ignore[arg-type]
-                    else:
-                        x = module(x)
+                for modules in (self._activity, self._outgoing):
+                    for name, module in modules:  # noqa: B007 (read in the error)
+                        if _drops(module):
+                            self._mask_shapes.append((_mask_shape(module, x), float(module.p)))  # type: ignore[arg-type]
+                        else:
+                            x = module(x)
+                    if modules is self._activity:
+                        self.activity_shape = tuple(x.shape[1:])
             except RuntimeError as error:
                 reason = str(error).splitlines()[0]
                 raise UserError(f"module {name} does not fit items of shape {tuple(x.shape[1:])}: {reason}") from None
@@ -110,6 +117,15 @@ class Layer:
     def pools(self) -> bool:
         """Whether the next layer gets something else than the activity: pooled or flattened, for example."""
         return bool(self._outgoing)
+
+    @contextmanager
+    def meanwhile(self, synapse: Synapse) -> Iterator[None]:
+        """Computes with `synapse` instead of the layer's own linear map: with other weights of the same shapes."""
+        own, self.synapse, self.looks_ahead = self.synapse, synapse, True
+        try:
+            yield
+        finally:
+            self.synapse, self.looks_ahead = own, False
 
     def to(self, device: torch.device) -> None:
         """Moves the parameters to `device`."""

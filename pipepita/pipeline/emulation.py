@@ -24,6 +24,7 @@ from pipepita.channels.delayed import SPIN_SECONDS, Delay, DelayedInlet, Origin,
 from pipepita.network.layer import Layer
 from pipepita.pipeline.pace import Pace
 from pipepita.pipeline.stage import Stage, StageSpec, copies
+from pipepita.pipeline.state import State
 from pipepita.pipeline.wiring import Plan
 from pipepita.rules.learner import Learner, Product
 from pipepita.schedule import Action, Group
@@ -85,6 +86,7 @@ class PacedLearner:
     def __init__(self, learner: Learner, pace: Pace, device: Device) -> None:
         self._learner, self._pace, self._device = learner, pace, device
         self.layer: Layer = learner.layer
+        self.heads = learner.heads
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         out = self._learner.standard(step, x, target)
@@ -98,6 +100,9 @@ class PacedLearner:
 
     def product(self, step: int) -> Product | None:
         return self._learner.product(step)
+
+    def head_products(self, step: int) -> Sequence[Product | None]:
+        return self._learner.head_products(step)
 
     def updated(self) -> None:
         self._learner.updated()
@@ -173,7 +178,7 @@ class EmulatedStage(Stage):
         self._emulated, self._device = spec, Device(spec.fate)
         super().__init__(spec, recorder)
         may_forget = bool(spec.forgets) or (spec.fate is not None and spec.fate.forgetful)
-        self._initial_weights = [copies(layer.state) for layer in self.layers] if may_forget else []
+        self._initial = [State(*map(copies, one.state())) for one in self.trainers] if may_forget else []
 
     def _learner(self, layer: Layer) -> Learner:
         learner, paces = super()._learner(layer), self._emulated.paces
@@ -199,13 +204,10 @@ class EmulatedStage(Stage):
 
     def _forget_if_due(self, name: str, step: int) -> None:
         """If the device forgets now: restores the initial weights, and zeroes the state of the optimizers."""
-        if not self._initial_weights or not (Action(name, step) in self._emulated.forgets or self._device.forgot()):
+        if not self._initial or not (Action(name, step) in self._emulated.forgets or self._device.forgot()):
             return
-        for layer, initial, optimizer in zip(self.layers, self._initial_weights, self.optimizers, strict=True):
-            for key, value in layer.state.items():
-                value.copy_(initial[key])
-            for tensor in optimizer.state().values():
-                tensor.zero_()
+        for trainer, initial in zip(self.trainers, self._initial, strict=True):
+            trainer.forget(initial)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from pipepita.network.layer import Layer
-from pipepita.pipeline import optimizers
 from pipepita.pipeline.state import State
 from pipepita.pipeline.task import Task
+from pipepita.pipeline.trainer import Trainer
 from pipepita.rules import Learner
 from pipepita.schedule import Group
 from pipepita.schedule.topology import Topology
@@ -89,8 +89,7 @@ class Stage:
         layers: Its layers.
         recorder: As above.
         device: Where its tensors are.
-        learners: One per layer.
-        optimizers: One per layer.
+        trainers: One per layer.
     """
 
     def __init__(self, spec: StageSpec, recorder: Recorder | None = None) -> None:
@@ -104,8 +103,7 @@ class Stage:
         # a GPU continues to work after a call has returned, so a lap that is recorded must wait for it
         waits = self.device.type == "cuda" and not isinstance(self.recorder, Silent)
         self._lap = self._lap_when_done if waits else self.recorder.lap
-        self.learners = [self._learner(layer) for layer in self.layers]
-        self.optimizers = [optimizers.make(task.optimizer, layer, task.lr) for layer in self.layers]
+        self.trainers = [Trainer(task, self._learner(layer)) for layer in self.layers]
 
     def _learner(self, layer: Layer) -> Learner:
         task = self.spec.task
@@ -121,16 +119,16 @@ class Stage:
 
     def begin(self, lr: float) -> None:
         """Training begins with this learning rate."""
-        for optimizer in self.optimizers:
-            optimizer.lr = lr
+        for trainer in self.trainers:
+            trainer.begin(lr)
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None, group: Group | None = None) -> Tensor:
         """The first pass through the layers of `group`, or through all: (B, *item_shape) to (B, *out_shape)."""
         x = x.to(self.device)
         target = None if target is None else target.to(self.device)
-        for learner in self.learners[self._place(group)]:
-            x = learner.standard(step, x, target)
-            self._lap(PASS, self._first, step, learner.layer.number)
+        for trainer in self.trainers[self._place(group)]:
+            x = trainer.standard(step, x, target)
+            self._lap(PASS, self._first, step, trainer.layer.number)
         return x
 
     def second(
@@ -139,21 +137,17 @@ class Stage:
         """The second pass through the layers of `group`, or through all, without updates; the message to the next."""
         arriving = None if arriving is None else arriving.to(self.device)
         error = None if error is None else error.to(self.device)
-        learners = self.learners[self._place(group)]
-        for learner in reversed(learners) if self._downward else learners:
-            arriving = learner.second(step, arriving, error)
-            self._lap(PASS, self._second, step, learner.layer.number)
+        trainers = self.trainers[self._place(group)]
+        for trainer in reversed(trainers) if self._downward else trainers:
+            arriving = trainer.learner.second(step, arriving, error)
+            self._lap(PASS, self._second, step, trainer.layer.number)
         return arriving
 
     def update(self, step: int, group: Group | None = None, name: str | None = None) -> None:
         """Applies sample `step`'s update after pass `name` (by default the last) to the layers of `group`, or all."""
-        chosen = self._place(group)
-        for learner, optimizer in zip(self.learners[chosen], self.optimizers[chosen], strict=True):
-            product = learner.product(step)
-            if product is not None:
-                optimizer.step(product)
-                learner.updated()
-            self._lap(UPDATE, name or self._second, step, learner.layer.number)
+        for trainer in self.trainers[self._place(group)]:
+            trainer.update(step, name or self._second)
+            self._lap(UPDATE, name or self._second, step, trainer.layer.number)
 
     def _place(self, group: Group | None) -> slice:
         first = self.spec.part.start
@@ -169,41 +163,32 @@ class Stage:
         Returns:
             What the stage below gets as `above`.
         """
-        for learner in reversed(self.learners):
-            above = learner.align(epoch, above)
+        for trainer in reversed(self.trainers):
+            above = trainer.learner.align(epoch, above)
         return None if above is None else above.cpu()
 
     def evaluate(self, x: Tensor) -> Tensor:
         """The forward pass without dropout. Keeps nothing."""
         x = x.to(self.device)
-        for learner in self.learners:
-            x = learner.evaluate(x)
+        for trainer in self.trainers:
+            x = trainer.learner.evaluate(x)
         return x
 
     def state(self) -> State:
         """Copies of what the stage has learnt."""
-        whole = State({}, {}, {})
-        for layer, optimizer, learner in zip(self.layers, self.optimizers, self.learners, strict=True):
-            whole.weights.update(layer.state)
-            whole.optimizer.update({f"{layer.name}.{key}": value for key, value in optimizer.state().items()})
-            whole.memory.update(learner.memory())
-        return State(*map(copies, whole))
+        return State(*map(copies, State.merged(trainer.state() for trainer in self.trainers)))
 
     def load(self, state: State) -> None:
         """Continues from `state`, which may hold other layers, too. Raises `KeyError` if a tensor is missing."""
         with torch.inference_mode():
-            for layer, optimizer, learner in zip(self.layers, self.optimizers, self.learners, strict=True):
-                prefix, mine = f"{layer.name}.", state.of([layer])
-                for key, value in layer.state.items():
-                    value.copy_(mine.weights[key])
-                optimizer.load({key.removeprefix(prefix): value for key, value in mine.optimizer.items()})
-                learner.remember(mine.memory)
+            for trainer in self.trainers:
+                trainer.load(state)
 
     def non_finite(self) -> str | None:
         """The name of the first layer of this stage with a weight that is NaN or infinite; None if there is none."""
-        for layer in self.layers:
-            if not all(bool(torch.isfinite(parameter).all()) for parameter in layer.parameters):
-                return f"layer {layer.number} (module {layer.name})"
+        for trainer in self.trainers:
+            if not trainer.finite():
+                return f"layer {trainer.layer.number} (module {trainer.layer.name})"
         return None
 
 

@@ -25,6 +25,7 @@ class Task:
         lr: The learning rate at the beginning.
         seed: What everything random is drawn from.
         threads: How many intra-op threads of torch each stage uses. The result depends on it to the bit.
+        look_ahead: Whether standard passes use predicted weights: see `pipepita.pipeline.look_ahead`.
     """
 
     layers: Sequence[Layer]
@@ -34,6 +35,7 @@ class Task:
     lr: float = 0.1
     seed: int = 0
     threads: int = 1
+    look_ahead: bool = False
 
     @property
     def whole(self) -> list[range]:

@@ -15,6 +15,7 @@ class Defaults:
         activation: The activation function of hidden layers, by its name.
         window: The largest window that `streaming` chooses by itself. With more samples in flight, deep networks do not
             learn at this learning rate.
+        look_ahead: Whether standard passes use predicted weights if several samples are in flight.
 
     Example:
         >>> Defaults(activation="tanh").lr
@@ -25,3 +26,4 @@ class Defaults:
     optimizer: str = "sgd:momentum=0.9"
     activation: str = "relu"
     window: int = 4
+    look_ahead: bool = False

@@ -39,6 +39,11 @@ class BackwardLearner(GradientLearner):
         weight = layer.parameters[0]
         self._signs = weight.sign() if keep_signs else None
 
+    def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
+        if self._stash and self.layer.looks_ahead and self.layer.number > 1:
+            self._stashed[step] = self.layer.parameters[0].clone()
+        return super().standard(step, x, target)
+
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         signal = error if self.last else arriving
         assert signal is not None

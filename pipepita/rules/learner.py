@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pipepita.network.layer import Layer
+    from pipepita.rules.head import Head
 
 
 class Product(NamedTuple):
@@ -41,6 +43,7 @@ class Learner(Protocol):
 
     Attributes:
         layer: The layer. The optimizer updates its weights in place; the learner never does.
+        heads: Trainable maps beside the layer, like a read-out. Optimizers update them in place, too. None by default.
 
     Example:
         A layer that never learns:
@@ -65,6 +68,7 @@ class Learner(Protocol):
     """
 
     layer: Layer
+    heads: Sequence[Head] = ()
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         """Sample `step`'s first pass.
@@ -104,6 +108,17 @@ class Learner(Protocol):
             The update, or None if there is none this time.
         """
 
+    def head_products(self, step: int) -> Sequence[Product | None]:
+        """The updates of the heads, asked for after each `product`.
+
+        Args:
+            step: The sample's number.
+
+        Returns:
+            One for each of `heads`: the update, or None if there is none this time.
+        """
+        return [None] * len(self.heads)
+
     def evaluate(self, x: Tensor) -> Tensor:
         """The standard pass without dropout, for an evaluation. Keeps nothing.
 
@@ -115,7 +130,7 @@ class Learner(Protocol):
         """
 
     def updated(self) -> None:
-        """Called when the optimizer has changed the weights. Does nothing by default."""
+        """Called when the optimizers have changed the weights. Does nothing by default."""
         return
 
     def align(self, epoch: int, above: Tensor | None) -> Tensor | None:

@@ -64,10 +64,14 @@ class Launch:
         settings = settings.settled(defaults)
         self._schedule = schedules.make(settings.schedule, len(layers), settings.window, rule.flow, defaults.window)
         # what was chosen here is written down, so that a resumed run does not choose anew
-        settings = self._settings = settings.model_copy(update={"window": self._schedule.window})
+        wanted = {"on": True, "off": False, "auto": defaults.look_ahead}[settings.look_ahead]
+        look_ahead = wanted and self._schedule.window > 1
+        chosen = {"window": self._schedule.window, "look_ahead": "on" if look_ahead else "off"}
+        settings = self._settings = settings.model_copy(update=chosen)
         self._task = Task(
-            layers, data.classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads
-        )
+            layers, data.classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads,
+            look_ahead,
+        )  # fmt: skip
         if settings.tensorboard and settings.run_dir is None:
             raise UserError("tensorboard needs --run-dir, the folder for its curves")
         self._batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
@@ -162,6 +166,7 @@ class Launch:
             "engine": engine,
             "schedule": self._schedule.name,
             "window": self._schedule.window,
+            "look_ahead": settings.look_ahead,
             "stages": stages,
             "lr": settings.lr,
             "optimizer": settings.optimizer,

@@ -42,6 +42,12 @@ class ScheduleChoice(Window):
         "relaxed", description="order of the passes: locked, relaxed or streaming", examples=[*SCHEDULES]
     )
 
+    look_ahead: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="whether standard passes use predicted weights while other samples are in flight (auto: if the "
+        "rule learns better with them)",
+    )
+
     @model_validator(mode="after")
     def _schedule(self) -> Self:
         if self.schedule not in SCHEDULES:

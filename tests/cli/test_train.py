@@ -15,7 +15,18 @@ from commandline import ended, error_of, process, run, start
 from leftovers import forgotten, processes_of, shared_memory
 
 SUMMARY = {
-    *("rule", "rule_options", "normalize", "network", "dataset", "engine", "schedule", "window", "stages"),
+    *(
+        "rule",
+        "rule_options",
+        "normalize",
+        "network",
+        "dataset",
+        "engine",
+        "schedule",
+        "window",
+        "look_ahead",
+        "stages",
+    ),
     *("lr", "optimizer", "seed"),
     *("epochs", "steps", "items", "test_accuracy", "train_loss", "wall_seconds", "items_per_second", "step_ms"),
     *("restarts", "weights_sha256", "run_dir"),

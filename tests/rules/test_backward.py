@@ -169,7 +169,7 @@ def test_nothing_is_stashed_without_samples_in_flight(sample):
     for schedule, kept in ((relaxed(), 0), (streaming(4), 3)):
         pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, task.whole), schedule, 4))
         counts = []
-        learner = pipeline._stages[0].learners[1]
+        learner = pipeline._stages[0].trainers[1].learner
         before = learner.updated
         learner.updated = lambda learner=learner, before=before, counts=counts: (
             counts.append(len(learner._stashed)),

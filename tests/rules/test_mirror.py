@@ -20,7 +20,7 @@ def feedbacks(rule: pp.Pepita, batches: int, few_digits):
     spec.initialise(model, 1)
     layers = cut(model, few_digits.item_shape, 10, 1)
     pipeline = pp.LocalEngine("cpu").open(Plan(stages(Task(layers, 10, rule, seed=1), [range(3)]), relaxed(), 8))
-    learners = pipeline._stages[0].learners
+    learners = [one.learner for one in pipeline._stages[0].trainers]
     before = [value.clone() for learner in learners for value in learner.fixed().values()]
     pipeline.align(1)
     after = [value for learner in learners for value in learner.fixed().values()]

@@ -15,7 +15,7 @@ class Difference(Textbook):
     _through: Tensor | None = None
 
     def _preactivation(self, x: Tensor) -> Tensor:
-        if not self._goes_through(x):
+        if not self._goes_through(x) or self.layer.looks_ahead:  # W F is needed with the layer's own weights
             return super()._preactivation(x)
         preactivation, self._through = self.layer.synapse.forward_and_through(x, self._basis())
         return preactivation
@@ -28,6 +28,10 @@ class Difference(Textbook):
     def product(self, step: int) -> Product | None:
         self._through = None
         return super().product(step)
+
+    def updated(self) -> None:
+        self._through = None
+        super().updated()
 
     def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
         self._through = None
@@ -53,6 +57,7 @@ class Difference(Textbook):
         layer, kept = self.layer, self._standard_passes.pop(step)
         assert kept.preactivation is not None
         preactivation = self._driven(step, kept.preactivation, kept.inputs, arriving, error)
+        self._teach_feedback(step, kept.inputs, error)
         inputs = kept.inputs
         if not self._hebbian.standard_inputs:
             modulated_inputs = None if arriving is None else arriving + kept.inputs
