@@ -1,4 +1,4 @@
-"""Direct feedback alignment (Nokland 2016): the error reaches every layer at once, through a fixed random matrix.
+"""Direct feedback alignment (Nokland 2016): the error reaches every layer at once, through a matrix of the layer's own.
 
     broadcast pass   delta_l = (B_l e) f_l'(a_l)        delta_L = e
 
@@ -9,8 +9,9 @@ copies of them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from pipepita.errors import UserError
 from pipepita.rules.rule import Rule
 from pipepita.schedule import Flow
 
@@ -21,9 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DirectFeedbackAlignment(Rule):
-    """Direct feedback alignment (Nokland 2016): the error reaches each layer through a fixed random matrix.
+    """Direct feedback alignment (Nokland 2016): the error reaches each layer through a random matrix.
 
     B_l ~ U(-b, b) with b = sqrt(6 / width of h_l) (He-uniform), drawn from (seed, "feedback", l).
+
+    Args:
+        feedback: Whether B_l is "fixed" (Nokland), or "learned" as `pipepita.rules.kolen_pollack` describes.
+        feedback_rate: If it learns: its learning rate, as a multiple of the layer's.
+
+    Raises:
+        UserError: A value is none of these.
 
     Example:
         >>> rule = DirectFeedbackAlignment()
@@ -31,11 +39,21 @@ class DirectFeedbackAlignment(Rule):
         ('dfa', <Flow.ALL: 'all'>)
     """
 
+    feedback: Literal["fixed", "learned"] = "fixed"
+    feedback_rate: float = 1.0
     name: ClassVar[str] = "dfa"
     flow: ClassVar[Flow] = Flow.ALL
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.feedback_rate < float("inf"):
+            raise UserError(f"feedback_rate {self.feedback_rate} is not a finite number of at least 0")
+
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer and its matrix B_l, as `Rule.learner` describes. The output layer has no matrix."""
-        from pipepita.rules.direct import DirectLearner, projection
+        from pipepita.rules.direct import DirectLearner, LearningDirectLearner, projection
 
-        return DirectLearner(layer, layer.number == layers, projection(layer, layers, classes, seed))
+        drawn = projection(layer, layers, classes, seed)
+        if drawn is None or self.feedback == "fixed":
+            return DirectLearner(layer, layer.number == layers, drawn)
+        return LearningDirectLearner(layer, drawn, self.feedback_rate)

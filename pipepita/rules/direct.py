@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from pipepita.network.layer import Layer
 from pipepita.randomness import generator, uniform
 from pipepita.rules.gradient import GradientLearner
+from pipepita.rules.kolen_pollack import LearnedMatrix
+from pipepita.rules.learner import Product
 
 
 class DirectLearner(GradientLearner):
@@ -18,6 +21,25 @@ class DirectLearner(GradientLearner):
         assert error is not None
         self.learn(step, error if self.feedback is None else error @ self.feedback)
         return None
+
+
+class LearningDirectLearner(GradientLearner):
+    """One hidden layer of direct feedback alignment whose matrix learns."""
+
+    def __init__(self, layer: Layer, drawn: Tensor, rate: float) -> None:
+        super().__init__(layer, last=False)
+        self._learnt = LearnedMatrix(layer, drawn.to(layer.parameters[0].device), rate, keeps_norm=False)
+        self.heads = [self._learnt.head]
+        self._matrix_products: dict[int, Product] = {}
+
+    def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
+        assert error is not None
+        _, kept = self.learn(step, error @ self._learnt.matrix())
+        self._matrix_products[step] = self._learnt.product(error, kept.sent.detach(), 1.0)
+        return None
+
+    def head_products(self, step: int) -> Sequence[Product | None]:
+        return [self._matrix_products.pop(step)]
 
 
 class TargetLearner(GradientLearner):

@@ -47,6 +47,8 @@ class Pepita(Rule):
         f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), where fan_in is the width that F projects onto. The
             paper has 0.05 (Appendix A). With 0 the error does not enter. "auto" is 0.05, or 0.1 if `modulate` is
             "auto" and all layers are modulated.
+        feedback: Whether F_l is "fixed" (the paper), or "learned" as `pipepita.rules.kolen_pollack` describes.
+        feedback_rate: If it learns: its learning rate, as a multiple of the layer's.
         mirror: How many mini-batches of noise align every F_l with the weights before each epoch, from 0 to 100000: see
             `pipepita.rules.mirror`.
 
@@ -68,6 +70,8 @@ class Pepita(Rule):
     presynaptic: Literal["modulated", "standard", "own", "two-step"] = "modulated"
     perturbation: Literal["error", "sign", "random"] = "error"
     f_scale: float | Literal["auto"] = "auto"
+    feedback: Literal["fixed", "learned"] = "fixed"
+    feedback_rate: float = 1.0
     mirror: int = 0
     name: ClassVar[str] = "pepita"
     passes: ClassVar[tuple[str, ...]] = (STANDARD, MODULATED)
@@ -78,6 +82,12 @@ class Pepita(Rule):
             raise UserError(f"f_scale {self.f_scale} is not a finite number of at least 0 (the paper: 0.05)")
         if not 0 <= self.mirror <= _MOST_MIRRORED:
             raise UserError(f"mirror {self.mirror} is not a number of mini-batches from 0 to {_MOST_MIRRORED}")
+        if not 0 <= self.feedback_rate < float("inf"):
+            raise UserError(f"feedback_rate {self.feedback_rate} is not a finite number of at least 0")
+        if self.feedback == "learned" and (self.perturbation == "random" or self.f_scale == 0 or self.mirror):
+            raise UserError(
+                "feedback learned: there is no F that could learn with perturbation random, f_scale 0 or mirror"
+            )
         if self.mirror and (self.perturbation == "random" or self.f_scale == 0):
             raise UserError(f"mirror {self.mirror}: there is no F to align with perturbation random, or f_scale 0")
 
@@ -152,4 +162,6 @@ class Pepita(Rule):
         position = Position(layer.number == 1, layer.number == layers, self._chain)
         learner = FORMS[self.form](layer, position, perturbation, Hebbian(self.presynaptic))
         learner.mirror = Mirror(layer, self.mirror, seed) if self.mirror else None
+        if self.feedback == "learned":
+            learner.let_feedback_learn(self.feedback_rate)
         return learner

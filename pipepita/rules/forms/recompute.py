@@ -38,6 +38,7 @@ class Recompute(Textbook):
         layer, position = self.layer, self._position
         clean_inputs, arriving = self._halves(step, arriving)
         inputs = self._modulated_inputs(step, clean_inputs, arriving, error)
+        self._teach_feedback(step, clean_inputs, error)
         masks = layer.masks(len(inputs), step)
         # not as one batch: one after the other they equal the textbook form to the bit
         modulated = self._activity(layer.synapse.forward(inputs), masks)

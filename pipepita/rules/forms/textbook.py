@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from pipepita.network.layer import Layer, Masks
 from pipepita.network.synapse import Synapse
 from pipepita.rules.forms.hebbian import Hebbian
+from pipepita.rules.kolen_pollack import LearnedMatrix
 from pipepita.rules.learner import Learner, Product
 from pipepita.rules.mirror import Mirror
 from pipepita.rules.projection import Perturbation
@@ -62,8 +64,17 @@ class Textbook(Learner):
     def __init__(self, layer: Layer, position: Position, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
         self.layer, self._position, self._perturbation, self._hebbian = layer, position, perturbation, hebbian
         self.mirror: Mirror | None = None
+        self._learnt: LearnedMatrix | None = None
+        self._feedback_products: dict[int, Product] = {}
         self._standard_passes: dict[int, StandardPass] = {}
         self._products: dict[int, Product | None] = {}
+
+    def let_feedback_learn(self, rate: float) -> None:
+        """F_l learns from now on, at `rate` times the layer's learning rate. Nothing changes if no error enters."""
+        if self._perturbation is not None and (drawn := self._perturbation.feedback) is not None:
+            self._learnt = LearnedMatrix(self.layer, drawn, rate, keeps_norm=True)
+            self.heads = [self._learnt.head]
+            self.updated()
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         layer = self.layer
@@ -88,6 +99,7 @@ class Textbook(Learner):
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         kept = self._standard_passes.pop(step)
         inputs = self._modulated_inputs(step, kept.inputs, arriving, error)
+        self._teach_feedback(step, kept.inputs, error)
         modulated = self._activity(self._synapse(step).forward(inputs), kept.masks)
         self._learn(step, kept.activity, modulated, kept.inputs, inputs, error)
         return self.layer.outgoing(modulated, kept.masks) if self._sends else None
@@ -122,8 +134,21 @@ class Textbook(Learner):
         else:
             self._products[step] = self._hebbian.after_modulated(clean, modulated, clean_inputs, inputs)
 
+    def _teach_feedback(self, step: int, clean: Tensor, error: Tensor | None) -> None:
+        """If F_l learns: makes its update, from h_{l-1} and the error."""
+        if self._learnt is not None:
+            assert error is not None
+            self._feedback_products[step] = self._learnt.product(error, clean, -1.0)
+
     def product(self, step: int) -> Product | None:
         return self._products.pop(step)
+
+    def head_products(self, step: int) -> Sequence[Product | None]:
+        return [self._feedback_products.pop(step, None) for _ in self.heads]
+
+    def updated(self) -> None:
+        if self._learnt is not None and self._perturbation is not None:
+            self._perturbation.feedback = self._learnt.matrix()
 
     def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
         """If the rule mirrors: aligns F_l with the product of the weights from here to the top, and returns it."""
@@ -139,7 +164,7 @@ class Textbook(Learner):
         return output.softmax(1) if self._position.last else output
 
     def fixed(self) -> dict[str, Tensor]:
-        feedback = None if self._perturbation is None else self._perturbation.feedback
+        feedback = None if self._perturbation is None or self._learnt else self._perturbation.feedback
         return {} if feedback is None else {f"{self.layer.name}.feedback": feedback}
 
     def memory(self) -> dict[str, Tensor]:
@@ -150,6 +175,7 @@ class Textbook(Learner):
         return self.fixed() | learnt
 
     def remember(self, memory: dict[str, Tensor]) -> None:
+        self.updated()
         if self.mirror is None:
             return
         for key, value in self.fixed().items():
