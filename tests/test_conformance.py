@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -68,6 +69,9 @@ RULES = {
     "sign of the error": pp.Pepita(perturbation="sign"),
     "random perturbation": pp.Pepita(perturbation="random"),
     "mirror": pp.Pepita(mirror=20, modulate="all"),
+    "learned": pp.Pepita(feedback="learned"),
+    "learned, all": pp.Pepita(feedback="learned", modulate="all", feedback_rate=0.5),
+    "learned, recompute": pp.Pepita(feedback="learned", modulate="all", form="recompute"),
     "bp": pp.Backprop(),
     "bp, today's weights": pp.Backprop(form="textbook"),
     "fa": pp.FeedbackAlignment(),
@@ -75,10 +79,28 @@ RULES = {
     "brsf": pp.RandomSigns(),
     "frsf, norm and signs kept": pp.FixedSigns(same_norm=True, keep_signs=True),
     "dfa": pp.DirectFeedbackAlignment(),
+    "dfa, learned": pp.DirectFeedbackAlignment(feedback="learned"),
     "drtp": pp.TargetProjection(),
+    "local, pred": pp.LocalLoss(),
+    "local, predsim": pp.LocalLoss(loss="predsim"),
 }
-NEVER_STALE = ("drtp",)
-SCHEDULES = {"locked": locked(), "relaxed": relaxed(), "streaming-2": streaming(2), "streaming-5": streaming(5)}
+NEVER_STALE = ("drtp", "local, pred", "local, predsim")
+
+
+class Order(NamedTuple):
+    """A schedule, and whether standard passes use predicted weights."""
+
+    schedule: Schedule
+    look_ahead: bool = False
+
+
+ORDERS = {
+    "locked": Order(locked()),
+    "relaxed": Order(relaxed()),
+    "streaming-2": Order(streaming(2)),
+    "streaming-5": Order(streaming(5)),
+    "streaming-3, ahead": Order(streaming(3), look_ahead=True),
+}
 
 
 def together(network: str, rule: str, **others: object) -> bool:
@@ -90,7 +112,7 @@ def trained(
     engine: Engine,
     network: str,
     rule: Rule,
-    schedule: Schedule,
+    order: Order,
     data: pp.Data,
     stages: int,
     optimizer: str = "sgd",
@@ -100,10 +122,10 @@ def trained(
     spec.initialise(model, SEED)
     layers = cut(model, data.item_shape, 10, SEED)
     parts = balance([layer.cost for layer in layers], min(stages, len(layers)))
-    task = Task(layers, 10, rule, optimizer, 0.05, SEED)
-    pipeline = engine.open(Plan(stages_of(task, parts), schedule, BATCH))
+    task = Task(layers, 10, rule, optimizer, 0.05, SEED, look_ahead=order.look_ahead)
+    pipeline = engine.open(Plan(stages_of(task, parts), order.schedule, BATCH))
     try:
-        coordinator = Coordinator(pipeline, schedule, rule.passes, batch_size=BATCH, seed=SEED)
+        coordinator = Coordinator(pipeline, order.schedule, rule.passes, batch_size=BATCH, seed=SEED)
         for epoch in range(1, EPOCHS + 1):
             coordinator.train_epoch(data.x_train, data.y_train, epoch, 0.05 / epoch)
             coordinator.evaluate(data.x_test, data.y_test)
@@ -122,16 +144,14 @@ def assert_equal(one: tuple[Tensors, Tensors], other: tuple[Tensors, Tensors]) -
 @pytest.fixture(scope="module")
 def expected(few_digits) -> Callable[[str, str, str], tuple[Tensors, Tensors]]:
     """(weights, optimizer state) of a whole network in one stage in this process, by network, rule and schedule."""
-    return cache(
-        lambda network, rule, schedule: trained(LOCAL, network, RULES[rule], SCHEDULES[schedule], few_digits, 1)
-    )
+    return cache(lambda network, rule, schedule: trained(LOCAL, network, RULES[rule], ORDERS[schedule], few_digits, 1))
 
 
-@pytest.mark.crossed({"network": NETWORKS, "rule": RULES, "schedule": SCHEDULES, "stages": (2, 4)}, allowed=together)
+@pytest.mark.crossed({"network": NETWORKS, "rule": RULES, "schedule": ORDERS, "stages": (2, 4)}, allowed=together)
 def test_local_splits_agree(expected, few_digits, network, rule, schedule, stages):
     whole = expected(network, rule, schedule)
     assert all(bool(torch.isfinite(value).all()) for value in whole[0].values())
-    assert_equal(whole, trained(LOCAL, network, RULES[rule], SCHEDULES[schedule], few_digits, stages))
+    assert_equal(whole, trained(LOCAL, network, RULES[rule], ORDERS[schedule], few_digits, stages))
 
 
 @pytest.mark.crossed({"network": NETWORKS, "rule": RULES}, allowed=together)
@@ -152,7 +172,7 @@ def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
     {
         "network": NETWORKS,
         "rule": RULES,
-        "schedule": SCHEDULES,
+        "schedule": ORDERS,
         "stages": (1, 2, 3),
         "transport": ("shared_memory", "tcp"),
     },
@@ -160,15 +180,15 @@ def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
 )
 def test_ray_agrees_with_local(ray_engine, expected, few_digits, network, rule, schedule, stages, transport):
     ray_engine.transport = transport
-    in_actors = trained(ray_engine, network, RULES[rule], SCHEDULES[schedule], few_digits, stages)
+    in_actors = trained(ray_engine, network, RULES[rule], ORDERS[schedule], few_digits, stages)
     assert_equal(expected(network, rule, schedule), in_actors)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd:momentum=0", "adam", "sgd:momentum=0.9,nesterov=true", "rmsprop"])
 def test_optimizer_state_agrees(ray_engine, few_digits, optimizer):
-    ray_engine.transport = None
-    whole = trained(LOCAL, "conv", pp.Pepita(), streaming(3), few_digits, 1, optimizer)
-    assert_equal(whole, trained(ray_engine, "conv", pp.Pepita(), streaming(3), few_digits, 3, optimizer))
+    ray_engine.transport, order = None, Order(streaming(3), look_ahead=True)
+    whole = trained(LOCAL, "conv", pp.Pepita(), order, few_digits, 1, optimizer)
+    assert_equal(whole, trained(ray_engine, "conv", pp.Pepita(), order, few_digits, 3, optimizer))
 
 
 def test_digest_is_the_same_from_every_engine(few_digits, ray_engine):

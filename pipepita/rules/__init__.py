@@ -12,6 +12,7 @@ from pipepita.rules.defaults import Defaults
 from pipepita.rules.dfa import DirectFeedbackAlignment
 from pipepita.rules.drtp import TargetProjection
 from pipepita.rules.learner import Learner, Product
+from pipepita.rules.local import LocalLoss
 from pipepita.rules.pepita import Pepita
 from pipepita.rules.registry import BUILT_IN, again, installed, make, options_of, read, reference, split_several
 from pipepita.rules.rule import Reads, Rule
@@ -24,6 +25,7 @@ __all__ = [
     "FeedbackAlignment",
     "FixedSigns",
     "Learner",
+    "LocalLoss",
     "Pepita",
     "Product",
     "RandomSigns",

@@ -104,10 +104,14 @@ class GradientLearner(Learner):
         if not self.last:
             signal = signal.view_as(kept.sent)
             (delta,) = torch.autograd.grad(kept.sent, kept.preactivation, signal)
+        self._keep_product(step, delta, kept.inputs)
+        return delta, kept
+
+    def _keep_product(self, step: int, delta: Tensor, inputs: Tensor) -> None:
+        """Keeps sample `step`'s update, from delta_l and h_{l-1}."""
         # a gradient is a sum over the positions of an image, but a synapse averages over them, as in PEPITA
         positions = delta[0, 0].numel() if delta.ndim == 4 else 1
-        self._products[step] = Product(delta, kept.inputs, float(positions))
-        return delta, kept
+        self._products[step] = Product(delta, inputs, float(positions))
 
     def product(self, step: int) -> Product:
         return self._products.pop(step)

@@ -31,6 +31,7 @@ BUILT_IN = {
     "frsf": "pipepita.rules.backward:FixedSigns",
     "dfa": "pipepita.rules.dfa:DirectFeedbackAlignment",
     "drtp": "pipepita.rules.drtp:TargetProjection",
+    "local": "pipepita.rules.local:LocalLoss",
 }
 GROUP = "pipepita.rules"  # the entry-point group in which packages offer rules
 _RULE = re.compile(r"(?P<name>[^:=]+(:[^\W\d][\w.]*(?=:|$))?)(:(?P<options>.*))?", re.DOTALL)

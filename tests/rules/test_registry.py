@@ -96,7 +96,7 @@ def test_a_rule_is_a_text_or_a_table(text, rule):
         ("pepita:mirror=99999999999999999999", "rule pepita: mirror '99999999999999999999' is not a whole number"),
         ("usf:keep_signs=yes", "rule usf: keep_signs 'yes' is not true or false"),
         ("usf:keep_signs=1", "rule usf: keep_signs '1' is not true or false"),
-        ("dfa:scale=1", "rule dfa has no options, but scale '1' was given"),
+        ("fa:scale=1", "rule fa has no options, but scale '1' was given"),
         ("a=b", "rule 'a=b' cannot be read: write it like pepita"),
         ("", "rule '' cannot be read"),
         ({"name": "usf", "keep_signs": 1}, "rule usf: keep_signs 1 is not true or false"),
