@@ -72,6 +72,7 @@ RULES = {
     "learned": pp.Pepita(feedback="learned"),
     "learned, all": pp.Pepita(feedback="learned", modulate="all", feedback_rate=0.5),
     "learned, recompute": pp.Pepita(feedback="learned", modulate="all", form="recompute"),
+    "local error": pp.Pepita(error="local"),
     "bp": pp.Backprop(),
     "bp, today's weights": pp.Backprop(form="textbook"),
     "fa": pp.FeedbackAlignment(),
@@ -84,7 +85,7 @@ RULES = {
     "local, pred": pp.LocalLoss(),
     "local, predsim": pp.LocalLoss(loss="predsim"),
 }
-NEVER_STALE = ("drtp", "local, pred", "local, predsim")
+NEVER_STALE = ("local error", "drtp", "local, pred", "local, predsim")
 
 
 class Order(NamedTuple):

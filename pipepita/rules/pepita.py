@@ -26,6 +26,7 @@ from pipepita.schedule import MODULATED, STANDARD, Flow
 if TYPE_CHECKING:
     from pipepita.network.layer import Layer
     from pipepita.rules.learner import Learner
+    from pipepita.rules.projection import Perturbation
 
 _MOST_MIRRORED = 100_000
 _PAPERS_SCALE = 0.05
@@ -49,6 +50,9 @@ class Pepita(Rule):
             "auto" and all layers are modulated.
         feedback: Whether F_l is "fixed" (the paper), or "learned" as `pipepita.rules.kolen_pollack` describes.
         feedback_rate: If it learns: its learning rate, as a multiple of the layer's.
+        error: Whether the error is that of the output, "broadcast" to the layers (the paper), or a "local" one of each
+            layer, from a read-out that learns: see `pipepita.rules.forms.local_error`. Then both passes of a layer
+            follow each other, no layer is ever locked, and `form` and `feedback` mean nothing.
         mirror: How many mini-batches of noise align every F_l with the weights before each epoch, from 0 to 100000: see
             `pipepita.rules.mirror`.
 
@@ -72,9 +76,9 @@ class Pepita(Rule):
     f_scale: float | Literal["auto"] = "auto"
     feedback: Literal["fixed", "learned"] = "fixed"
     feedback_rate: float = 1.0
+    error: Literal["broadcast", "local"] = "broadcast"
     mirror: int = 0
     name: ClassVar[str] = "pepita"
-    passes: ClassVar[tuple[str, ...]] = (STANDARD, MODULATED)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -88,17 +92,38 @@ class Pepita(Rule):
             raise UserError(
                 "feedback learned: there is no F that could learn with perturbation random, f_scale 0 or mirror"
             )
+        if self._unlocked:
+            self._check_local()
         if self.mirror and (self.perturbation == "random" or self.f_scale == 0):
             raise UserError(f"mirror {self.mirror}: there is no F to align with perturbation random, or f_scale 0")
 
+    def _check_local(self) -> None:
+        """Refuses what an error of the layer's own has no use for."""
+        wrong = {
+            "modulate": self.modulate == "input", "form": self.form != "difference", "mirror": self.mirror,
+            "presynaptic": self.presynaptic == "two-step", "perturbation": self.perturbation != "error",
+            "feedback": self.feedback != "fixed", "f_scale": self.f_scale == 0,
+        }  # fmt: skip
+        for option, is_wrong in wrong.items():
+            if is_wrong:
+                value = getattr(self, option)
+                raise UserError(f"{option} {value} has no meaning with error local, where each layer has its own error")
+
+    @property
+    def passes(self) -> tuple[str, ...]:
+        """A standard and a modulated pass; with error="local" the latter is part of the former."""
+        return (STANDARD,) if self._unlocked else (STANDARD, MODULATED)
+
     @property
     def updates(self) -> tuple[str, ...]:
-        """A layer updates itself after the modulated pass; with presynaptic="two-step", after both passes."""
-        return self.passes if self.presynaptic == "two-step" else (MODULATED,)
+        """A layer updates itself after its last pass; with presynaptic="two-step", after both passes."""
+        return self.passes if self.presynaptic == "two-step" else self.passes[-1:]
 
     @property
     def flow(self) -> Flow:
         """Up the layers, or to all layers at once if they need nothing but the error."""
+        if self._unlocked:
+            return Flow.NONE
         return Flow.UP if self._climbs else Flow.ALL
 
     @property
@@ -126,13 +151,18 @@ class Pepita(Rule):
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """The modulated pass runs up the layers from the error; with modulate="all" it begins at every layer."""
         if name == STANDARD:
-            return Reads(upstream=True)
+            return Reads(upstream=True, signal=self._unlocked)
         return Reads(upstream=self._climbs and number > 1, signal=self._projects(number) or number == layers)
+
+    @property
+    def _unlocked(self) -> bool:
+        """Whether each layer has an error of its own."""
+        return self.error == "local"
 
     @property
     def _clean_travels(self) -> bool:
         """Whether the modulated pass also brings every layer the clean activity of the layer below."""
-        return self.form == "recompute"
+        return self.form == "recompute" and not self._unlocked
 
     @property
     def _chain(self) -> bool:
@@ -150,18 +180,24 @@ class Pepita(Rule):
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer and, if the error enters there, its matrix F_l, which is drawn from (seed, "feedback", l)."""
-        from pipepita.rules.forms import FORMS, Hebbian, Position
+        from pipepita.rules.forms import FORMS, Hebbian, LocalError, Position
         from pipepita.rules.mirror import Mirror
-        from pipepita.rules.projection import PERTURBATIONS
 
+        if self._unlocked:
+            drawn = None if layer.number == layers else self._drawn(layer, classes, seed).feedback
+            return LocalError(layer, drawn, self.feedback_rate, Hebbian(self.presynaptic))
         perturbation = None
         if self._projects(layer.number):
-            scale = _PAPERS_SCALE if self.f_scale == "auto" else self.f_scale
-            bound = scale * (6 / layer.width) ** 0.5
-            perturbation = PERTURBATIONS[self.perturbation](layer, classes, bound, seed)
+            perturbation = self._drawn(layer, classes, seed)
         position = Position(layer.number == 1, layer.number == layers, self._chain)
         learner = FORMS[self.form](layer, position, perturbation, Hebbian(self.presynaptic))
         learner.mirror = Mirror(layer, self.mirror, seed) if self.mirror else None
         if self.feedback == "learned":
             learner.let_feedback_learn(self.feedback_rate)
         return learner
+
+    def _drawn(self, layer: Layer, classes: int, seed: int) -> Perturbation:
+        from pipepita.rules.projection import PERTURBATIONS
+
+        scale = _PAPERS_SCALE if self.f_scale == "auto" else self.f_scale
+        return PERTURBATIONS[self.perturbation](layer, classes, scale * (6 / layer.width) ** 0.5, seed)

@@ -255,6 +255,18 @@ def test_asked_to_stop_when_all_is_done_is_not_interrupted(few_digits):
     assert not result.interrupted
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_the_learning_rate_of_each_epoch_reaches_the_stages(few_digits, optimizer):
+    """With a rate of almost nothing from the second epoch on, the first epoch's weights stay."""
+
+    def digest(**options):
+        options |= {"optimizer": optimizer, "lr": 0.01}
+        return pp.train(small(few_digits), few_digits, engine="local", stages=2, **options).weights_sha256
+
+    assert digest(epochs=2, lr_decay="1e-30@1") == digest(epochs=1)
+    assert digest(epochs=2, lr_decay="0.5@1") not in (digest(epochs=1), digest(epochs=2))
+
+
 def test_costs_decide_the_split(few_digits):
     model = pp.build("fc:64x3", few_digits.item_shape, 10)
     opened = []

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 from pipepita.rules.forms.difference import Difference
 from pipepita.rules.forms.hebbian import Hebbian
+from pipepita.rules.forms.local_error import LocalError
 from pipepita.rules.forms.recompute import Recompute
 from pipepita.rules.forms.stash import Stash
 from pipepita.rules.forms.textbook import Position, Textbook
@@ -38,4 +39,4 @@ FORMS: dict[str, type[Textbook]] = {
     "recompute": Recompute,
 }
 
-__all__ = ["FORMS", "Difference", "Hebbian", "Position", "Recompute", "Stash", "Textbook"]
+__all__ = ["FORMS", "Difference", "Hebbian", "LocalError", "Position", "Recompute", "Stash", "Textbook"]
