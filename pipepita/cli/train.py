@@ -65,6 +65,7 @@ def train(
             data,
             rule=settings.make_rule(),
             engine=settings.engine,
+            standardize=settings.standardize,
             normalize=False,  # the model was built with the norms that the job asks for
             deploy=deployed,
             observer=display(),

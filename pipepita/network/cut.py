@@ -13,7 +13,19 @@ from torch import nn
 
 from pipepita.errors import UserError
 from pipepita.network.layer import Layer, Named, Shape
-from pipepita.network.modules import ACTIVATION, DROPOUT, NORM, POOL, SHAPE, SOFTMAX, SYNAPSE, frozen, leaves, role
+from pipepita.network.modules import (
+    ACTIVATION,
+    DROPOUT,
+    INPUT,
+    NORM,
+    POOL,
+    SHAPE,
+    SOFTMAX,
+    SYNAPSE,
+    frozen,
+    leaves,
+    role,
+)
 
 
 def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) -> list[Layer]:
@@ -57,8 +69,8 @@ def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) ->
     return layers
 
 
-def _group(model: nn.Sequential) -> tuple[list[nn.Module], list[list[Named]]]:
-    incoming: list[nn.Module] = []
+def _group(model: nn.Sequential) -> tuple[list[Named], list[list[Named]]]:
+    incoming: list[Named] = []
     groups: list[list[Named]] = []
     seen: set[int] = set()
     for name, module in leaves(model):
@@ -69,13 +81,16 @@ def _group(model: nn.Sequential) -> tuple[list[nn.Module], list[list[Named]]]:
                 raise UserError(f"module {name} has weights that another one has too: layers cannot share weights")
             seen |= {id(parameter) for parameter in module.parameters()}
             groups.append([])
+        if groups and part == INPUT:
+            raise UserError(f"module {name} ({type(module).__name__}) comes after the first Linear or Conv2d")
         if groups:
             groups[-1].append((name, _own(module)))
-        elif part == SHAPE:
-            incoming.append(module)
+        elif part in (INPUT, SHAPE):
+            incoming.append((name, _own(module)))
         else:
             raise UserError(
-                f"module {name} ({type(module).__name__}) comes before the first Linear or Conv2d: only Flatten may"
+                f"module {name} ({type(module).__name__}) comes before the first Linear or Conv2d: only Flatten and "
+                "Standardize may"
             )
     if not groups:
         raise UserError("the model has nothing to train: it needs at least one Linear")

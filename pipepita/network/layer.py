@@ -34,7 +34,7 @@ class Layer:
         trainable: The linear map, with its state_dict prefix.
         activity: The modules that make the activity h, with their state_dict prefixes (see the picture above).
         outgoing: The modules between h and the next layer, with their state_dict prefixes.
-        incoming: The modules in front of the linear map, which only the first layer has.
+        incoming: The modules in front of the linear map, with their state_dict prefixes. Only the first layer has any.
         seed: Dropout masks are drawn from (seed, "dropout", number, step).
 
     Attributes:
@@ -55,7 +55,7 @@ class Layer:
         trainable: Named,
         activity: Sequence[Named] = (),
         outgoing: Sequence[Named] = (),
-        incoming: Sequence[nn.Module] = (),
+        incoming: Sequence[Named] = (),
         seed: int = 0,
     ) -> None:
         self.number, self.seed = number, seed
@@ -103,6 +103,11 @@ class Layer:
         return self.out_shape
 
     @property
+    def names(self) -> list[str]:
+        """The state_dict prefixes of the modules whose tensors belong to the layer."""
+        return [*(name for name, _ in self._incoming), self.name]
+
+    @property
     def parameters(self) -> list[Tensor]:
         """[weight] or [weight, bias], as the optimizer updates them."""
         module = self.synapse.module
@@ -110,8 +115,10 @@ class Layer:
 
     @property
     def state(self) -> dict[str, Tensor]:
-        """The parameters under the model's state_dict keys."""
-        return {f"{self.name}.{key}": value for key, value in zip(("weight", "bias"), self.parameters, strict=False)}
+        """The parameters, and the figures of `incoming`, under the model's state_dict keys."""
+        before = {f"{name}.{key}": value for name, module in self._incoming for key, value in module.named_buffers()}
+        own = zip(("weight", "bias"), self.parameters, strict=False)
+        return before | {f"{self.name}.{key}": value for key, value in own}
 
     @property
     def pools(self) -> bool:
@@ -128,8 +135,9 @@ class Layer:
             self.synapse, self.looks_ahead = own, False
 
     def to(self, device: torch.device) -> None:
-        """Moves the parameters to `device`."""
-        self.synapse.module.to(device)
+        """Moves all tensors to `device`."""
+        for module in (self.synapse.module, *(module for _, module in self._incoming)):
+            module.to(device)
 
     def masks(self, batch: int, step: int) -> list[Tensor]:
         """The dropout masks of one sample, which are the same for every pass of `step`.
@@ -145,9 +153,7 @@ class Layer:
 
     def arrive(self, x: Tensor) -> Tensor:
         """`x` in the shape that the linear map takes."""
-        for module in self._incoming:
-            x = module(x)
-        return x
+        return _run(self._incoming, x, ())
 
     def activity(self, preactivation: Tensor, masks: Masks = ()) -> Tensor:
         """The activity h: after the activation function, before pooling. Without masks there is no dropout."""

@@ -12,8 +12,10 @@ from typing import Any
 from torch import nn
 
 from pipepita.errors import UserError, unknown
+from pipepita.network.standardize import Standardize
 
-SYNAPSE, ACTIVATION, NORM, DROPOUT, POOL, SHAPE, SOFTMAX = (
+INPUT, SYNAPSE, ACTIVATION, NORM, DROPOUT, POOL, SHAPE, SOFTMAX = (
+    "input",  # before the first layer
     "synapse",  # the trainable linear map that begins a layer
     "activation",
     "norm",
@@ -35,6 +37,7 @@ class Kind:
 _CONV = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation", "groups", "bias")
 
 KINDS: dict[type[nn.Module], Kind] = {
+    Standardize: Kind(INPUT, ("shape",)),
     nn.Linear: Kind(SYNAPSE, ("in_features", "out_features", "bias")),
     nn.Conv2d: Kind(SYNAPSE, (*_CONV, "padding_mode")),
     nn.Identity: Kind(ACTIVATION),

@@ -19,6 +19,7 @@ from torch import nn
 
 from pipepita.errors import UserError, unknown
 from pipepita.network.modules import ACTIVATION, ACTIVATIONS, NORM, children, leaves, role
+from pipepita.network.standardize import Standardize
 from pipepita.randomness import generator, uniform
 
 Shape = tuple[int, ...]
@@ -229,3 +230,26 @@ def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
     for name, module in rebuilt:
         model.add_module(name, module)
     return model.train(was_training)
+
+
+def standardized(model: nn.Sequential, items: torch.Tensor) -> nn.Sequential:
+    """Puts a `Standardize` with the figures of `items` in front of `model`, in place, under the name "standardize".
+
+    Args:
+        model: The network. If it begins with a `Standardize`, that one is replaced.
+        items: The training items, (N, *item_shape), float32.
+
+    Returns:
+        `model` itself.
+
+    Example:
+        >>> model = standardized(build("fc:8", (6,), 3), torch.rand(20, 6))
+        >>> [name for name, _ in model.named_children()]
+        ['standardize', '0', '1', '2']
+    """
+    before = [(name, module) for name, module in children(model) if not isinstance(module, Standardize)]
+    for name, _ in children(model):
+        delattr(model, name)
+    for name, module in [("standardize", Standardize.of(items)), *before]:
+        model.add_module(name, module)
+    return model

@@ -45,5 +45,5 @@ class State(NamedTuple):
 
     def of(self, layers: Sequence[Layer]) -> State:
         """The part that belongs to `layers`."""
-        prefixes = tuple(f"{layer.name}." for layer in layers)
+        prefixes = tuple(f"{name}." for layer in layers for name in layer.names)
         return State(*({k: v for k, v in part.items() if k.startswith(prefixes)} for part in self))

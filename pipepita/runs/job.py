@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipepita.runs.learning import DataChoice, Epochs, NetworkChoice, RuleChoice
+from pipepita.runs.learning import DataChoice, Epochs, Inputs, NetworkChoice, RuleChoice
 from pipepita.runs.options import Chain, EngineChoice, Output, PassTimes, Places, ScheduleChoice
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class Options(Epochs, ScheduleChoice, Places, Chain, PassTimes, Output):
     """
 
 
-class Job(DataChoice, NetworkChoice, RuleChoice, EngineChoice, Options):
+class Job(DataChoice, Inputs, NetworkChoice, RuleChoice, EngineChoice, Options):
     """A whole job, as on the command line or in a TOML file."""
 
     def model(self, data: Data) -> nn.Sequential:

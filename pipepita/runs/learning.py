@@ -44,6 +44,16 @@ class DataChoice(DataFolder):
     )
 
 
+class Inputs(Group):
+    """What happens to items before the first layer."""
+
+    panel: ClassVar[str] = "Network and data"
+
+    standardize: bool = Field(
+        False, description="give each channel or feature mean 0 and standard deviation 1, by the training items"
+    )
+
+
 class NetworkChoice(Group):
     """What is trained."""
 

@@ -13,6 +13,7 @@ from pipepita.errors import UserError, unknown
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.network.modules import children, describe, frozen, leaves, rebuild
+from pipepita.network.standardize import Standardize
 from pipepita.pipeline.engine import Engine
 from pipepita.rules import Pepita, Rule
 from pipepita.runs.display import Observer
@@ -32,6 +33,7 @@ def train(
     rule: Rule | None = None,
     engine: str | Engine = "ray",
     normalize: bool | str = "auto",
+    standardize: bool = False,
     init: str = "he",
     costs: Sequence[float] | None = None,
     deploy: Deploy | None = None,
@@ -51,6 +53,8 @@ def train(
         engine: "ray" (one actor per stage), "local" (this process), or an open engine, which is then kept open.
         normalize: Whether to put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model`
             too. "auto" does so if there are two or more hidden layers: deep networks do not learn without it.
+        standardize: Whether to put a `pipepita.network.standardize.Standardize` with the mean and standard deviation of
+            the training items (per channel or feature) in front of the network, in `model` too.
         init: "he" draws He-uniform weights from the seed, as the paper does (frozen layers keep theirs). "keep" begins
             with the model's own weights.
         costs: What each layer costs, in any unit, for balancing stages. By default multiplications are counted.
@@ -99,15 +103,20 @@ def train(
     if init == "keep" or frozen_layers:
         # what is drawn below leaves frozen layers as they are
         copy.load_state_dict(model.state_dict())
+    figures = [name for name, module in leaves(model) if isinstance(module, Standardize)]
+    for name in figures:
+        copy.get_submodule(name).load_state_dict(model.get_submodule(name).state_dict())
+    if standardize:
+        spec.standardized(copy, data.x_train)
     if normalize:
         spec.normalized(copy, data.item_shape)
     if init == "he":
         spec.initialise(copy, settings.seed)
-    if frozen_layers:
-        init = "keep"  # no seed can draw their weights again
+    if frozen_layers or figures or standardize:
+        init = "keep"  # no seed can draw these again
     launch = Launch(copy, data, rule, settings, Where(engine, costs, deploy), Watch(observer, stop, probe))
     result = launch.run(folder, about or {}, init, began=began)
-    _give_back(model, copy, normalize)
+    _give_back(model, copy, normalize or standardize)
     result.model = model
     return result
 
@@ -140,9 +149,9 @@ def _normalizes(normalize: bool | str, model: nn.Sequential, layers: int, observ
     return layers > 2 and not nested
 
 
-def _give_back(model: nn.Sequential, trained: nn.Sequential, normalize: bool) -> None:
-    """Puts what was trained into the caller's model."""
-    if normalize:
+def _give_back(model: nn.Sequential, trained: nn.Sequential, grown: bool) -> None:
+    """Puts what was trained into the caller's model. grown: whether modules were put in."""
+    if grown:
         own = dict(children(model))
         for name in own:
             delattr(model, name)
