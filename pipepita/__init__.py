@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         RandomSigns,
         Reads,
         Rule,
+        SyntheticGradients,
         TargetProjection,
         UniformSigns,
     )
@@ -70,6 +71,7 @@ _HOMES = {
     "Rule": "rules",
     "RunError": "errors",
     "StageDied": "errors",
+    "SyntheticGradients": "rules",
     "TargetProjection": "rules",
     "UniformSigns": "rules",
     "UserError": "errors",

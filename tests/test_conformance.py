@@ -82,6 +82,7 @@ RULES = {
     "dfa": pp.DirectFeedbackAlignment(),
     "dfa, learned": pp.DirectFeedbackAlignment(feedback="learned"),
     "drtp": pp.TargetProjection(),
+    "dni": pp.SyntheticGradients(),
     "local, pred": pp.LocalLoss(),
     "local, predsim": pp.LocalLoss(loss="predsim"),
 }

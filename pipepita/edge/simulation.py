@@ -30,7 +30,8 @@ from pipepita.pipeline.stage import stages as stages_of
 from pipepita.pipeline.task import Task
 from pipepita.rules import Rule
 from pipepita.schedule import Action
-from pipepita.schedule.recurrence import Course, Seen, run
+from pipepita.schedule.course import Course
+from pipepita.schedule.recurrence import Seen, run
 from pipepita.streams import Stream, open_stream
 from pipepita.streams import parse as parse_drift
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pipepita.edge.arrivals import Taken
 from pipepita.edge.profiles import DeviceProfile
-from pipepita.schedule.recurrence import Arrival
+from pipepita.schedule.course import Arrival
 
 _QUANTILES = (50, 95, 99)
 

@@ -24,7 +24,7 @@ from pipepita.pipeline.source import Sample
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import locked
-from pipepita.schedule.recurrence import Arrival
+from pipepita.schedule.course import Arrival
 from pipepita.timeline.recorder import UPDATE
 
 _WARM_UP = 8

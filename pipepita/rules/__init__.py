@@ -10,6 +10,7 @@ from __future__ import annotations
 from pipepita.rules.backward import Backprop, FeedbackAlignment, FixedSigns, RandomSigns, UniformSigns
 from pipepita.rules.defaults import Defaults
 from pipepita.rules.dfa import DirectFeedbackAlignment
+from pipepita.rules.dni import SyntheticGradients
 from pipepita.rules.drtp import TargetProjection
 from pipepita.rules.learner import Learner, Product
 from pipepita.rules.local import LocalLoss
@@ -31,6 +32,7 @@ __all__ = [
     "RandomSigns",
     "Reads",
     "Rule",
+    "SyntheticGradients",
     "TargetProjection",
     "UniformSigns",
     "again",

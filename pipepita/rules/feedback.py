@@ -53,7 +53,7 @@ class BackwardLearner(GradientLearner):
             return None
         return self.layer.synapse.back(delta, self._through(weight, step), kept.inputs.shape)
 
-    def product(self, step: int) -> Product:
+    def product(self, step: int) -> Product | None:
         # the update comes next: keep the weights that it replaces for the samples whose standard pass met them
         if self._stash and self.layer.number > 1:
             without_copy = self._forward_passes.keys() - self._stashed.keys()

@@ -113,7 +113,7 @@ class GradientLearner(Learner):
         positions = delta[0, 0].numel() if delta.ndim == 4 else 1
         self._products[step] = Product(delta, inputs, float(positions))
 
-    def product(self, step: int) -> Product:
+    def product(self, step: int) -> Product | None:
         return self._products.pop(step)
 
     def evaluate(self, x: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ BUILT_IN = {
     "dfa": "pipepita.rules.dfa:DirectFeedbackAlignment",
     "drtp": "pipepita.rules.drtp:TargetProjection",
     "local": "pipepita.rules.local:LocalLoss",
+    "dni": "pipepita.rules.dni:SyntheticGradients",
 }
 GROUP = "pipepita.rules"  # the entry-point group in which packages offer rules
 _RULE = re.compile(r"(?P<name>[^:=]+(:[^\W\d][\w.]*(?=:|$))?)(:(?P<options>.*))?", re.DOTALL)

@@ -11,49 +11,17 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pipepita.errors import RunError
 from pipepita.schedule import Action, Schedule
+from pipepita.schedule.course import Arrival, Course
 from pipepita.schedule.topology import COORDINATOR, Route, Topology, Travels, Visit
 from pipepita.schedule.world import Carry, World
 
 UPDATED = "updated"  # the message by which a stage tells a waiting coordinator that it has updated itself
 _COLLECT = "collect"
 Seen = Callable[[int, Action, float, float, float], None]
-
-
-class Arrival(NamedTuple):
-    """When something happened, and what the way to it consisted of besides waiting.
-
-    Attributes:
-        time: When it happened.
-        computed: How much of that time passed with computing.
-        travelled: How much of that time passed with messages on their way.
-    """
-
-    time: float
-    computed: float
-    travelled: float
-
-
-@dataclass
-class Course:
-    """What happened in a simulation.
-
-    Attributes:
-        admitted: When each sample entered.
-        outputs: When each sample's output arrived at the coordinator.
-        updates: When each sample's last update was done.
-        busy: How long each stage worked.
-    """
-
-    admitted: list[float] = field(default_factory=list)
-    outputs: list[Arrival] = field(default_factory=list)
-    updates: list[Arrival] = field(default_factory=list)
-    busy: list[float] = field(default_factory=list)
-
 
 # an `Arrival` as a plain tuple, since there are millions
 _Message = tuple[float, float, float]
@@ -214,7 +182,9 @@ class _Simulation:
 
     def stage(self, index: int) -> _Loop:
         visits = self.topology.visits(index, self.schedule)
-        works = self._works(index, visits)
+        own = _Port()  # for a second pass that waits for nothing but the stage's own first pass
+        works = self._works(index, visits, own)
+        alone = any(work.inlet is own for work in works[-1])
         windows = [visit.group.window for (name, _), visit in visits.items() if name == self.route.passes[0]]
         course, seen, send = self.course, self.seen, self.send
         finish = self.world.finish if self.world.eventful else None
@@ -240,6 +210,8 @@ class _Simulation:
             if outlet is not None:
                 there = end if carry is None else carry(end)
                 send(outlet, (there, computed, travelled + there - end))
+            if alone and not second and part == len(works[0]) - 1:
+                own.messages.append((end, computed, travelled))
             free = end + update if finish is None or not update else finish(index, end, update)
             if seen is not None:
                 seen(index, Action(other if second else name, step), begin, end, free)
@@ -255,7 +227,7 @@ class _Simulation:
                     send(self.done[index], (report(free), 0.0, 0.0))
         course.busy[index] = busy
 
-    def _works(self, index: int, visits: Mapping[tuple[str, int], Visit]) -> list[list[_Work]]:
+    def _works(self, index: int, visits: Mapping[tuple[str, int], Visit], own: _Port) -> list[list[_Work]]:
         """What the stage does: for the standard pass and then for the second pass, one entry per group of layers."""
         admit, *answers = self.route.passes
         works = []
@@ -271,6 +243,8 @@ class _Simulation:
                     outlet = between[visit.after]
                 inlet = between[part] if visit.before is not None else self._inlet(visit, index)
                 signal = self.signal[index] if visit.hears else None
+                if inlet is None and signal is None:
+                    inlet = own
                 costs = [self.world.costs[layer] for layer in range(visit.group.start, visit.group.stop)]
                 row.append(
                     _Work(

@@ -105,7 +105,8 @@ class Hop(NamedTuple):
 class Visit(NamedTuple):
     """One pass through one group of a stage's layers.
 
-    If both `source` and `before` are None, the pass begins here, from the signal alone.
+    If both `source` and `before` are None, the pass begins here: from the signal alone, or if the signal is not needed
+    either, from what the first pass left.
 
     Attributes:
         group: The layers.

@@ -106,7 +106,8 @@ def _reads(rule: Rule, passes: tuple[str, ...]) -> Iterator[str]:
                     failures.setdefault(f"pass {passes[1]} goes {ways}, and a layer reads what comes from below", where)
                 if second.downstream and (rule.flow is not Flow.DOWN or number == layers):
                     failures.setdefault(f"pass {passes[1]} goes {ways}, and a layer reads what comes from above", where)
-                if not any(second):
+                begins = number == {Flow.UP: 1, Flow.DOWN: layers}.get(rule.flow)
+                if not any(second) and not (begins and first.signal):  # with the target it may send on what it has
                     failures.setdefault(f"pass {passes[1]} is due at a layer that reads nothing for it", where)
     for line, where in failures.items():
         yield f"{line}, {where}"

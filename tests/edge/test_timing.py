@@ -3,7 +3,7 @@ import pytest
 from pipepita.edge.arrivals import Taken
 from pipepita.edge.profiles import DeviceProfile, Watts
 from pipepita.edge.timing import energy, settled_rate, timing
-from pipepita.schedule.recurrence import Arrival
+from pipepita.schedule.course import Arrival
 
 DEVICES = [DeviceProfile("a", "", 1, 1, 1, Watts(2, 5)),
            DeviceProfile("b", "", 1, 1, 1, Watts(0.5, 1))]  # fmt: skip
