@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,11 +38,15 @@ def run(*arguments: object, cwd: Path, **environment: str) -> CompletedProcess[s
 
 
 def start(*arguments: object, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    """A command in the background, in a process of its own."""
-    return subprocess.Popen(
-        command(*arguments), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, **environment},
-    )  # fmt: skip
+    """A command in the background, in a process of its own, which answers SIGHUP even if the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        return subprocess.Popen(
+            command(*arguments), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **environment},
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def process(*arguments: object, cwd: Path, **environment: str) -> CompletedProcess[str]:

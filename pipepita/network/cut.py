@@ -26,6 +26,7 @@ from pipepita.network.modules import (
     leaves,
     role,
 )
+from pipepita.network.norms import check_norm
 
 
 def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) -> list[Layer]:
@@ -76,10 +77,10 @@ def _group(model: nn.Sequential) -> tuple[list[Named], list[list[Named]]]:
     for name, module in leaves(model):
         part = role(module, name)
         _check(name, module, part)
+        if seen & {id(parameter) for parameter in module.parameters()}:
+            raise UserError(f"module {name} has weights that another one has too: layers cannot share weights")
+        seen |= {id(parameter) for parameter in module.parameters()}
         if part == SYNAPSE:
-            if seen & {id(parameter) for parameter in module.parameters()}:
-                raise UserError(f"module {name} has weights that another one has too: layers cannot share weights")
-            seen |= {id(parameter) for parameter in module.parameters()}
             groups.append([])
         if groups and part == INPUT:
             raise UserError(f"module {name} ({type(module).__name__}) comes after the first Linear or Conv2d")
@@ -110,8 +111,8 @@ def _group(model: nn.Sequential) -> tuple[list[Named], list[list[Named]]]:
 
 
 def _check(name: str, module: nn.Module, part: str) -> None:
-    if part == NORM and any(True for _ in module.parameters()):
-        raise UserError(f"module {name} is an RMSNorm with weights: pass elementwise_affine=False")
+    if part == NORM:
+        check_norm(name, module)
     if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
         raise UserError(
             f"module {name} is Flatten({module.start_dim}, {module.end_dim}): only Flatten() keeps items separate"
@@ -138,7 +139,9 @@ def _check_order(group: list[Named]) -> None:
 
 def _own(module: nn.Module) -> nn.Module:
     """A copy for the pipeline. Updating its weights does not touch the model, and it never works in place."""
-    own = copy.deepcopy(module).requires_grad_(False)
+    own = copy.deepcopy(module)
+    if role(module, "") == SYNAPSE:
+        own.requires_grad_(False)  # of a normalisation's, it says whether they are frozen
     if getattr(own, "inplace", False):
         own.inplace = False  # type: ignore[assignment]
     for parameter in own.parameters():

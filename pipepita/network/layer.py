@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from pipepita.errors import UserError
+from pipepita.network.norms import Affine, NormPass, is_affine, needs_pass, normalize
 from pipepita.network.synapse import SYNAPSES, Shape, Synapse
 from pipepita.randomness import generator
 
-Masks = Sequence[Tensor]
-
+# what a sample meets in each of its passes: a mask for each dropout, a `NormPass` for each normalisation that needs one
+Masks = Sequence[Tensor | NormPass]
 
 Named = tuple[str, nn.Module]
 
@@ -39,6 +40,7 @@ class Layer:
 
     Attributes:
         frozen: Whether the weights are never updated.
+        affines: The scales and shifts of the normalisations that have some.
         looks_ahead: Whether the linear map has other weights than the layer's own right now: see `meanwhile`.
         name: The state_dict prefix of the linear map.
         synapse: The linear map.
@@ -63,8 +65,15 @@ class Layer:
         self.name, module = trainable
         self.synapse: Synapse = SYNAPSES[type(module)](module)  # type: ignore[arg-type, assignment]
         self._incoming, self._activity, self._outgoing = list(incoming), list(activity), list(outgoing)
-        self._mask_shapes: list[tuple[Shape, float]] = []
-        self._activity_masks = sum(_drops(module) for _, module in activity)
+        self._mask_shapes: list[tuple[Shape, float] | None] = []  # None for a normalisation
+        self._activity_masks = sum(_meets(module) for _, module in activity)
+        self.affines = [
+            Affine(name, module, frozen=not module.weight.requires_grad)
+            for name, module in (*activity, *outgoing)
+            if is_affine(module)
+        ]
+        for _, module in (*activity, *outgoing):
+            module.requires_grad_(False)  # until here it said whether they are frozen
         self.item_shape: Shape = ()
         self.in_shape: Shape = ()
         self.activity_shape: Shape = ()
@@ -92,8 +101,10 @@ class Layer:
                     for name, module in modules:  # noqa: B007 (read in the error)
                         if _drops(module):
                             self._mask_shapes.append((_mask_shape(module, x), float(module.p)))  # type: ignore[arg-type]
-                        else:
-                            x = module(x)
+                            continue
+                        if needs_pass(module):
+                            self._mask_shapes.append(None)
+                        x = _apply(module, x, None)
                     if modules is self._activity:
                         self.activity_shape = tuple(x.shape[1:])
             except RuntimeError as error:
@@ -105,7 +116,7 @@ class Layer:
     @property
     def names(self) -> list[str]:
         """The state_dict prefixes of the modules whose tensors belong to the layer."""
-        return [*(name for name, _ in self._incoming), self.name]
+        return [name for name, _ in self._modules]
 
     @property
     def parameters(self) -> list[Tensor]:
@@ -115,10 +126,20 @@ class Layer:
 
     @property
     def state(self) -> dict[str, Tensor]:
-        """The parameters, and the figures of `incoming`, under the model's state_dict keys."""
-        before = {f"{name}.{key}": value for name, module in self._incoming for key, value in module.named_buffers()}
-        own = zip(("weight", "bias"), self.parameters, strict=False)
-        return before | {f"{self.name}.{key}": value for key, value in own}
+        """All tensors that belong to the layer, under the model's state_dict keys and in their order."""
+        tensors: dict[str, Tensor] = {}
+        for name, module in self._modules:
+            if module is self.synapse.module:
+                own = zip(("weight", "bias"), self.parameters, strict=False)
+                tensors |= {f"{name}.{key}": value for key, value in own}
+            else:
+                both = (*module.named_parameters(), *module.named_buffers())
+                tensors |= {f"{name}.{key}": value.detach() for key, value in both}
+        return tensors
+
+    @property
+    def _modules(self) -> list[Named]:
+        return [*self._incoming, (self.name, self.synapse.module), *self._activity, *self._outgoing]
 
     @property
     def pools(self) -> bool:
@@ -136,20 +157,35 @@ class Layer:
 
     def to(self, device: torch.device) -> None:
         """Moves all tensors to `device`."""
-        for module in (self.synapse.module, *(module for _, module in self._incoming)):
+        for _, module in self._modules:
             module.to(device)
 
-    def masks(self, batch: int, step: int) -> list[Tensor]:
-        """The dropout masks of one sample, which are the same for every pass of `step`.
+    def masks(self, batch: int, step: int) -> list[Tensor | NormPass]:
+        """What one sample meets in each of its passes: the dropout masks, and empty statistics.
 
-        An entry is 0, or 1 divided by the probability of not being dropped.
+        An entry of a mask is 0, or 1 divided by the probability of not being dropped.
         """
         device = self.parameters[0].device
         source = generator(self.seed, "dropout", self.number, step, device=device) if self._mask_shapes else None
+
+        def drawn(shape: Shape, p: float) -> Tensor:
+            return torch.empty(batch, *shape, device=device).bernoulli_(1 - p, generator=source).div_(1 - p)
+
+        return [NormPass() if shape is None else drawn(*shape) for shape in self._mask_shapes]
+
+    def affine_passes(self, masks: Masks) -> list[NormPass]:
+        """Those of `masks` that belong to the `affines`, in their order."""
+        meeting = [module for _, module in (*self._activity, *self._outgoing) if _meets(module)]
         return [
-            torch.empty(batch, *shape, device=device).bernoulli_(1 - p, generator=source).div_(1 - p)
-            for shape, p in self._mask_shapes
+            meets
+            for module, meets in zip(meeting, masks, strict=True)
+            if is_affine(module) and isinstance(meets, NormPass)
         ]
+
+    @property
+    def inner_affines(self) -> int:
+        """How many of the `affines` are part of the activity: the first ones."""
+        return sum(is_affine(module) for _, module in self._activity)
 
     def arrive(self, x: Tensor) -> Tensor:
         """`x` in the shape that the linear map takes."""
@@ -183,12 +219,26 @@ def _mask_shape(module: nn.Module, x: Tensor) -> Shape:
     return (shape[0], *(1 for _ in shape[1:])) if isinstance(module, nn.Dropout2d) else shape
 
 
+def _meets(module: nn.Module) -> bool:
+    """Whether a sample has an entry of its own for this module in its `Masks`."""
+    return _drops(module) or needs_pass(module)
+
+
+def _apply(module: nn.Module, x: Tensor, meets: NormPass | None) -> Tensor:
+    return normalize(module, x, meets) if needs_pass(module) else module(x)
+
+
 def _run(modules: Sequence[Named], x: Tensor, masks: Masks) -> Tensor:
     remaining = iter(masks)
     for _, module in modules:
-        if _drops(module):
-            mask = next(remaining, None)
-            x = x if mask is None else x * mask
-        else:
-            x = module(x)
+        meets = next(remaining, None) if _meets(module) else None
+        if isinstance(meets, Tensor):
+            x = x * meets
+        elif not _drops(module):
+            x = _apply(module, x, meets)
     return x
+
+
+def again(masks: Masks) -> list[Tensor | NormPass]:
+    """`masks` for another pass of the same sample that must not touch what the first one left."""
+    return [meets.again() if isinstance(meets, NormPass) else meets for meets in masks]

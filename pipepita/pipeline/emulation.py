@@ -101,6 +101,9 @@ class PacedLearner:
     def product(self, step: int) -> Product | None:
         return self._learner.product(step)
 
+    def affine_products(self, step: int) -> Sequence[Product | None]:
+        return self._learner.affine_products(step)
+
     def head_products(self, step: int) -> Sequence[Product | None]:
         return self._learner.head_products(step)
 

@@ -16,8 +16,36 @@ import torch
 from torch import Tensor
 
 from pipepita.errors import UserError, unknown
-from pipepita.network.layer import Layer
 from pipepita.rules.learner import Product
+
+
+class Accumulates(Protocol):
+    """What turns products into updates."""
+
+    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
+        """into <- decay * into + scale * product, as `Synapse.accumulate` describes."""
+
+
+class Trainable(Protocol):
+    """What an optimizer updates: a layer, a head's map, or the scale and shift of a normalisation.
+
+    Attributes:
+        frozen: Whether it is never updated.
+    """
+
+    frozen: bool
+
+    @property
+    def name(self) -> str:
+        """The state_dict prefix of its tensors."""
+
+    @property
+    def synapse(self) -> Accumulates:
+        """What turns products into updates of the parameters."""
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """[weight] or [weight, bias]."""
 
 
 class Optimizer(Protocol):
@@ -65,7 +93,7 @@ class Optimizer(Protocol):
 class MomentumSGD:
     """SGD as in torch: v <- momentum v + dW, W <- W - lr v."""
 
-    def __init__(self, layer: Layer, lr: float, momentum: float = 0.9) -> None:
+    def __init__(self, layer: Trainable, lr: float, momentum: float = 0.9) -> None:
         self.lr, self._momentum, self._layer = lr, momentum, layer
         self._velocities = [torch.zeros_like(parameter) for parameter in layer.parameters]
 
@@ -102,7 +130,7 @@ class FrozenOptimizer:
 class TorchOptimizer:
     """Any `torch.optim` optimizer, through `.grad`."""
 
-    def __init__(self, layer: Layer, lr: float, kind: type[torch.optim.Optimizer], options: dict[str, Any]) -> None:
+    def __init__(self, layer: Trainable, lr: float, kind: type[torch.optim.Optimizer], options: dict[str, Any]) -> None:
         self._layer = layer
         for parameter in layer.parameters:
             parameter.grad = torch.zeros_like(parameter)
@@ -218,7 +246,7 @@ def _ours(name: str, options: dict[str, Any]) -> bool:
     return name == "sgd" and set(options) == {"momentum"}
 
 
-def make(spec: str, layer: Layer, lr: float) -> Optimizer:
+def make(spec: str, layer: Trainable, lr: float) -> Optimizer:
     """Makes the optimizer `spec` for `layer`. Raises `UserError` if it is unknown or does not take the options."""
     check(spec)
     name, options = parse(spec)

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from pipepita.network.layer import Layer
 from pipepita.pipeline import optimizers
 from pipepita.pipeline.look_ahead import LookAhead
-from pipepita.pipeline.optimizers import Optimizer
+from pipepita.pipeline.optimizers import Optimizer, Trainable
 from pipepita.pipeline.state import State
 from pipepita.pipeline.task import Task
 from pipepita.rules.learner import Learner
@@ -26,7 +25,7 @@ class Trainer:
     Attributes:
         layer: The layer.
         learner: As above.
-        optimizers: That of the layer, then one for each head.
+        optimizers: That of the layer, then those of its normalisations and of its heads.
         ahead: Its look-ahead, or None.
     """
 
@@ -34,7 +33,11 @@ class Trainer:
         self.layer, self.learner = learner.layer, learner
         self._last = task.rule.passes[-1]
         self.ahead = LookAhead(self.layer) if task.look_ahead else None
-        self._maps = [(self.layer, 1.0), *((head.map, head.rate) for head in learner.heads)]
+        self._maps: list[tuple[Trainable, float]] = [
+            (self.layer, 1.0),
+            *((affine, 1.0) for affine in self.layer.affines),
+            *((head.map, head.rate) for head in learner.heads),
+        ]
         self.optimizers: list[Optimizer] = [
             optimizers.make(task.optimizer, layer, task.lr * rate) for layer, rate in self._maps
         ]
@@ -57,7 +60,8 @@ class Trainer:
 
     def update(self, step: int, name: str) -> None:
         """Applies sample `step`'s updates after pass `name`."""
-        products = [self.learner.product(step), *self.learner.head_products(step)]
+        learner = self.learner
+        products = [learner.product(step), *learner.affine_products(step), *learner.head_products(step)]
         if self.ahead is not None and products[0] is not None:
             self.ahead.before_update()
         for optimizer, product in zip(self.optimizers, products, strict=True):
@@ -84,7 +88,7 @@ class Trainer:
         mine = state.of([self.layer])
         self._put(mine)
         for (layer, _), optimizer in zip(self._maps, self.optimizers, strict=True):
-            optimizer.load(_named(mine.optimizer, layer))
+            optimizer.load(_named(mine.optimizer, layer.name))
         if self.ahead is not None:
             self.ahead.load(mine.memory)
         self.learner.remember(mine.memory)
@@ -114,8 +118,8 @@ class Trainer:
             yield from layer.parameters
 
 
-def _named(tensors: dict[str, Tensor], layer: Layer) -> dict[str, Tensor]:
-    """The tensors called "<layer>.<parameter>.<name>", as "<parameter>.<name>": not those of the layer's heads."""
-    prefix = f"{layer.name}."
+def _named(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors called "<name>.<parameter>.<x>", as "<parameter>.<x>": for a layer, not those of its heads."""
+    prefix = f"{name}."
     own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
     return {key: value for key, value in own.items() if key.count(".") == 1}

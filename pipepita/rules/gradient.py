@@ -10,12 +10,13 @@ inside one layer; what goes from layer to layer is up to the rule.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from pipepita.network.layer import Layer
+from pipepita.network.layer import Layer, Masks
 from pipepita.rules.learner import Learner, Product
 
 
@@ -26,11 +27,13 @@ class ForwardPass(NamedTuple):
         inputs: h_{l-1}.
         preactivation: a_l, where the layer's own autograd graph begins.
         sent: h_l; at the output layer the softmax.
+        masks: What the sample met at dropouts and normalisations.
     """
 
     inputs: Tensor
     preactivation: Tensor
     sent: Tensor
+    masks: Masks
 
 
 class GradientLearner(Learner):
@@ -72,6 +75,7 @@ class GradientLearner(Learner):
         self.feedback = None if feedback is None else feedback.to(layer.parameters[0].device)
         self._forward_passes: dict[int, ForwardPass] = {}
         self._products: dict[int, Product] = {}
+        self._affine_products: dict[int, list[Product | None]] = {}
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         layer = self.layer
@@ -84,7 +88,7 @@ class GradientLearner(Learner):
             else:
                 preactivation.requires_grad_()
                 sent = layer.outgoing(layer.activity(preactivation, masks), masks)
-        self._forward_passes[step] = ForwardPass(x, preactivation, sent)
+        self._forward_passes[step] = ForwardPass(x, preactivation, sent, masks)
         return sent.detach()
 
     def learn(self, step: int, signal: Tensor) -> tuple[Tensor, ForwardPass]:
@@ -103,18 +107,33 @@ class GradientLearner(Learner):
         delta = signal
         if not self.last:
             signal = signal.view_as(kept.sent)
-            (delta,) = torch.autograd.grad(kept.sent, kept.preactivation, signal)
+            delta = self._backward(step, kept.sent, signal, kept.preactivation, kept.masks)
         self._keep_product(step, delta, kept.inputs)
         return delta, kept
 
+    def _backward(self, step: int, end: Tensor, signal: Tensor, start: Tensor, masks: Masks) -> Tensor:
+        """The gradient at a_l, `start`, of a `signal` at h_l, `end`. Makes the updates of scales and shifts, too."""
+        passes = self.layer.affine_passes(masks)
+        ends = [one.output for one in passes if one.output is not None]
+        delta, *others = torch.autograd.grad(end, [start, *ends], signal)
+        gradients = iter(others)
+        self._affine_products[step] = [
+            Product(change := next(gradients), one.normalized, _positions(change))
+            if one.output is not None and one.normalized is not None
+            else None
+            for one in passes
+        ]
+        return delta
+
     def _keep_product(self, step: int, delta: Tensor, inputs: Tensor) -> None:
         """Keeps sample `step`'s update, from delta_l and h_{l-1}."""
-        # a gradient is a sum over the positions of an image, but a synapse averages over them, as in PEPITA
-        positions = delta[0, 0].numel() if delta.ndim == 4 else 1
-        self._products[step] = Product(delta, inputs, float(positions))
+        self._products[step] = Product(delta, inputs, _positions(delta))
 
     def product(self, step: int) -> Product | None:
         return self._products.pop(step)
+
+    def affine_products(self, step: int) -> Sequence[Product | None]:
+        return self._affine_products.pop(step, [None] * len(self.layer.affines))
 
     def evaluate(self, x: Tensor) -> Tensor:
         output = self.layer.evaluate(x)
@@ -122,3 +141,8 @@ class GradientLearner(Learner):
 
     def fixed(self) -> dict[str, Tensor]:
         return {} if self.feedback is None else {f"{self.layer.name}.feedback": self.feedback}
+
+
+def _positions(delta: Tensor) -> float:
+    """How many positions an image has. A gradient sums over them, but an update averages over them, as in PEPITA."""
+    return float(delta[0, 0].numel()) if delta.ndim == 4 else 1.0

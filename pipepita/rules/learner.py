@@ -108,6 +108,20 @@ class Learner(Protocol):
             The update, or None if there is none this time.
         """
 
+    def affine_products(self, step: int) -> Sequence[Product | None]:
+        """The updates of the scales and shifts of normalisations, asked for after each `product`.
+
+        By default there are none, so they stay as they are.
+
+        Args:
+            step: The sample's number.
+
+        Returns:
+            One for each of `layer.affines`: scale * post * pre is the gradient of the scale, and scale * post that of
+            the shift, with (B, *shape after the normalisation) tensors.
+        """
+        return [None] * len(self.layer.affines)
+
     def head_products(self, step: int) -> Sequence[Product | None]:
         """The updates of the heads, asked for after each `product`.
 

@@ -171,7 +171,7 @@ class LocalLearner(GradientLearner):
             activity = layer.activity(preactivation, masks)
             teachings = [loss.teaching(activity.detach(), target) for loss in self._losses]
             signal = sum((one.signal for one in teachings[1:]), teachings[0].signal)
-            (delta,) = torch.autograd.grad(activity, preactivation, signal)
+            delta = self._backward(step, activity, signal, preactivation, masks)
             sent = layer.outgoing(activity.detach(), masks)
         self._keep_product(step, delta, x)
         self._head_products[step] = [one.product for one in teachings]

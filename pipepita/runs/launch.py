@@ -15,6 +15,8 @@ from pipepita.data import Data
 from pipepita.errors import Diverged, RunError, UserError
 from pipepita.network.cut import cut
 from pipepita.network.layer import Layer
+from pipepita.network.modules import NORM, leaves, role
+from pipepita.network.norms import check_batches
 from pipepita.pipeline import optimizers
 from pipepita.pipeline.task import Task
 from pipepita.rules import Pepita, Rule, options_of, reference
@@ -74,6 +76,7 @@ class Launch:
         )  # fmt: skip
         if settings.tensorboard and settings.run_dir is None:
             raise UserError("tensorboard needs --run-dir, the folder for its curves")
+        check_batches(leaves(model), len(data.x_train), settings.batch_size)
         self._batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
         self._warn_if_unstable()
 
@@ -175,7 +178,7 @@ class Launch:
 
     @property
     def _normalized(self) -> bool:
-        return any(isinstance(module, nn.RMSNorm) for module in self._model.modules())
+        return any(role(module, name) == NORM for name, module in leaves(self._model))
 
     def _advice(self) -> str:
         """What to change if the run diverges."""

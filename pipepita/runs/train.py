@@ -12,7 +12,7 @@ from pipepita.data import Data, load
 from pipepita.errors import UserError, unknown
 from pipepita.network import spec
 from pipepita.network.cut import cut
-from pipepita.network.modules import children, describe, frozen, leaves, rebuild
+from pipepita.network.modules import NORM, children, describe, frozen, leaves, rebuild, role
 from pipepita.network.standardize import Standardize
 from pipepita.pipeline.engine import Engine
 from pipepita.rules import Pepita, Rule
@@ -52,7 +52,8 @@ def train(
         rule: The learning rule; by default `Pepita()` (Dellaferrera & Kreiman 2022, section 3).
         engine: "ray" (one actor per stage), "local" (this process), or an open engine, which is then kept open.
         normalize: Whether to put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model`
-            too. "auto" does so if there are two or more hidden layers: deep networks do not learn without it.
+            too. "auto" does so if there are two or more hidden layers and the model has no normalisation of its own:
+            deep networks do not learn without one.
         standardize: Whether to put a `pipepita.network.standardize.Standardize` with the mean and standard deviation of
             the training items (per channel or feature) in front of the network, in `model` too.
         init: "he" draws He-uniform weights from the seed, as the paper does (frozen layers keep theirs). "keep" begins
@@ -140,13 +141,13 @@ def _normalizes(normalize: bool | str, model: nn.Sequential, layers: int, observ
     if normalize != "auto":
         raise unknown("normalize", normalize, ("auto", "True", "False"))
     nested = [name for name, module in children(model) if isinstance(module, nn.Sequential)]
-    normed = any(isinstance(module, nn.RMSNorm) for module in model.modules())
+    normed = any(role(module, name) == NORM for name, module in leaves(model))
     if layers > 2 and nested and not normed:
         observer.warn(
             f"module {nested[0]} is an nn.Sequential inside the model, so normalize='auto' puts no nn.RMSNorm in, "
             "and deep networks hardly learn without it: put them in yourself, or use one flat nn.Sequential"
         )
-    return layers > 2 and not nested
+    return layers > 2 and not nested and not normed
 
 
 def _give_back(model: nn.Sequential, trained: nn.Sequential, grown: bool) -> None:

@@ -12,7 +12,12 @@ FLAT = (12,)
     ("modules", "words"),
     [
         ([nn.Linear(12, 5), nn.LSTM(5, 5), nn.Linear(5, 3)], "module 1 is LSTM, which pipepita cannot train"),
-        ([nn.Linear(12, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)], "module 1 is BatchNorm1d"),
+        ([nn.Linear(12, 5), nn.InstanceNorm1d(5), nn.Linear(5, 3)], "module 1 is InstanceNorm1d"),
+        (
+            [nn.Linear(12, 5), nn.BatchNorm1d(5, track_running_stats=False), nn.Linear(5, 3)],
+            "module 1 is BatchNorm1d without running statistics: evaluations need them",
+        ),
+        ([nn.Linear(12, 5), nn.BatchNorm1d(6), nn.Linear(5, 3)], "module 1 does not fit"),
         ([nn.Linear(12, 5), nn.PReLU(), nn.Linear(5, 3)], "module 1 is PReLU"),
         ([nn.Linear(11, 5), nn.ReLU(), nn.Linear(5, 3)], r"module 0 \(Linear\) takes 11 features but gets 12"),
         ([nn.Linear(12, 5), nn.ReLU(), nn.Linear(6, 3)], r"module 2 \(Linear\) takes 6 features but gets 5"),
@@ -21,7 +26,7 @@ FLAT = (12,)
         ([nn.Linear(12, 5), nn.Softmax(1), nn.Linear(5, 3)], "Softmax inside the network"),
         ([nn.ReLU(), nn.Linear(12, 3)], r"module 0 \(ReLU\) comes before the first"),
         ([nn.Linear(12, 5), nn.Dropout(1.0), nn.Linear(5, 3)], r"Dropout\(p=1.0\)"),
-        ([nn.Linear(12, 5), nn.RMSNorm(5), nn.Linear(5, 3)], "RMSNorm with weights"),
+        ([nn.Linear(12, 5), nn.RMSNorm(4), nn.Linear(5, 3)], "module 1 does not fit"),
         ([nn.Linear(12, 5), nn.RMSNorm(4, elementwise_affine=False), nn.Linear(5, 3)], "module 1 does not fit"),
         ([nn.Flatten()], "nothing to train"),
         ([nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(5, 3)], r"module 0 \(Conv2d\) takes items of shape \(channels"),

@@ -63,9 +63,8 @@ class Difference(Textbook):
             modulated_inputs = None if arriving is None else arriving + kept.inputs
             inputs = self._modulated_inputs(step, kept.inputs, modulated_inputs, error)
         modulated = layer.activity(preactivation, kept.masks)
-        message = None
-        if self._sends and layer.pools:
-            message = layer.outgoing(modulated, kept.masks) - kept.sent
+        message = self._onward(step, kept, modulated) if layer.pools or layer.affines else None
+        message = message - kept.sent if message is not None and layer.pools else None
         if self._hebbian.two_products:
             self._products[step] = self._hebbian.after_modulated(kept.activity, modulated, kept.inputs, inputs)
             change = modulated - kept.activity

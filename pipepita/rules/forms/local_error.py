@@ -36,6 +36,7 @@ class LocalError(Learner):
         self.heads = [] if self._readout is None else [self._readout.head]
         self._products: dict[int, Product] = {}
         self._readout_products: dict[int, Product] = {}
+        self._affine_products: dict[int, list[Product | None]] = {}
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         assert target is not None
@@ -54,6 +55,12 @@ class LocalError(Learner):
         change = (error @ self._readout.matrix()).neg_().view_as(x)
         modulated = layer.activity(layer.synapse.drive(change, onto=preactivation.clone()), masks)
         self._products[step] = self._hebbian.after_modulated(activity, modulated, x, x + change)
+        # scales and shifts behind the pooling stay as they are: the modulated pass does not go that far
+        self._affine_products[step] = [
+            None if meets.normalized is None or place >= layer.inner_affines
+            else Product((activity - modulated).view_as(meets.normalized), meets.normalized, 1.0)
+            for place, meets in enumerate(layer.affine_passes(masks))
+        ]  # fmt: skip
         return sent
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
@@ -61,6 +68,9 @@ class LocalError(Learner):
 
     def product(self, step: int) -> Product | None:
         return self._products.pop(step)
+
+    def affine_products(self, step: int) -> Sequence[Product | None]:
+        return self._affine_products.pop(step, [None] * len(self.layer.affines))
 
     def head_products(self, step: int) -> Sequence[Product | None]:
         return [self._readout_products.pop(step) for _ in self.heads]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from pipepita.network.layer import Layer
+from pipepita.network.layer import Layer, Masks, again
+from pipepita.network.norms import NormPass
 from pipepita.rules.forms.hebbian import Hebbian
 from pipepita.rules.forms.textbook import Position, StandardPass, Textbook
 from pipepita.rules.projection import Perturbation
@@ -27,28 +28,38 @@ class Recompute(Textbook):
         super().__init__(layer, position, perturbation, hebbian)
         self._inputs: dict[int, Tensor] = {}  # x, at the first layer
         self._outputs: dict[int, Tensor] = {}  # h_L, at the last
+        self._statistics: dict[int, Masks] = {}  # of batch normalisations, without the dropout masks
 
     def _keep(self, step: int, kept: StandardPass) -> None:
         if self._position.first:
             self._inputs[step] = kept.inputs
         if self._position.last:
             self._outputs[step] = kept.activity
+        self._statistics[step] = [meets for meets in again(kept.masks) if isinstance(meets, NormPass)]
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         layer, position = self.layer, self._position
         clean_inputs, arriving = self._halves(step, arriving)
         inputs = self._modulated_inputs(step, clean_inputs, arriving, error)
         self._teach_feedback(step, clean_inputs, error)
-        masks = layer.masks(len(inputs), step)
+        masks = self._masks(len(inputs), step)
         # not as one batch: one after the other they equal the textbook form to the bit
         modulated = self._activity(layer.synapse.forward(inputs), masks)
         if position.last:
             self._learn(step, self._outputs.pop(step), modulated, clean_inputs, inputs, error)
             return None
-        clean = self._activity(layer.synapse.forward(clean_inputs), masks)
+        own = again(masks)
+        clean = self._activity(layer.synapse.forward(clean_inputs), own)
         self._learn(step, clean, modulated, clean_inputs, inputs, error)
-        sent = layer.outgoing(clean, masks)
-        return torch.cat([sent, layer.outgoing(modulated, masks)]) if position.chain else sent
+        sent = layer.outgoing(clean, own)
+        message = self._onward(step, StandardPass(clean_inputs, None, clean, sent, masks), modulated)
+        return sent if message is None else torch.cat([sent, message])
+
+    def _masks(self, batch: int, step: int) -> Masks:
+        """The dropout masks again, with the statistics of the standard pass."""
+        statistics = iter(self._statistics.pop(step))
+        drawn = self.layer.masks(batch, step)
+        return [next(statistics) if isinstance(meets, NormPass) else meets for meets in drawn]
 
     def _halves(self, step: int, arriving: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """h'_{l-1}, and m_{l-1} if the message holds it."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pipepita.network.layer import Layer, Masks
+from pipepita.network.norms import NormPass
 from pipepita.network.synapse import Synapse
 from pipepita.rules.forms.hebbian import Hebbian
 from pipepita.rules.kolen_pollack import LearnedMatrix
@@ -66,6 +67,7 @@ class Textbook(Learner):
         self.mirror: Mirror | None = None
         self._learnt: LearnedMatrix | None = None
         self._feedback_products: dict[int, Product] = {}
+        self._affine_products: dict[int, list[Product | None]] = {}
         self._standard_passes: dict[int, StandardPass] = {}
         self._products: dict[int, Product | None] = {}
 
@@ -102,7 +104,27 @@ class Textbook(Learner):
         self._teach_feedback(step, kept.inputs, error)
         modulated = self._activity(self._synapse(step).forward(inputs), kept.masks)
         self._learn(step, kept.activity, modulated, kept.inputs, inputs, error)
-        return self.layer.outgoing(modulated, kept.masks) if self._sends else None
+        return self._onward(step, kept, modulated)
+
+    def _onward(self, step: int, kept: StandardPass, modulated: Tensor) -> Tensor | None:
+        """What the next layer gets of the modulated pass. Makes the updates of scales and shifts on the way."""
+        layer = self.layer
+        needed = self._sends or len(layer.affines) > layer.inner_affines
+        sent = layer.outgoing(modulated, kept.masks) if needed else None
+        if layer.affines:
+            passes = layer.affine_passes(kept.masks)
+            self._affine_products[step] = [
+                self._affine_product(one, kept.activity - modulated)
+                if place < layer.inner_affines or sent is None
+                else self._affine_product(one, kept.sent - sent)
+                for place, one in enumerate(passes)
+            ]
+        return sent if self._sends else None
+
+    def _affine_product(self, meets: NormPass, change: Tensor) -> Product:
+        """(h_l - m_l) times n, the normalised activity of the modulated pass; h_l - m_l is that of the shift."""
+        assert meets.normalized is not None
+        return Product(change.view_as(meets.normalized), meets.normalized, 1.0)
 
     @property
     def _sends(self) -> bool:
@@ -142,6 +164,9 @@ class Textbook(Learner):
 
     def product(self, step: int) -> Product | None:
         return self._products.pop(step)
+
+    def affine_products(self, step: int) -> Sequence[Product | None]:
+        return self._affine_products.pop(step, [None] * len(self.layer.affines))
 
     def head_products(self, step: int) -> Sequence[Product | None]:
         return [self._feedback_products.pop(step, None) for _ in self.heads]

@@ -1,0 +1,194 @@
+"""Normalisations: their statistics, which a sample meets in all of its passes, and their trainable scales and shifts.
+
+    x --normalize--> n --scale and shift--> y          y = scale * n + shift
+
+Batch normalisation takes its statistics once per sample, in the standard pass, and uses them again in the sample's
+other passes, as a dropout mask is. Its running statistics move in the standard pass, too: once per sample, in order.
+
+To add a normalisation, write one function here and one entry in `_PLAIN`, and its entry in `modules.KINDS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pipepita.errors import UserError
+
+BATCH = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
+class NormPass:
+    """What one sample meets at one normalisation, and what it leaves there.
+
+    Attributes:
+        statistics: Mean and variance of the batch, once they are known; of batch normalisation only.
+        normalized: n of the sample's latest pass, (B, ...), without a graph.
+        output: y of the sample's latest pass, with the graph that it was computed in.
+    """
+
+    __slots__ = ("normalized", "output", "statistics")
+
+    def __init__(self, statistics: tuple[Tensor, Tensor] | None = None) -> None:
+        self.statistics = statistics
+        self.normalized: Tensor | None = None
+        self.output: Tensor | None = None
+
+    def again(self) -> NormPass:
+        """For another pass of the same sample."""
+        return NormPass(self.statistics)
+
+
+class Affine:
+    """The scale and the shift of a normalisation, as an optimizer updates them: like a layer.
+
+    Args:
+        name: The state_dict prefix of the normalisation.
+        module: The normalisation.
+        frozen: Whether they are never updated.
+
+    Attributes:
+        name: As above.
+        frozen: As above.
+    """
+
+    def __init__(self, name: str, module: nn.Module, *, frozen: bool) -> None:
+        self.name, self.module, self.frozen = name, module, frozen
+
+    @property
+    def synapse(self) -> Affine:
+        """What accumulates products: itself."""
+        return self
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        """[scale] or [scale, shift]."""
+        return [parameter for parameter in (self.module.weight, _shift(self.module)) if parameter is not None]  # type: ignore[misc]
+
+    def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
+        """into <- decay * into + scale * (post * pre and post, averaged over the batch), in place.
+
+        post: (B, *shape of y), the postsynaptic factor. pre: n. For images with one scale per channel they are averaged
+        over the positions, too, as for a convolution.
+        """
+        view = _view(self.module, post)
+        dims = [dim for dim, size in enumerate(view) if size == 1 and dim > 0]
+        scale /= len(post) * math.prod(post.shape[dim] for dim in dims)
+        for tensor, product in zip(into, (post * pre, post), strict=False):
+            change = product.sum([0, *dims]).view_as(tensor)
+            if decay == 0:
+                torch.mul(change, scale, out=tensor)
+            else:
+                tensor.mul_(decay).add_(change, alpha=scale)
+
+
+def needs_pass(module: nn.Module) -> bool:
+    """Whether a sample leaves something at this module: it takes statistics, or has a scale that learns."""
+    return isinstance(module, BATCH) or is_affine(module)
+
+
+def is_affine(module: nn.Module) -> bool:
+    """Whether this module is a normalisation with a scale."""
+    return isinstance(module, (*BATCH, *_PLAIN)) and module.weight is not None
+
+
+def normalize(module: nn.Module, x: Tensor, meets: NormPass | None) -> Tensor:
+    """The module's output for `x`, (B, ...). Without a `NormPass` it is that of an evaluation."""
+    normalized = _batch(module, x, meets) if isinstance(module, BATCH) else _PLAIN[type(module)](module, x)
+    weight, bias = cast("Tensor | None", module.weight), _shift(module)
+    output = normalized
+    if weight is not None:
+        view = _view(module, x)
+        # copies, because the tensors are updated in place while the sample is in flight
+        output = normalized * weight.clone().view(view)
+        if bias is not None:
+            output = output + bias.clone().view(view)
+    if meets is not None:
+        meets.normalized, meets.output = normalized.detach(), output
+    return output
+
+
+def _shift(module: nn.Module) -> Tensor | None:
+    return cast("Tensor | None", getattr(module, "bias", None))
+
+
+def _view(module: nn.Module, x: Tensor) -> tuple[int, ...]:
+    """The shape in which a scale meets `x`: with 1 where all positions share it."""
+    shape = cast(Tensor, module.weight).shape
+    if isinstance(module, nn.LayerNorm | nn.RMSNorm):
+        return (1,) * (x.ndim - len(shape)) + tuple(shape)
+    return (1, len(cast(Tensor, module.weight))) + (1,) * (x.ndim - 2)
+
+
+def _batch(module: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor, meets: NormPass | None) -> Tensor:
+    dims = [0, *range(2, x.ndim)]
+    if meets is None:
+        assert module.running_mean is not None and module.running_var is not None
+        shape = (1, -1) + (1,) * (x.ndim - 2)
+        mean, variance = module.running_mean.view(shape), module.running_var.view(shape)
+    elif meets.statistics is not None:
+        mean, variance = meets.statistics
+    else:
+        variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
+        meets.statistics = mean.detach(), variance.detach()
+        _move(module, *meets.statistics, count=x.numel() // x.shape[1])
+    return (x - mean) * torch.rsqrt(variance + module.eps)
+
+
+def _move(module: nn.BatchNorm1d | nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Moves the running statistics, as torch does: the variance is that of an unbiased estimate."""
+    running_mean, running_var, seen = module.running_mean, module.running_var, module.num_batches_tracked
+    assert running_mean is not None and running_var is not None and seen is not None
+    seen.add_(1)
+    share = 1 / float(seen) if module.momentum is None else module.momentum
+    running_mean.mul_(1 - share).add_(mean.flatten(), alpha=share)
+    running_var.mul_(1 - share).add_(variance.flatten(), alpha=share * count / (count - 1))
+
+
+def _layer(module: nn.LayerNorm, x: Tensor) -> Tensor:
+    return F.layer_norm(x, module.normalized_shape, eps=module.eps)
+
+
+def _group(module: nn.GroupNorm, x: Tensor) -> Tensor:
+    return F.group_norm(x, module.num_groups, eps=module.eps)
+
+
+def _rms(module: nn.RMSNorm, x: Tensor) -> Tensor:
+    return F.rms_norm(x, module.normalized_shape, eps=module.eps)
+
+
+_PLAIN: dict[type[nn.Module], Callable[..., Tensor]] = {
+    nn.LayerNorm: _layer,
+    nn.GroupNorm: _group,
+    nn.RMSNorm: _rms,
+}
+
+
+def check_norm(name: str, module: nn.Module) -> None:
+    """Raises `UserError` if batch normalisation keeps no running statistics, which an evaluation needs."""
+    if isinstance(module, BATCH) and module.running_mean is None:
+        raise UserError(f"module {name} is {type(module).__name__} without running statistics: evaluations need them")
+
+
+def check_batches(modules: list[tuple[str, nn.Module]], items: int, batch_size: int) -> None:
+    """Raises `UserError` if batch normalisation would meet a batch of one item.
+
+    modules: with their names. items: how many there are; 0 if that is not known.
+    """
+    for name, module in modules:
+        if not isinstance(module, BATCH):
+            continue
+        kind = type(module).__name__
+        cure = "use nn.RMSNorm, which normalises each item by itself"
+        if batch_size == 1:
+            raise UserError(f"batch_size 1: module {name} is {kind}, which a single item says nothing to; {cure}")
+        if items and items % batch_size == 1:
+            raise UserError(
+                f"batch_size {batch_size}: the last of {items} items is a batch of its own, which says nothing to "
+                f"module {name} ({kind}); take another batch size, or {cure}"
+            )
