@@ -70,15 +70,21 @@ class Affine:
         """[scale] or [scale, shift]."""
         return [parameter for parameter in (self.module.weight, _shift(self.module)) if parameter is not None]  # type: ignore[misc]
 
+    def _shared(self, y: Tensor) -> list[int]:
+        return [dim for dim, size in enumerate(_view(self.module, y)) if size == 1 and dim > 0]
+
+    def positions(self, y: Tensor) -> int:
+        """How many positions of `y`, (B, ...), share a scale: those of an image, if there is one scale per channel."""
+        return math.prod(y.shape[dim] for dim in self._shared(y))
+
     def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
         """into <- decay * into + scale * (post * pre and post, averaged over the batch), in place.
 
         post: (B, *shape of y), the postsynaptic factor. pre: n. For images with one scale per channel they are averaged
         over the positions, too, as for a convolution.
         """
-        view = _view(self.module, post)
-        dims = [dim for dim, size in enumerate(view) if size == 1 and dim > 0]
-        scale /= len(post) * math.prod(post.shape[dim] for dim in dims)
+        dims = self._shared(post)
+        scale /= len(post) * self.positions(post)
         for tensor, product in zip(into, (post * pre, post), strict=False):
             change = product.sum([0, *dims]).view_as(tensor)
             if decay == 0:

@@ -118,10 +118,10 @@ class GradientLearner(Learner):
         delta, *others = torch.autograd.grad(end, [start, *ends], signal)
         gradients = iter(others)
         self._affine_products[step] = [
-            Product(change := next(gradients), one.normalized, _positions(change))
+            Product(change := next(gradients), one.normalized, float(affine.positions(change)))
             if one.output is not None and one.normalized is not None
             else None
-            for one in passes
+            for affine, one in zip(self.layer.affines, passes, strict=True)
         ]
         return delta
 
