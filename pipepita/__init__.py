@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pipepita.errors import Diverged, PipepitaError, RunError, StageDied, UserError
     from pipepita.measurement.latency import latency
     from pipepita.measurement.report import Latency
-    from pipepita.network.spec import build, initialise, normalized
+    from pipepita.network.grow import normalized
+    from pipepita.network.spec import build, initialise
     from pipepita.rules import (
         Backprop,
         Defaults,
@@ -81,7 +82,7 @@ _HOMES = {
     "initialise": "network.spec",
     "latency": "measurement.latency",
     "load": "data",
-    "normalized": "network.spec",
+    "normalized": "network.grow",
     "resume": "runs.resume",
     "train": "runs.train",
 }

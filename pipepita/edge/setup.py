@@ -15,6 +15,8 @@ from pipepita.edge.work import LayerWork, counted, memory
 from pipepita.edge.world import Sizes, sizes
 from pipepita.network import spec
 from pipepita.network.cut import cut
+from pipepita.network.modules import leaves
+from pipepita.network.norms import check_batches
 from pipepita.pipeline.task import Task
 from pipepita.schedule import Schedule
 from pipepita.schedule.world import Cost
@@ -67,6 +69,7 @@ def network(scenario: Scenario, stream: Stream) -> Network:
     """The untrained network for the items of `stream`, and what it costs."""
     rule = scenario.make_rule()
     model = scenario.build(stream.item_shape, stream.classes, rule)
+    check_batches(leaves(model), 0, scenario.batch_size)
     spec.initialise(model, scenario.seed)
     layers = cut(model, stream.item_shape, stream.classes, scenario.seed)
     rule = rule.settled(len(layers))

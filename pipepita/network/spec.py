@@ -2,8 +2,11 @@
 
     fc:N              a hidden layer of N units
     conv:N,K[,S[,P]]  N filters of K x K, stride S, padding P
+    norm:KIND         a normalisation between a layer's linear map and its activation: batch, layer, rms or group,GROUPS
+    dropout:P         dropout with probability P behind the activation (behind a pool: there)
     pool:K[,S]        max pooling over K x K, stride S (avgpool: average pooling)
-    ...xR             R of them, one after the other
+    ...xR             R of them, one after the other; (.../...)xR: R of a group
+    NAME              a network by its name: vgg8b, vgg11b, paper-fc, paper-conv
 
 The output layer comes from the data. There are no biases, as in the paper.
 """
@@ -11,20 +14,17 @@ The output layer comes from the data. There are no biases, as in the paper.
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable
 
 import torch
 from torch import nn
 
 from pipepita.errors import UserError, unknown
-from pipepita.network.modules import ACTIVATION, ACTIVATIONS, NORM, children, leaves, role
-from pipepita.network.standardize import Standardize
+from pipepita.network.grammar import Part, parse
+from pipepita.network.modules import ACTIVATIONS, leaves
+from pipepita.network.parts import LAYERS, POOLS, flatten, norm, share_of
 from pipepita.randomness import generator, uniform
 
 Shape = tuple[int, ...]
-_MOST_UNITS, _MOST_LAYERS = 1_000_000, 1_000
-_PART = re.compile(r"([a-z]+):(\d+(?:,\d+)*)(?:x(\d+))?")
 
 
 def build(
@@ -32,17 +32,20 @@ def build(
 ) -> nn.Sequential:
     """Makes an `nn.Sequential` from a spec string.
 
-    Each hidden layer is a linear map or a convolution, then the activation function, then (with `normal`) an
-    `nn.RMSNorm` without parameters, then dropout, then pooling. The output layer is an `nn.Linear`. No layer has a
-    bias. The weights are torch's own random ones; `initialise` draws those of the paper.
+    Each hidden layer is a linear map or a convolution, then perhaps a normalisation, then the activation function, then
+    (with `normal`) an `nn.RMSNorm` without parameters, then dropout, then pooling. The output layer is an `nn.Linear`.
+    No layer has a bias. The weights are torch's own random ones; `initialise` draws those of the paper.
 
     Args:
-        spec: The hidden layers, like "fc:256x8" or "conv:32,5/pool:2/fc:256"; the syntax is at the top of this module.
+        spec: The hidden layers, like "fc:256x8" or "conv:32,5/pool:2/fc:256", or the name of a network; the syntax is
+            at the top of this module.
         item_shape: The shape of one input item, without the batch: (features,) or (channels, height, width).
         classes: How many classes there are, which is the width of the output layer.
         activation: The activation function of hidden layers, by its name in lower case, like "relu" or "tanh".
-        dropout: The probability that a unit of a hidden layer is dropped, at least 0 and below 1.
-        normal: Whether each item's hidden activity is divided by its root mean square.
+        dropout: The probability that a unit of a hidden layer is dropped, at least 0 and below 1. A layer with a
+            `dropout` part of its own has only that one.
+        normal: Whether each item's hidden activity is divided by its root mean square. A layer with a `norm` part has
+            only that one.
 
     Returns:
         The network: (B, *item_shape) float32 to (B, classes) float32.
@@ -56,23 +59,59 @@ def build(
         ['Conv2d', 'ReLU', 'Dropout', 'MaxPool2d', 'Flatten', 'Linear', 'ReLU', 'Dropout', 'Linear']
         >>> model(torch.zeros(5, 1, 28, 28)).shape
         torch.Size([5, 10])
+        >>> [type(module).__name__ for module in build("conv:8,3/norm:batch", (1, 28, 28), 10)]
+        ['Conv2d', 'BatchNorm2d', 'ReLU', 'Flatten', 'Linear']
     """
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
     if not 0 <= dropout < 1:
         raise UserError(f"dropout {dropout} is not a probability: 0 <= dropout < 1")
-    blocks: list[nn.Module] = []
+    blocks: list[_Block] = []
     shape = item_shape
-    for kind, numbers in _parts(spec):
-        new, shape = _BUILDERS[kind](numbers, shape)
-        if kind in ("fc", "conv"):
-            new.append(ACTIVATIONS[activation]())
-            new += [nn.RMSNorm(shape, elementwise_affine=False)] if normal else []
-            new += [nn.Dropout(dropout)] if dropout else []
+    for part in parse(spec):
+        if part.kind in LAYERS:
+            new, shape = LAYERS[part.kind](part, shape)
+            blocks.append(_Block(new, shape))
+        elif part.kind not in (*POOLS, "norm", "dropout"):
+            raise unknown(f"part of network {spec!r}:", part.kind, [*LAYERS, *POOLS, "norm", "dropout"])
         elif not blocks:
-            raise UserError(f"network {spec!r} begins with {kind}: begin with fc or conv")
-        blocks += new
-    return nn.Sequential(*blocks, *_flatten(shape), nn.Linear(math.prod(shape), classes, bias=False))
+            raise UserError(f"network {spec!r} begins with {part.kind}: begin with fc or conv")
+        elif part.kind == "norm":
+            blocks[-1].normalise(part)
+        elif part.kind == "dropout":
+            blocks[-1].drop(part)
+        else:
+            new, shape = POOLS[part.kind](part, shape)
+            blocks[-1].behind += new
+    modules = [module for block in blocks for module in block.modules(activation, dropout, normal=normal)]
+    return nn.Sequential(*modules, *flatten(shape), nn.Linear(math.prod(shape), classes, bias=False))
+
+
+class _Block:
+    """One hidden layer: its linear map, and what was asked for behind it."""
+
+    def __init__(self, linear: list[nn.Module], shape: Shape) -> None:
+        self._linear, self._shape = linear, shape
+        self._norm: nn.Module | None = None
+        self._dropout: float | None = None
+        self.behind: list[nn.Module] = []
+
+    def normalise(self, part: Part) -> None:
+        if self.behind or self._norm is not None:
+            raise UserError(f"{part.text}: a layer has one norm, in front of its pooling: conv:64,3/norm:batch/pool:2")
+        self._norm = norm(part, self._shape)
+
+    def drop(self, part: Part) -> None:
+        share = share_of(part)
+        if self.behind:
+            self.behind.append(nn.Dropout(share))
+        self._dropout = 0.0 if self.behind else share
+
+    def modules(self, activation: str, dropout: float, *, normal: bool) -> list[nn.Module]:
+        share = dropout if self._dropout is None else self._dropout
+        rms = nn.RMSNorm(self._shape, elementwise_affine=False) if normal and self._norm is None else None
+        inner = [self._norm, ACTIVATIONS[activation](), rms, nn.Dropout(share) if share else None]
+        return [*self._linear, *(module for module in inner if module is not None), *self.behind]
 
 
 def hidden_layers(spec: str) -> int:
@@ -85,77 +124,7 @@ def hidden_layers(spec: str) -> int:
         >>> hidden_layers("conv:16,3/pool:2/fc:64x2")
         3
     """
-    return sum(kind in ("fc", "conv") for kind, _ in _parts(spec))
-
-
-def _parts(spec: str) -> list[tuple[str, list[int]]]:
-    parts: list[tuple[str, list[int]]] = []
-    for text in spec.split("/"):
-        match = _PART.fullmatch(text.strip())
-        if not match:
-            raise UserError(
-                f"network {spec!r}: cannot read {text!r}; write it like fc:1024, fc:256x8 or conv:32,5/pool:2"
-            )
-        kind, numbers, repeat = match[1], [int(n) for n in match[2].split(",")], int(match[3] or 1)
-        if kind not in _BUILDERS:
-            raise unknown(f"part of network {spec!r}:", kind, _BUILDERS)
-        if repeat < 1 or min(numbers[:3]) < 1:
-            raise UserError(f"network {spec!r}: {text!r} has a number below 1")
-        if max(numbers) > _MOST_UNITS or repeat > _MOST_LAYERS:
-            raise UserError(f"network {spec!r}: {text!r} is above {_MOST_UNITS} units or {_MOST_LAYERS} layers")
-        parts += [(kind, numbers)] * repeat
-    return parts
-
-
-def _flatten(shape: Shape) -> list[nn.Module]:
-    return [nn.Flatten()] if len(shape) > 1 else []
-
-
-def _fc(numbers: list[int], shape: Shape) -> tuple[list[nn.Module], Shape]:
-    if len(numbers) != 1:
-        raise UserError(f"fc takes one number, its units, not {numbers}: fc:1024")
-    return [*_flatten(shape), nn.Linear(math.prod(shape), numbers[0], bias=False)], (numbers[0],)
-
-
-def _conv(numbers: list[int], shape: Shape) -> tuple[list[nn.Module], Shape]:
-    if not 2 <= len(numbers) <= 4:
-        raise UserError(f"conv takes filters,kernel[,stride[,padding]], not {numbers}: conv:32,5")
-    _needs_image("conv", shape)
-    filters, *geometry = numbers  # kernel, stride, padding
-    module = nn.Conv2d(shape[0], filters, *geometry, bias=False)  # type: ignore[misc, arg-type]
-    return [module], _after(module, "conv", numbers, shape)
-
-
-def _pool(kind: type[nn.Module]) -> Callable[[list[int], Shape], tuple[list[nn.Module], Shape]]:
-    def pool(numbers: list[int], shape: Shape) -> tuple[list[nn.Module], Shape]:
-        if not 1 <= len(numbers) <= 2:
-            raise UserError(f"pool takes size[,stride], not {numbers}: pool:2")
-        _needs_image("pool", shape)
-        module = kind(*numbers)
-        return [module], _after(module, "pool", numbers, shape)
-
-    return pool
-
-
-def _needs_image(kind: str, shape: Shape) -> None:
-    if len(shape) != 3:
-        raise UserError(f"{kind} needs items of shape (channels, height, width), but they have shape {shape} there")
-
-
-def _after(module: nn.Module, kind: str, numbers: list[int], shape: Shape) -> Shape:
-    try:
-        with torch.inference_mode():
-            return tuple(module(torch.zeros(1, *shape)).shape[1:])
-    except RuntimeError:
-        raise UserError(f"{kind}:{','.join(map(str, numbers))} does not fit items of shape {shape}") from None
-
-
-_BUILDERS: dict[str, Callable[[list[int], Shape], tuple[list[nn.Module], Shape]]] = {
-    "fc": _fc,
-    "conv": _conv,
-    "pool": _pool(nn.MaxPool2d),
-    "avgpool": _pool(nn.AvgPool2d),
-}
+    return sum(part.kind in LAYERS for part in parse(spec))
 
 
 def initialise(model: nn.Sequential, seed: int) -> None:
@@ -188,68 +157,3 @@ def initialise(model: nn.Sequential, seed: int) -> None:
                 )
                 if module.bias is not None:
                     module.bias.zero_()
-
-
-def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
-    """Puts an `nn.RMSNorm` without parameters after each hidden activation that has none yet, in place.
-
-    It divides each item's hidden activity by its own root mean square. The other modules keep their names: a norm
-    after child "1" is called "1_norm".
-
-    Args:
-        model: The network; it holds no other `nn.Sequential`.
-        item_shape: The shape of one input item, without the batch.
-
-    Returns:
-        `model` itself.
-
-    Raises:
-        UserError: The model holds an `nn.Sequential`.
-
-    Example:
-        >>> model = build("fc:8", (6,), 3)
-        >>> [name for name, _ in normalized(model, (6,)).named_children()]
-        ['0', '1', '1_norm', '2']
-    """
-    before = children(model)
-    rebuilt: list[tuple[str, nn.Module]] = []
-    x = torch.zeros(1, *item_shape)
-    was_training = model.training
-    model.eval()
-    for position, (name, module) in enumerate(before):
-        with torch.inference_mode():
-            x = module(x)
-        rebuilt.append((name, module))
-        if isinstance(module, nn.Sequential):
-            raise UserError(f"normalize: module {name} is an nn.Sequential: write out its modules, or add nn.RMSNorm")
-        follower = before[position + 1][1] if position + 1 < len(before) else None
-        if role(module, name) == ACTIVATION and follower is not None and role(follower, "") != NORM:
-            rebuilt.append((f"{name}_norm", nn.RMSNorm(x.shape[1:], elementwise_affine=False)))
-    for name, _ in before:
-        delattr(model, name)
-    for name, module in rebuilt:
-        model.add_module(name, module)
-    return model.train(was_training)
-
-
-def standardized(model: nn.Sequential, items: torch.Tensor) -> nn.Sequential:
-    """Puts a `Standardize` with the figures of `items` in front of `model`, in place, under the name "standardize".
-
-    Args:
-        model: The network. If it begins with a `Standardize`, that one is replaced.
-        items: The training items, (N, *item_shape), float32.
-
-    Returns:
-        `model` itself.
-
-    Example:
-        >>> model = standardized(build("fc:8", (6,), 3), torch.rand(20, 6))
-        >>> [name for name, _ in model.named_children()]
-        ['standardize', '0', '1', '2']
-    """
-    before = [(name, module) for name, module in children(model) if not isinstance(module, Standardize)]
-    for name, _ in children(model):
-        delattr(model, name)
-    for name, module in [("standardize", Standardize.of(items)), *before]:
-        model.add_module(name, module)
-    return model

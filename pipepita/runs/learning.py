@@ -59,7 +59,12 @@ class NetworkChoice(Group):
 
     panel: ClassVar[str] = "Network and data"
 
-    network: str = Field("fc:1024", description="hidden layers, like fc:256x8 or conv:32,5/pool:2/fc:256")
+    network: str = Field(
+        "fc:1024",
+        description="hidden layers, like fc:256x8, conv:32,5/pool:2/fc:256 or (conv:64,3,1,1/norm:batch)x2/pool:2; or "
+        "the name of a network: vgg8b, vgg11b, paper-fc, paper-conv",
+        examples=["vgg8b", "vgg11b", "paper-fc", "paper-conv"],
+    )
     activation: str | None = Field(
         None, description="activation of the hidden layers (default: the rule's own, mostly relu)"
     )

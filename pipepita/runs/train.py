@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipepita.data import Data, load
 from pipepita.errors import UserError, unknown
-from pipepita.network import spec
+from pipepita.network import grow, spec
 from pipepita.network.cut import cut
 from pipepita.network.modules import NORM, children, describe, frozen, leaves, rebuild, role
 from pipepita.network.standardize import Standardize
@@ -108,9 +108,9 @@ def train(
     for name in figures:
         copy.get_submodule(name).load_state_dict(model.get_submodule(name).state_dict())
     if standardize:
-        spec.standardized(copy, data.x_train)
+        grow.standardized(copy, data.x_train)
     if normalize:
-        spec.normalized(copy, data.item_shape)
+        grow.normalized(copy, data.item_shape)
     if init == "he":
         spec.initialise(copy, settings.seed)
     if frozen_layers or figures or standardize:

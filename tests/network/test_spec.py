@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 import pipepita as pp
+from pipepita.network.grow import normalized
 from pipepita.network.modules import describe, rebuild
-from pipepita.network.spec import build, initialise, normalized
+from pipepita.network.spec import build, hidden_layers, initialise
 
 
 def kinds(model: nn.Sequential) -> str:
@@ -17,6 +18,24 @@ def kinds(model: nn.Sequential) -> str:
         ("fc:1024", (1, 8, 8), "Flatten Linear ReLU Linear"),
         ("fc:16x3", (64,), "Linear ReLU Linear ReLU Linear ReLU Linear"),
         ("conv:32,5/pool:2/fc:256", (3, 32, 32), "Conv2d ReLU MaxPool2d Flatten Linear ReLU Linear"),
+        (
+            "(conv:8,3,1,1/norm:batch)x2/pool:2",
+            (1, 8, 8),
+            "Conv2d BatchNorm2d ReLU Conv2d BatchNorm2d ReLU MaxPool2d Flatten Linear",
+        ),
+        (
+            "((fc:8/norm:layer)x2/fc:9)x2",
+            (64,),
+            "Linear LayerNorm ReLU " * 2 + "Linear ReLU " + "Linear LayerNorm ReLU " * 2 + "Linear ReLU Linear",
+        ),
+        (
+            "conv:8,3/norm:group,4/pool:2/dropout:0.5/fc:9/norm:rms/dropout:0.25",
+            (1, 8, 8),
+            "Conv2d GroupNorm ReLU MaxPool2d Dropout Flatten Linear RMSNorm ReLU Dropout Linear",
+        ),
+        ("fc:9/norm:batch", (64,), "Linear BatchNorm1d ReLU Linear"),
+        ("paper-conv", (1, 8, 8), "Conv2d ReLU MaxPool2d Flatten Linear"),
+        ("paper-fc/fc:9", (64,), "Linear ReLU Linear ReLU Linear"),
         ("conv:8,3,1,1x2/avgpool:2", (1, 8, 8), "Conv2d ReLU Conv2d ReLU AvgPool2d Flatten Linear"),
     ],
 )
@@ -24,6 +43,25 @@ def test_builds(spec, shape, expected):
     model = build(spec, shape, 7)
     assert kinds(model) == expected
     assert model(torch.rand(2, *shape)).shape == (2, 7)
+
+
+def test_networks_by_name():
+    """Nokland & Eidnes' networks: 8 and 11 layers with weights, 3 x 3 convolutions and one hidden layer of 1024."""
+    for name, convolutions in (("vgg8b", 6), ("vgg11b", 9)):
+        model = build(name, (3, 32, 32), 10)
+        assert kinds(model).count("Conv2d") == convolutions
+        assert kinds(model).count("BatchNorm") == convolutions + 1
+        assert kinds(model).count("MaxPool2d") == 4
+        assert [module.out_features for module in model if isinstance(module, nn.Linear)] == [1024, 10]
+        assert hidden_layers(name) == convolutions + 1
+
+
+def test_own_norms_and_dropouts_take_the_place_of_the_general_ones():
+    model = build("conv:4,3/norm:batch/fc:8/dropout:0.25/fc:9", (1, 8, 8), 10, dropout=0.1, normal=True)
+    assert kinds(model) == (
+        "Conv2d BatchNorm2d ReLU Dropout Flatten Linear ReLU RMSNorm Dropout Linear ReLU RMSNorm Dropout Linear"
+    )
+    assert [module.p for module in model if isinstance(module, nn.Dropout)] == [0.1, 0.25, 0.1]
 
 
 def test_order_within_a_layer():
@@ -38,9 +76,24 @@ def test_order_within_a_layer():
         ("fc:", "cannot read 'fc:'"),
         ("fc:10,10", "fc takes one number"),
         ("fc:0", "number below 1"),
-        ("fc:99999999999", "is above 1000000 units or 1000 layers"),
-        ("fc:4x999999999", "is above 1000000 units or 1000 layers"),
-        ("dense:10", "'dense'.*one of avgpool, conv, fc, pool"),
+        ("fc:99999999999", "'fc:99999999999' has a number above 1000000"),
+        ("fc:4x999999999", "'fc:4x999999999' makes more than 10000 parts"),
+        ("(((fc:2)x99)x99)x99", "makes more than 10000 parts"),
+        ("fc:4x9999999999", "cannot read 'fc:4x9999999999'"),
+        ("fc:4x0", "'fc:4x0' has a number below 1"),
+        ("(" * 30 + "fc:2" + ")" * 30, "more than 20 brackets"),
+        ("(fc:2", "its brackets do not match"),
+        ("fc:2)", "its brackets do not match"),
+        ("(fc:2)y3", "goes on after its bracket"),
+        ("fc:2/norm:bath", "did you mean 'batch'"),
+        ("fc:2/norm:group", "write norm:batch, norm:layer, norm:rms or norm:group,GROUPS"),
+        ("conv:6,3/norm:group,4", "4 is not a number of groups that divides 6 channels"),
+        ("conv:6,3/pool:2/norm:batch", "in front of its pooling"),
+        ("fc:2/norm:rms/norm:rms", "a layer has one norm"),
+        ("norm:rms", "begins with norm"),
+        ("fc:2/dropout:1", "'dropout:1' is not a probability"),
+        ("fc:2/dropout:x", "'dropout:x' is not a probability"),
+        ("dense:10", "'dense'.*one of avgpool, conv, dropout, fc, norm, pool"),
         ("conv:8", "conv takes filters,kernel"),
         ("conv:8,99", "conv:8,99 does not fit items of shape"),
         ("fc:10/conv:8,3", "conv needs items of shape"),

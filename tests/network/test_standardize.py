@@ -11,7 +11,7 @@ from torch import nn
 
 import pipepita as pp
 from pipepita.network.cut import cut
-from pipepita.network.spec import standardized
+from pipepita.network.grow import standardized
 from pipepita.network.standardize import Standardize
 
 
