@@ -35,10 +35,18 @@ def pytest_configure() -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`@pytest.mark.crossed(factors, allowed=...)`: the cases of `covering.pairwise`, or with --all of `cross`."""
+    """`@pytest.mark.crossed(factors, allowed=...)`: the cases of `covering.pairwise`, or with --all of `cross`.
+
+    fewer: factors that have fewer values without --all.
+    """
     for mark in metafunc.definition.iter_markers("crossed"):
-        chosen = cross if metafunc.config.getoption("--all") else pairwise
-        metafunc.parametrize(list(mark.args[0]), chosen(*mark.args, **mark.kwargs))
+        options = dict(mark.kwargs)
+        factors, fewer = mark.args[0], options.pop("fewer", {})
+        if metafunc.config.getoption("--all"):
+            cases = cross(factors, **options)
+        else:
+            cases = pairwise(factors | fewer, **options)
+        metafunc.parametrize(list(factors), cases)
 
 
 @pytest.hookimpl(optionalhook=True)

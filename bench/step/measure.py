@@ -74,7 +74,7 @@ def paper_loop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tens
 
 def measure(quick: bool) -> list[dict[str, Any]]:
     """One row per net and number of threads."""
-    rounds, calls = (3, 9) if quick else (15, 15)
+    rounds, calls = (2, 3) if quick else (15, 15)
     rows = []
     for threads in (1, torch.get_num_threads()):
         torch.set_num_threads(threads)

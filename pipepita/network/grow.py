@@ -29,7 +29,8 @@ def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
         UserError: The model holds an `nn.Sequential`.
 
     Example:
-        >>> model = build("fc:8", (6,), 3)
+        >>> import pipepita as pp
+        >>> model = pp.build("fc:8", (6,), 3)
         >>> [name for name, _ in normalized(model, (6,)).named_children()]
         ['0', '1', '1_norm', '2']
     """
@@ -65,7 +66,8 @@ def standardized(model: nn.Sequential, items: torch.Tensor) -> nn.Sequential:
         `model` itself.
 
     Example:
-        >>> model = standardized(build("fc:8", (6,), 3), torch.rand(20, 6))
+        >>> import pipepita as pp
+        >>> model = standardized(pp.build("fc:8", (6,), 3), torch.rand(20, 6))
         >>> [name for name, _ in model.named_children()]
         ['standardize', '0', '1', '2']
     """

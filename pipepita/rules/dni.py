@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from pipepita.errors import UserError
+from pipepita.rules.defaults import Defaults
 from pipepita.rules.rule import Reads, Rule
 from pipepita.schedule import Flow
 
@@ -54,6 +55,10 @@ class SyntheticGradients(Rule):
     def updates(self) -> tuple[str, ...]:
         """The layer's weights change after the standard pass, those of its guess after the backward pass."""
         return self.passes
+
+    def defaults(self, layers: int) -> Defaults:
+        """With Adam, as in the paper: with SGD a guess that learns from late answers overshoots."""
+        return Defaults(lr=0.001, optimizer="adam")
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """In the standard pass each layer also gets the target. So the output layer needs no error later."""

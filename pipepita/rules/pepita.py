@@ -48,11 +48,15 @@ class Pepita(Rule):
         f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), where fan_in is the width that F projects onto. The
             paper has 0.05 (Appendix A). With 0 the error does not enter. "auto" is 0.05, or 0.1 if `modulate` is
             "auto" and all layers are modulated.
-        feedback: Whether F_l is "fixed" (the paper), or "learned" as `pipepita.rules.kolen_pollack` describes.
+        feedback: Whether F_l is "fixed" (the paper), "learned" as `pipepita.rules.kolen_pollack` describes, or the
+            "product" of the weights as in `pipepita.rules.product`.
         feedback_rate: If it learns: its learning rate, as a multiple of the layer's.
         error: Whether the error is that of the output, "broadcast" to the layers (the paper), or a "local" one of each
             layer, from a read-out that learns: see `pipepita.rules.forms.local_error`. Then both passes of a layer
             follow each other, no layer is ever locked, and `form` and `feedback` mean nothing.
+        refresh: With "product": after how many samples it is taken anew; 0 means before each epoch. The pipeline
+            drains for it, so with several samples in flight it helps to decide the bits, as snapshots do.
+        orthogonal: With "product": how many steps of Bjorck's iteration keep the weights orthogonal, each time.
         mirror: How many mini-batches of noise align every F_l with the weights before each epoch, from 0 to 100000: see
             `pipepita.rules.mirror`.
 
@@ -74,8 +78,10 @@ class Pepita(Rule):
     presynaptic: Literal["modulated", "standard", "own", "two-step"] = "modulated"
     perturbation: Literal["error", "sign", "random"] = "error"
     f_scale: float | Literal["auto"] = "auto"
-    feedback: Literal["fixed", "learned"] = "fixed"
+    feedback: Literal["fixed", "learned", "product"] = "fixed"
     feedback_rate: float = 1.0
+    refresh: int = 0
+    orthogonal: int = 0
     error: Literal["broadcast", "local"] = "broadcast"
     mirror: int = 0
     name: ClassVar[str] = "pepita"
@@ -88,9 +94,15 @@ class Pepita(Rule):
             raise UserError(f"mirror {self.mirror} is not a number of mini-batches from 0 to {_MOST_MIRRORED}")
         if not 0 <= self.feedback_rate < float("inf"):
             raise UserError(f"feedback_rate {self.feedback_rate} is not a finite number of at least 0")
-        if self.feedback == "learned" and (self.perturbation == "random" or self.f_scale == 0 or self.mirror):
+        for option in ("refresh", "orthogonal"):
+            if not 0 <= getattr(self, option) <= _MOST_MIRRORED:
+                raise UserError(f"{option} {getattr(self, option)} is not a whole number from 0 to {_MOST_MIRRORED}")
+            if getattr(self, option) and self.feedback != "product":
+                raise UserError(f"{option} {getattr(self, option)} needs feedback product, not {self.feedback}")
+        if self.feedback != "fixed" and (self.perturbation == "random" or self.f_scale == 0 or self.mirror):
             raise UserError(
-                "feedback learned: there is no F that could learn with perturbation random, f_scale 0 or mirror"
+                f"feedback {self.feedback}: there is no F that could change with perturbation random, f_scale 0 or "
+                "mirror"
             )
         if self._unlocked:
             self._check_local()
@@ -133,8 +145,13 @@ class Pepita(Rule):
 
     @property
     def aligns(self) -> bool:
-        """Whether mini-batches of noise align F before each epoch."""
-        return self.mirror > 0
+        """Whether F is aligned with the weights from time to time: by mini-batches of noise, or by their product."""
+        return self.mirror > 0 or self.feedback == "product"
+
+    @property
+    def align_every(self) -> int:
+        """After how many samples; 0 for before each epoch."""
+        return self.refresh
 
     def settled(self, layers: int) -> Self:
         """The paper's rule for one hidden layer; for more, the error enters at all layers."""
@@ -182,6 +199,7 @@ class Pepita(Rule):
         """The layer and, if the error enters there, its matrix F_l, which is drawn from (seed, "feedback", l)."""
         from pipepita.rules.forms import FORMS, Hebbian, LocalError, Position
         from pipepita.rules.mirror import Mirror
+        from pipepita.rules.product import WeightProduct
 
         if self._unlocked:
             drawn = None if layer.number == layers else self._drawn(layer, classes, seed).feedback
@@ -191,7 +209,10 @@ class Pepita(Rule):
             perturbation = self._drawn(layer, classes, seed)
         position = Position(layer.number == 1, layer.number == layers, self._chain)
         learner = FORMS[self.form](layer, position, perturbation, Hebbian(self.presynaptic))
-        learner.mirror = Mirror(layer, self.mirror, seed) if self.mirror else None
+        if self.feedback == "product":
+            learner.mirror = WeightProduct(layer, self.orthogonal)
+        elif self.mirror:
+            learner.mirror = Mirror(layer, self.mirror, seed)
         if self.feedback == "learned":
             learner.let_feedback_learn(self.feedback_rate)
         return learner

@@ -108,6 +108,14 @@ class Rule(Protocol):
         """Whether `Learner.align` is called before each epoch. False by default."""
         return False
 
+    @property
+    def align_every(self) -> int:
+        """If the rule aligns: after how many samples it does so again. 0 (the default) means before each epoch only.
+
+        The pipeline drains for it, so with samples in flight it helps to decide the bits.
+        """
+        return 0
+
     def settled(self, layers: int) -> Self:
         """This rule with its "auto" options replaced by what suits the network. By default the rule itself.
 

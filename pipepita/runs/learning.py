@@ -129,7 +129,7 @@ class Updates(Group):
         ge=0,
         le=1e38,
         description="learning rate (default: the rule's own; for pepita 0.1, or 0.05 if there are two or more hidden "
-        "layers; for the others 0.01)",
+        "layers; for the others mostly 0.01)",
     )
     optimizer: str | None = Field(
         None,

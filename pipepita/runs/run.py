@@ -127,14 +127,22 @@ class Run:
         """Trains what is left of the epoch's samples, from one snapshot to the next, or until asked to stop."""
         progress = self.progress
         order = shuffled(len(self._data.x_train), self._settings.seed, progress.epoch)
-        every = self._settings.snapshot_every or self._samples
         while progress.sample < self._samples:
-            target = min(self._samples, progress.sample // every * every + every)
+            snapshot, alignment = (
+                self._next(self._settings.snapshot_every),
+                self._next(self._plan.task.rule.align_every),
+            )
+            target = min(self._samples, snapshot, alignment)
             self._learn(order, target, rate)
             if progress.sample < target:  # asked to stop
                 break
             if target < self._samples and self._keeper.due:
                 self._keeper.keep(*self._resumable)
+
+    def _next(self, every: int | None) -> int:
+        """The first sample of the epoch from now on whose number is a multiple of `every`; the last one if it is 0."""
+        every = every or self._samples
+        return self.progress.sample // every * every + every
 
     def _learn(self, order: Tensor, target: int, rate: float) -> None:
         """Trains the epoch's samples before number `target`, each exactly once, and takes a snapshot."""
@@ -143,7 +151,7 @@ class Run:
 
         def work(pipeline: Pipeline) -> Tally:
             coordinator.go_on(pipeline, step)
-            if first == 0:
+            if first % (self._plan.task.rule.align_every or self._samples) == 0:
                 coordinator.align(epoch)
             source = Stored(data.x_train, data.y_train, order, self._settings.batch_size, first, target)
             return coordinator.train(source, rate, before.copy())

@@ -15,7 +15,7 @@ from pipepita.rules import Defaults, Reads, Rule, options, options_of
 from pipepita.rules.loading import in_words
 from pipepita.schedule import Flow
 
-_OWN = ("flow", "passes", "updates", "rows", "aligns", "name", "reads", "learner", "settled", "defaults")
+_OWN = ("flow", "passes", "updates", "rows", "aligns", "align_every", "name", "reads", "learner", "settled", "defaults")
 _ODD: tuple[Any, ...] = (None, -1, math.nan, "no such value")
 
 

@@ -91,9 +91,9 @@ def test_learning_helps_a_deep_network(digits):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"feedback": "learned", "f_scale": 0}, "there is no F that could learn"),
-        ({"feedback": "learned", "mirror": 3}, "there is no F that could learn"),
-        ({"feedback": "learned", "perturbation": "random"}, "there is no F that could learn"),
+        ({"feedback": "learned", "f_scale": 0}, "there is no F that could change"),
+        ({"feedback": "learned", "mirror": 3}, "there is no F that could change"),
+        ({"feedback": "learned", "perturbation": "random"}, "there is no F that could change"),
         ({"feedback_rate": -1.0}, "feedback_rate -1.0 is not a finite number of at least 0"),
         ({"feedback": "frozen"}, "unknown feedback 'frozen': one of fixed, learned"),
     ],

@@ -62,7 +62,8 @@ def test_init_keep_goes_on_from_the_models_weights(few_digits):
 def test_summary_has_what_the_command_line_promises(few_digits):
     result = pp.train(small(few_digits), few_digits, engine="local", epochs=2, batch_size=32)
     assert list(json.loads(result.to_json())) == [
-        "rule", "rule_options", "normalize", "network", "dataset", "engine", "schedule", "window", "stages", "lr",
+        "rule", "rule_options", "normalize", "network", "dataset", "engine", "schedule", "window",
+        "look_ahead", "stages", "lr",
         "optimizer", "seed", "epochs", "steps", "items", "test_accuracy", "train_loss", "wall_seconds",
         "items_per_second", "step_ms", "restarts", "weights_sha256", "run_dir",
     ]  # fmt: skip

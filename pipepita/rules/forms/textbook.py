@@ -15,6 +15,7 @@ from pipepita.rules.forms.hebbian import Hebbian
 from pipepita.rules.kolen_pollack import LearnedMatrix
 from pipepita.rules.learner import Learner, Product
 from pipepita.rules.mirror import Mirror
+from pipepita.rules.product import WeightProduct
 from pipepita.rules.projection import Perturbation
 
 _TINY = torch.finfo(torch.float32).tiny
@@ -64,7 +65,7 @@ class Textbook(Learner):
 
     def __init__(self, layer: Layer, position: Position, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
         self.layer, self._position, self._perturbation, self._hebbian = layer, position, perturbation, hebbian
-        self.mirror: Mirror | None = None
+        self.mirror: Mirror | WeightProduct | None = None
         self._learnt: LearnedMatrix | None = None
         self._feedback_products: dict[int, Product] = {}
         self._affine_products: dict[int, list[Product | None]] = {}
@@ -176,7 +177,7 @@ class Textbook(Learner):
             self._perturbation.feedback = self._learnt.matrix()
 
     def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
-        """If the rule mirrors: aligns F_l with the product of the weights from here to the top, and returns it."""
+        """If the rule aligns: aligns F_l with the product of the weights from here to the top, and returns it."""
         if self.mirror is None:
             return above
         product = self.mirror.product(epoch, above)
