@@ -79,6 +79,7 @@ def test_leftovers_are_found(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.rest  # its kills and restarts are those of tests/runs/test_recovery.py
 @pytest.mark.timeout(600)
 def test_a_short_soak():
     row = soak(0.12)

@@ -27,7 +27,7 @@ def engine() -> Iterator[pp.RayEngine]:
 @pytest.fixture
 def frozen(engine, monkeypatch) -> Iterator[None]:
     """The second actor does not answer. Some seconds without an answer count as silence: more than a busy one takes."""
-    monkeypatch.setattr(monitor, "SILENCE_SECONDS", 5.0)
+    monkeypatch.setattr(monitor, "SILENCE_SECONDS", 10.0)
     pid = ray.get(engine._actors[1].where.remote()).pid
     os.kill(pid, signal.SIGSTOP)
     yield
@@ -58,7 +58,7 @@ def test_an_actor_that_may_still_be_starting_does_not_count_as_silent(engine, fr
     watching = Monitor(engine._actors, 0.2, silent.append)
     try:
         wait_for(lambda: watching.pulses[0] is not None)
-        time.sleep(6)
+        time.sleep(11)
         assert silent == []
     finally:
         watching.close()
