@@ -41,6 +41,7 @@ class Trainer:
         self.optimizers: list[Optimizer] = [
             optimizers.make(task.optimizer, layer, task.lr * rate) for layer, rate in self._maps
         ]
+        self._alone = len(self._maps) == 1 and self.ahead is None
         self._in_flight = 0
 
     def begin(self, lr: float) -> None:
@@ -61,6 +62,12 @@ class Trainer:
     def update(self, step: int, name: str) -> None:
         """Applies sample `step`'s updates after pass `name`."""
         learner = self.learner
+        if self._alone:  # the usual case, which small layers notice
+            product = learner.product(step)
+            if product is not None:
+                self.optimizers[0].step(product)
+                learner.updated()
+            return
         products = [learner.product(step), *learner.affine_products(step), *learner.head_products(step)]
         if self.ahead is not None and products[0] is not None:
             self.ahead.before_update()
