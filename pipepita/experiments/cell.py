@@ -171,7 +171,8 @@ def run(
     began, outcome = time.perf_counter(), Outcome(cell)
     try:
         result = train(
-            model, data, rule=rule, engine="local", normalize=False, observer=_Progress(epochs_done), probe=probe,
+            model, data, rule=rule, engine="local", normalize=False, standardize=job.standardize, probe=probe,
+            observer=_Progress(epochs_done),
             **job.options().model_dump(),
         )  # fmt: skip
         outcome.accuracies = [line["test_accuracy"] for line in result.history]

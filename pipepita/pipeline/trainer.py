@@ -101,13 +101,14 @@ class Trainer:
         self.learner.remember(mine.memory)
 
     def forget(self, initial: State) -> None:
-        """Puts the weights of `initial` back, and zeroes what the optimizers have learnt."""
+        """Puts what the layer had learnt in `initial` back, and zeroes what the optimizers have learnt."""
         self._put(initial)
         for optimizer in self.optimizers:
             for tensor in optimizer.state().values():
                 tensor.zero_()
         if self.ahead is not None:
             self.ahead.before_update()
+        self.learner.remember(initial.memory)
 
     def _put(self, state: State) -> None:
         for key, value in self.layer.state.items():

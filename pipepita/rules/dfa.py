@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from pipepita.errors import UserError
+from pipepita.rules import options
 from pipepita.rules.rule import Rule
 from pipepita.schedule import Flow
 
@@ -46,8 +46,7 @@ class DirectFeedbackAlignment(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.feedback_rate < float("inf"):
-            raise UserError(f"feedback_rate {self.feedback_rate} is not a finite number of at least 0")
+        options.check_rate(self, "feedback_rate")
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer and its matrix B_l, as `Rule.learner` describes. The output layer has no matrix."""

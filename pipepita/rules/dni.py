@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from pipepita.errors import UserError
+from pipepita.rules import options
 from pipepita.rules.defaults import Defaults
 from pipepita.rules.rule import Reads, Rule
 from pipepita.schedule import Flow
@@ -48,8 +48,7 @@ class SyntheticGradients(Rule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.guess_rate < float("inf"):
-            raise UserError(f"guess_rate {self.guess_rate} is not a finite number of at least 0")
+        options.check_rate(self, "guess_rate")
 
     @property
     def updates(self) -> tuple[str, ...]:

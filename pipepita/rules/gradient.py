@@ -113,6 +113,8 @@ class GradientLearner(Learner):
 
     def _backward(self, step: int, end: Tensor, signal: Tensor, start: Tensor, masks: Masks) -> Tensor:
         """The gradient at a_l, `start`, of a `signal` at h_l, `end`. Makes the updates of scales and shifts, too."""
+        if not self.layer.affines:
+            return torch.autograd.grad(end, start, signal)[0]
         passes = self.layer.affine_passes(masks)
         ends = [one.output for one in passes if one.output is not None]
         delta, *others = torch.autograd.grad(end, [start, *ends], signal)
@@ -127,7 +129,7 @@ class GradientLearner(Learner):
 
     def _keep_product(self, step: int, delta: Tensor, inputs: Tensor) -> None:
         """Keeps sample `step`'s update, from delta_l and h_{l-1}."""
-        self._products[step] = Product(delta, inputs, _positions(delta))
+        self._products[step] = Product(delta, inputs, positions(delta))
 
     def product(self, step: int) -> Product | None:
         return self._products.pop(step)
@@ -143,6 +145,10 @@ class GradientLearner(Learner):
         return {} if self.feedback is None else {f"{self.layer.name}.feedback": self.feedback}
 
 
-def _positions(delta: Tensor) -> float:
-    """How many positions an image has. A gradient sums over them, but an update averages over them, as in PEPITA."""
+def positions(delta: Tensor) -> float:
+    """How many positions an image has. A gradient sums over them, but an update averages over them, as in PEPITA.
+
+    Args:
+        delta: (B, units), or (B, channels, height, width).
+    """
     return float(delta[0, 0].numel()) if delta.ndim == 4 else 1.0

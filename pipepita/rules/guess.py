@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipepita.network.layer import Layer
-from pipepita.rules.gradient import GradientLearner
+from pipepita.rules.gradient import GradientLearner, positions
 from pipepita.rules.head import Head
 from pipepita.rules.learner import Product
 
@@ -92,8 +92,7 @@ class GuessingLearner(GradientLearner):
             assert arriving is not None
             inputs, gradient = self._guessed.pop(step)
             post = gradient - arriving.view_as(gradient)
-            positions = post[0, 0].numel() if post.ndim == 4 else 1
-            self._guess_products[step] = Product(post, inputs, float(positions))
+            self._guess_products[step] = Product(post, inputs, positions(post))
         return self._messages.pop(step)
 
     def product(self, step: int) -> Product | None:

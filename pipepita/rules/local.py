@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pipepita.errors import UserError
+from pipepita.rules import options
 from pipepita.rules.rule import Rule
 from pipepita.schedule import Flow
 
@@ -55,8 +56,7 @@ class LocalLoss(Rule):
         super().__post_init__()
         if not 0 <= self.beta <= 1:
             raise UserError(f"beta {self.beta} is not a share from 0 to 1")
-        if not 0 <= self.head_rate < float("inf"):
-            raise UserError(f"head_rate {self.head_rate} is not a finite number of at least 0")
+        options.check_rate(self, "head_rate")
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer and its losses, as `Rule.learner` describes. The output layer learns from its own error."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from pipepita.network.layer import Layer, Shape
 from pipepita.randomness import generator, uniform
-from pipepita.rules.gradient import GradientLearner
+from pipepita.rules.gradient import GradientLearner, positions
 from pipepita.rules.head import Head
 from pipepita.rules.learner import Product
 
@@ -132,8 +132,7 @@ class Similarity:
         loss = difference.square().mean() * (self._share * len(activity))
         (post,) = torch.autograd.grad(loss, features)
         signal = self.head.map.synapse.back(post, self.head.weight, tuple(activity.shape))
-        positions = post[0, 0].numel() if post.ndim == 4 else 1
-        return Teaching(signal, Product(post, activity.detach(), float(positions)))
+        return Teaching(signal, Product(post, activity.detach(), positions(post)))
 
 
 def _similarity(features: Tensor) -> Tensor:

@@ -164,3 +164,9 @@ def _shown(value: object) -> str:
         return repr(value)
     except (ValueError, RecursionError):
         return "(too large to show)"
+
+
+def check_rate(rule: Any, name: str) -> None:
+    """Raises `UserError` unless the option `name` of `rule` is a learning rate: finite, and at least 0."""
+    if not 0 <= getattr(rule, name) < float("inf"):
+        raise UserError(f"{name} {getattr(rule, name)} is not a finite number of at least 0")

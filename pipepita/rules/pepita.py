@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pipepita.errors import UserError
+from pipepita.rules import options
 from pipepita.rules.defaults import Defaults
 from pipepita.rules.rule import Reads, Rule
 from pipepita.schedule import MODULATED, STANDARD, Flow
@@ -92,8 +93,7 @@ class Pepita(Rule):
             raise UserError(f"f_scale {self.f_scale} is not a finite number of at least 0 (the paper: 0.05)")
         if not 0 <= self.mirror <= _MOST_MIRRORED:
             raise UserError(f"mirror {self.mirror} is not a number of mini-batches from 0 to {_MOST_MIRRORED}")
-        if not 0 <= self.feedback_rate < float("inf"):
-            raise UserError(f"feedback_rate {self.feedback_rate} is not a finite number of at least 0")
+        options.check_rate(self, "feedback_rate")
         for option in ("refresh", "orthogonal"):
             if not 0 <= getattr(self, option) <= _MOST_MIRRORED:
                 raise UserError(f"{option} {getattr(self, option)} is not a whole number from 0 to {_MOST_MIRRORED}")

@@ -183,3 +183,20 @@ def test_nothing_is_stashed_without_samples_in_flight(sample):
 def test_refuses_an_unknown_form():
     with pytest.raises(pp.UserError, match="form 'difference'"):
         pp.Backprop(form="difference")
+
+
+@pytest.mark.parametrize("rule", [pp.Backprop(), pp.DirectFeedbackAlignment(feedback="learned"), pp.LocalLoss()])
+def test_a_learner_keeps_nothing_of_samples_that_are_done(few_digits, rule):
+    model = pp.build("fc:16x2", few_digits.item_shape, 10)
+    layers = cut(model, few_digits.item_shape, 10)
+    task = Task(layers, 10, rule)
+    stage = stages(task, task.whole)[0].build()
+    with compute_mode(1):
+        for step in range(5):
+            target = torch.eye(10)[few_digits.y_train[:8]]
+            error = stage.standard(step, few_digits.x_train[:8], target) - target
+            if len(rule.passes) == 2:
+                stage.second(step, None, error)
+            stage.update(step)
+    kept = [item for one in stage.trainers for item in vars(one.learner).items() if isinstance(item[1], dict)]
+    assert not [item for item in kept if item[1]]
