@@ -83,12 +83,12 @@ POOLS: dict[str, Callable[[Part, Shape], Made]] = {"pool": _pool(nn.MaxPool2d), 
 
 
 def norm(part: Part, shape: Shape) -> nn.Module:
-    """The normalisation of items of `shape`: `norm:batch`, `norm:layer`, `norm:rms` or `norm:group,GROUPS`."""
+    """The normalisation of items of `shape`: `norm:batch`, `norm:layer`, `norm:rms`, `norm:item` or `norm:group,G`."""
     kind, *rest = part.arguments
     if kind not in _NORMS:
         raise unknown(f"normalisation of {part.text!r}:", kind, _NORMS)
     if len(rest) != (kind == "group"):
-        raise UserError(f"network: {part.text!r}: write norm:batch, norm:layer, norm:rms or norm:group,GROUPS")
+        raise UserError(f"network: {part.text!r}: write norm:batch, norm:layer, norm:rms, norm:item or norm:group,GROUPS")
     return _NORMS[kind](part, shape)
 
 
@@ -103,6 +103,7 @@ _NORMS: dict[str, Callable[[Part, Shape], nn.Module]] = {
     "batch": lambda part, shape: (nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d)(shape[0]),
     "layer": lambda part, shape: nn.LayerNorm(shape),
     "rms": lambda part, shape: nn.RMSNorm(shape),
+    "item": lambda part, shape: nn.RMSNorm(shape, elementwise_affine=False),
     "group": _group,
 }
 

@@ -2,7 +2,8 @@
 
     fc:N              a hidden layer of N units
     conv:N,K[,S[,P]]  N filters of K x K, stride S, padding P
-    norm:KIND         a normalisation between a layer's linear map and its activation: batch, layer, rms or group,GROUPS
+    norm:KIND         a normalisation between a layer's linear map and its activation (behind a pool: there): batch,
+                      layer, rms, group,GROUPS, or item, an nn.RMSNorm without a scale
     dropout:P         dropout with probability P behind the activation (behind a pool: there)
     pool:K[,S]        max pooling over K x K, stride S (avgpool: average pooling)
     ...xR             R of them, one after the other; (.../...)xR: R of a group
@@ -83,6 +84,7 @@ def build(
         else:
             new, shape = POOLS[part.kind](part, shape)
             blocks[-1].behind += new
+            blocks[-1].shape = shape
     modules = [module for block in blocks for module in block.modules(activation, dropout, normal=normal)]
     return nn.Sequential(*modules, *flatten(shape), nn.Linear(math.prod(shape), classes, bias=False))
 
@@ -91,15 +93,20 @@ class _Block:
     """One hidden layer: its linear map, and what was asked for behind it."""
 
     def __init__(self, linear: list[nn.Module], shape: Shape) -> None:
-        self._linear, self._shape = linear, shape
+        self._linear, self._units, self.shape = linear, shape, shape
+        self._normal = False
         self._norm: nn.Module | None = None
         self._dropout: float | None = None
         self.behind: list[nn.Module] = []
 
     def normalise(self, part: Part) -> None:
-        if self.behind or self._norm is not None:
-            raise UserError(f"{part.text}: a layer has one norm, in front of its pooling: conv:64,3/norm:batch/pool:2")
-        self._norm = norm(part, self._shape)
+        if self._normal:
+            raise UserError(f"{part.text}: a layer has one norm: conv:64,3/norm:batch/pool:2 or conv:64,3/pool:2/norm:item")
+        self._normal = True
+        if self.behind:
+            self.behind.append(norm(part, self.shape))
+        else:
+            self._norm = norm(part, self.shape)
 
     def drop(self, part: Part) -> None:
         share = share_of(part)
@@ -109,7 +116,7 @@ class _Block:
 
     def modules(self, activation: str, dropout: float, *, normal: bool) -> list[nn.Module]:
         share = dropout if self._dropout is None else self._dropout
-        rms = nn.RMSNorm(self._shape, elementwise_affine=False) if normal and self._norm is None else None
+        rms = nn.RMSNorm(self._units, elementwise_affine=False) if normal and not self._normal else None
         inner = [self._norm, ACTIVATIONS[activation](), rms, nn.Dropout(share) if share else None]
         return [*self._linear, *(module for module in inner if module is not None), *self.behind]
 
