@@ -96,6 +96,8 @@ RULES = {
     "learned": pp.Pepita(feedback="learned"),
     "learned, all": pp.Pepita(feedback="learned", modulate="all", feedback_rate=0.5),
     "learned, recompute": pp.Pepita(feedback="learned", modulate="all", form="recompute"),
+    "learned, sent compared": pp.Pepita(feedback="learned", modulate="all", compare="sent"),
+    "recompute, sent compared": pp.Pepita(compare="sent", form="recompute"),
     "local error": pp.Pepita(error="local"),
     "bp": pp.Backprop(),
     "bp, today's weights": pp.Backprop(form="textbook"),

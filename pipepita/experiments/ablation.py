@@ -16,11 +16,11 @@ _ERROR, _NOTHING = "F e", "F = 0"
 
 
 def _variants() -> dict[str, dict[str, Any]]:
-    random = "pepita:modulate=input,perturbation=random"
+    random = "pepita:modulate=input,perturbation=random,feedback=fixed"
     return {
         _ERROR: {},
         "F sign(e)": {"rule": f"{PEPITA},perturbation=sign"},
-        _NOTHING: {"rule": "pepita:modulate=input,f_scale=0"},
+        _NOTHING: {"rule": "pepita:modulate=input,f_scale=0,feedback=fixed"},
         **{f"noise {scale:g}": {"rule": f"{random},f_scale={scale:g}"} for scale in _NOISE_SCALES},
     }
 

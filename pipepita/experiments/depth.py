@@ -24,8 +24,8 @@ _VARIANTS: dict[str, dict[str, Any]] = {
         "rule": _MIRROR,
         "optimizer": "sgd:momentum=0.9,weight_decay=0.0001",
     },
-    "normalize all": {"lr": 0.1, "normalize": True, "rule": "pepita:modulate=all,f_scale=0.05"},
-    "normalize F = 0": {"lr": 0.1, "normalize": True, "rule": "pepita:modulate=input,f_scale=0"},
+    "normalize all": {"lr": 0.1, "normalize": True, "rule": "pepita:modulate=all,f_scale=0.05,feedback=fixed"},
+    "normalize F = 0": {"lr": 0.1, "normalize": True, "rule": "pepita:modulate=input,f_scale=0,feedback=fixed"},
     "bp": {"lr": 0.03, "rule": "bp"},
 }
 

@@ -15,7 +15,7 @@ from pipepita.experiments.experiment import Scale
 EPOCHS = 100
 FC, CONV = "fc:1024", "conv:32,5/pool:2"
 DATASETS = ("mnist", "cifar10", "cifar100")
-PEPITA = "pepita:modulate=input,f_scale=0.05"  # the paper's: the error enters at the input
+PEPITA = "pepita:modulate=input,f_scale=0.05,feedback=fixed"  # the paper's: the error enters at the input
 # what a default would choose otherwise, by the network's depth or by the rule
 SPELLED_OUT: dict[str, Any] = {"normalize": False, "activation": "relu", "optimizer": "sgd:momentum=0.9"}
 # the learning rate falls to a tenth after these epochs
@@ -36,7 +36,7 @@ def options(network: str, dataset: str, rule: str) -> dict[str, Any]:
 
     Example:
         >>> options(FC, "mnist", "pepita")["rule"]
-        'pepita:modulate=input,f_scale=0.05'
+        'pepita:modulate=input,f_scale=0.05,feedback=fixed'
     """
     chosen: dict[str, Any] = {
         **SPELLED_OUT,

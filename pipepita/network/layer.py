@@ -199,6 +199,23 @@ class Layer:
         """What the next layer gets: `activity` after pooling and all that follows it."""
         return _run(self._outgoing, activity, masks[self._activity_masks :])
 
+    def pulled_back(self, activity: Tensor, change: Tensor, masks: Masks) -> Tensor:
+        """The transposed derivative of `outgoing` at `activity`: what a change of what is sent says of the activity.
+
+        Args:
+            activity: (B, *activity_shape).
+            change: (B, *out_shape).
+            masks: What the sample met. They are left as they are.
+
+        Returns:
+            (B, *activity_shape).
+        """
+        with torch.inference_mode(False), torch.enable_grad():
+            # autograd cannot use tensors that were made in inference mode, so these are copies
+            start = activity.clone().requires_grad_()
+            own = [meets.clone() if isinstance(meets, Tensor) else meets.copied() for meets in masks]
+            return torch.autograd.grad(self.outgoing(start, own), start, change.clone())[0]
+
     def evaluate(self, x: Tensor) -> Tensor:
         """The layer's forward pass without dropout."""
         return self.outgoing(self.activity(self.synapse.forward(self.arrive(x))))

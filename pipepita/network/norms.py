@@ -43,6 +43,10 @@ class NormPass:
         """For another pass of the same sample."""
         return NormPass(self.statistics)
 
+    def copied(self) -> NormPass:
+        """The same, with statistics of its own."""
+        return NormPass(self.statistics and (self.statistics[0].clone(), self.statistics[1].clone()))
+
 
 class Affine:
     """The scale and the shift of a normalisation, as an optimizer updates them: like a layer.

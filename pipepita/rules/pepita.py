@@ -44,13 +44,16 @@ class Pepita(Rule):
             with "input".
         presynaptic: What a hidden layer's update is made of: see `pipepita.rules.forms.hebbian`. "modulated" is the
             paper's (section 3).
+        compare: Where a layer pools: whether the "activity" of both passes is compared, in front of the pooling (the
+            published code), or what is "sent" to the next layer: see `pipepita.rules.forms.hebbian`.
         perturbation: What enters: the projected "error" F e (section 3), F times the "sign" of the error (Discussion),
             or "random" noise (Appendix D). See `pipepita.rules.projection`.
         f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), where fan_in is the width that F projects onto. The
             paper has 0.05 (Appendix A). With 0 the error does not enter. "auto" is 0.05, or 0.1 if `modulate` is
             "auto" and all layers are modulated.
         feedback: Whether F_l is "fixed" (the paper), "learned" as `pipepita.rules.kolen_pollack` describes, or the
-            "product" of the weights as in `pipepita.rules.product`.
+            "product" of the weights as in `pipepita.rules.product`. "auto" is "learned" if `modulate` is "auto" and all
+            layers are modulated, and nothing else forbids it; else "fixed".
         feedback_rate: If it learns: its learning rate, as a multiple of the layer's.
         error: Whether the error is that of the output, "broadcast" to the layers (the paper), or a "local" one of each
             layer, from a read-out that learns: see `pipepita.rules.forms.local_error`. Then both passes of a layer
@@ -70,16 +73,17 @@ class Pepita(Rule):
         >>> Pepita().reads("modulated", number=2, layers=3)
         Reads(upstream=True, downstream=False, signal=False)
         >>> deep = Pepita().settled(layers=5)
-        >>> deep.modulate, deep.f_scale, deep.defaults(layers=5).lr
-        ('all', 0.1, 0.05)
+        >>> deep.modulate, deep.feedback, deep.f_scale, deep.defaults(layers=5).lr
+        ('all', 'learned', 0.1, 0.05)
     """
 
     form: Literal["difference", "textbook", "stash", "recompute"] = "difference"
     modulate: Literal["auto", "input", "all"] = "auto"
     presynaptic: Literal["modulated", "standard", "own", "two-step"] = "modulated"
+    compare: Literal["activity", "sent"] = "activity"
     perturbation: Literal["error", "sign", "random"] = "error"
     f_scale: float | Literal["auto"] = "auto"
-    feedback: Literal["fixed", "learned", "product"] = "fixed"
+    feedback: Literal["auto", "fixed", "learned", "product"] = "auto"
     feedback_rate: float = 1.0
     refresh: int = 0
     orthogonal: int = 0
@@ -99,13 +103,15 @@ class Pepita(Rule):
                 raise UserError(f"{option} {getattr(self, option)} is not a whole number from 0 to {_MOST_MIRRORED}")
             if getattr(self, option) and self.feedback != "product":
                 raise UserError(f"{option} {getattr(self, option)} needs feedback product, not {self.feedback}")
-        if self.feedback != "fixed" and (self.perturbation == "random" or self.f_scale == 0 or self.mirror):
+        if self.feedback in ("learned", "product") and self._lacks_feedback:
             raise UserError(
                 f"feedback {self.feedback}: there is no F that could change with perturbation random, f_scale 0 or "
                 "mirror"
             )
         if self._unlocked:
             self._check_local()
+        if self.compare == "sent" and self.presynaptic in ("own", "two-step"):
+            raise UserError(f"compare sent needs presynaptic modulated or standard, not {self.presynaptic}")
         if self.mirror and (self.perturbation == "random" or self.f_scale == 0):
             raise UserError(f"mirror {self.mirror}: there is no F to align with perturbation random, or f_scale 0")
 
@@ -114,7 +120,7 @@ class Pepita(Rule):
         wrong = {
             "modulate": self.modulate == "input", "form": self.form != "difference", "mirror": self.mirror,
             "presynaptic": self.presynaptic == "two-step", "perturbation": self.perturbation != "error",
-            "feedback": self.feedback != "fixed", "f_scale": self.f_scale == 0,
+            "feedback": self.feedback not in ("auto", "fixed"), "f_scale": self.f_scale == 0,
         }  # fmt: skip
         for option, is_wrong in wrong.items():
             if is_wrong:
@@ -154,22 +160,30 @@ class Pepita(Rule):
         return self.refresh
 
     def settled(self, layers: int) -> Self:
-        """The paper's rule for one hidden layer; for more, the error enters at all layers."""
+        """The paper's rule for one hidden layer; for more, the error enters at all layers, by projections that learn."""
         chosen: Literal["input", "all"] = "all" if layers > 2 else "input"
         modulate = chosen if self.modulate == "auto" else self.modulate
         twice = self.modulate == "auto" and modulate == "all"
         scale = _PAPERS_SCALE * (2 if twice else 1) if self.f_scale == "auto" else self.f_scale
-        return replace(self, modulate=modulate, f_scale=scale)
+        learns = twice and not self._lacks_feedback and not self._unlocked
+        chosen_feedback: Literal["learned", "fixed"] = "learned" if learns else "fixed"
+        feedback = chosen_feedback if self.feedback == "auto" else self.feedback
+        return replace(self, modulate=modulate, f_scale=scale, feedback=feedback)
 
     def defaults(self, layers: int) -> Defaults:
-        """The paper's learning rate for one hidden layer, and half of it for deeper networks, which are normalised."""
-        return Defaults(lr=0.1 if layers <= 2 else 0.05)
+        """The paper's learning rate for one hidden layer; half of it, and a look-ahead, for deeper networks."""
+        return Defaults(lr=0.1 if layers <= 2 else 0.05, look_ahead=layers > 2)
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """The modulated pass runs up the layers from the error; with modulate="all" it begins at every layer."""
         if name == STANDARD:
             return Reads(upstream=True, signal=self._unlocked)
         return Reads(upstream=self._climbs and number > 1, signal=self._projects(number) or number == layers)
+
+    @property
+    def _lacks_feedback(self) -> bool:
+        """Whether there is no F that could learn: none enters, or something else aligns it."""
+        return self.perturbation == "random" or self.f_scale == 0 or self.mirror > 0
 
     @property
     def _unlocked(self) -> bool:
@@ -203,12 +217,12 @@ class Pepita(Rule):
 
         if self._unlocked:
             drawn = None if layer.number == layers else self._drawn(layer, classes, seed).feedback
-            return LocalError(layer, drawn, self.feedback_rate, Hebbian(self.presynaptic))
+            return LocalError(layer, drawn, self.feedback_rate, Hebbian(self.presynaptic, self.compare))
         perturbation = None
         if self._projects(layer.number):
             perturbation = self._drawn(layer, classes, seed)
         position = Position(layer.number == 1, layer.number == layers, self._chain)
-        learner = FORMS[self.form](layer, position, perturbation, Hebbian(self.presynaptic))
+        learner = FORMS[self.form](layer, position, perturbation, Hebbian(self.presynaptic, self.compare))
         if self.feedback == "product":
             learner.mirror = WeightProduct(layer, self.orthogonal)
         elif self.mirror:

@@ -60,10 +60,10 @@ def test_the_depths_that_were_trained_before_the_new_defaults_are_trained_again(
     cells = {(cell.row, cell.column): cell for cell in EXPERIMENTS["depth"].cells(Scale())}
     plain = read_job(None, cells["pepita", "8 hidden"].options, [])
     assert (plain.normalize, plain.lr) == (False, 0.01)
-    assert plain.make_rule() == pp.Pepita(modulate="input", f_scale=0.05)
+    assert plain.make_rule() == pp.Pepita(modulate="input", f_scale=0.05, feedback="fixed")
     everywhere = read_job(None, cells["normalize all", "8 hidden"].options, [])
     assert (everywhere.normalize, everywhere.lr) == (True, 0.1)
-    assert everywhere.make_rule() == pp.Pepita(modulate="all", f_scale=0.05)
+    assert everywhere.make_rule() == pp.Pepita(modulate="all", f_scale=0.05, feedback="fixed")
 
 
 @pytest.mark.slow

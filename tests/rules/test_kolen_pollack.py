@@ -95,7 +95,7 @@ def test_learning_helps_a_deep_network(digits):
         ({"feedback": "learned", "mirror": 3}, "there is no F that could change"),
         ({"feedback": "learned", "perturbation": "random"}, "there is no F that could change"),
         ({"feedback_rate": -1.0}, "feedback_rate -1.0 is not a finite number of at least 0"),
-        ({"feedback": "frozen"}, "unknown feedback 'frozen': one of fixed, learned"),
+        ({"feedback": "frozen"}, "unknown feedback 'frozen': one of auto, fixed, learned"),
     ],
 )
 def test_what_cannot_be(options, words):

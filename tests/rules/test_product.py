@@ -85,7 +85,7 @@ def test_a_fresh_product_teaches_a_deep_tanh_network(digits):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"refresh": 5}, "refresh 5 needs feedback product, not fixed"),
+        ({"refresh": 5}, "refresh 5 needs feedback product, not auto"),
         ({"orthogonal": 5, "feedback": "learned"}, "orthogonal 5 needs feedback product, not learned"),
         ({"refresh": -1, "feedback": "product"}, "refresh -1 is not a whole number from 0"),
         ({"feedback": "product", "mirror": 3}, "there is no F that could change"),

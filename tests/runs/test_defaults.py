@@ -40,9 +40,11 @@ def test_what_was_chosen_is_said(few_digits):
     one = trained(few_digits, "relaxed", network="fc:16", epochs=1).summary
     assert (one["normalize"], one["lr"], one["rule_options"]["modulate"]) == (False, 0.1, "input")
     assert one["rule_options"]["f_scale"] == 0.05
+    assert (one["rule_options"]["feedback"], one["look_ahead"]) == ("fixed", "off")
     deep = trained(few_digits, "streaming", network="fc:16x9", epochs=1).summary
     assert (deep["normalize"], deep["lr"], deep["rule_options"]["modulate"]) == (True, 0.05, "all")
     assert (deep["rule_options"]["f_scale"], deep["window"]) == (0.1, 4)
+    assert (deep["rule_options"]["feedback"], deep["look_ahead"]) == ("learned", "on")
     words = in_words(deep)
     assert all(part in words for part in ("pepita", "modulate all", "normalized", "lr 0.05", "streaming, window 4"))
 

@@ -65,8 +65,10 @@ class Difference(Textbook):
         modulated = layer.activity(preactivation, kept.masks)
         message = self._onward(step, kept, modulated) if layer.pools or layer.affines else None
         message = message - kept.sent if message is not None and layer.pools else None
-        if self._hebbian.two_products:
-            self._products[step] = self._hebbian.after_modulated(kept.activity, modulated, kept.inputs, inputs)
+        if self._hebbian.two_products or self._hebbian.compares_sent:
+            self._products[step] = self._hebbian.after_modulated(
+                layer, kept.masks, kept.activity, modulated, kept.inputs, inputs
+            )
             change = modulated - kept.activity
         else:
             change = modulated.sub_(kept.activity)

@@ -6,6 +6,14 @@
 | standard    | (h_l - m_l) h_{l-1}^T                                                 | section 3                |
 | own         | h_l h_{l-1}^T - m_l m_{l-1}^T                                         | Srinivasan et al. 2024   |
 | two-step    | h_l h_{l-1}^T after the standard pass, -m_l m_{l-1}^T after the other | the same (time-local)    |
+
+Where a layer pools, h_l - m_l is that of the activities in front of the pooling, as in the published code. With
+`compare="sent"` it is that of what the layer sends on, brought back by the transposed derivative of what lies between:
+
+    h_l - m_l = P^T (s_l - r_l)        s_l = p(h_l), r_l = p(m_l): pooled, and normalised if a normalisation follows
+                                       P: the derivative of p at h_l
+
+So only what wins the pooling learns, and nothing learns what the normalisation takes away again.
 """
 
 from __future__ import annotations
@@ -13,6 +21,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipepita.network.layer import Layer, Masks, again
 from pipepita.rules.learner import Product
 
 
@@ -21,23 +30,32 @@ class Hebbian:
 
     Args:
         presynaptic: One of the table above.
+        compare: Whether the two "activity"s are compared, or what is "sent": see above.
 
     Attributes:
         standard_inputs: Whether the update uses h_{l-1} instead of m_{l-1}.
         two_products: Whether h_l and m_l are multiplied by their own inputs, in two separate products.
+        compares_sent: Whether what is sent is compared.
     """
 
-    def __init__(self, presynaptic: str) -> None:
+    def __init__(self, presynaptic: str, compare: str = "activity") -> None:
         self.standard_inputs = presynaptic == "standard"
         self.two_products = presynaptic in ("own", "two-step")
+        self.compares_sent = compare == "sent"
         self._two_steps = presynaptic == "two-step"
 
     def after_standard(self, activity: Tensor, inputs: Tensor) -> Product | None:
         """The update after the standard pass; None if there is none."""
         return Product(activity, inputs, 1.0) if self._two_steps else None
 
-    def after_modulated(self, clean: Tensor, modulated: Tensor, clean_inputs: Tensor, inputs: Tensor) -> Product:
+    def after_modulated(
+        self, layer: Layer, masks: Masks, clean: Tensor, modulated: Tensor, clean_inputs: Tensor, inputs: Tensor
+    ) -> Product:
         """The update after the modulated pass, from h_l, m_l, h_{l-1} and m_{l-1}."""
+        if self.compares_sent and layer.pools:
+            sent, modulated_sent = (layer.outgoing(activity, again(masks)) for activity in (clean, modulated))
+            change = layer.pulled_back(clean, sent - modulated_sent, masks)
+            return Product(change, clean_inputs if self.standard_inputs else inputs, 1.0)
         if self._two_steps:
             return Product(modulated, inputs, -1.0)
         if self.two_products:  # as one product of twice as many items; a synapse divides by their number

@@ -54,7 +54,7 @@ class LocalError(Learner):
         self._readout_products[step] = self._readout.product(error, x, 1.0)
         change = (error @ self._readout.matrix()).neg_().view_as(x)
         modulated = layer.activity(layer.synapse.drive(change, onto=preactivation.clone()), masks)
-        self._products[step] = self._hebbian.after_modulated(activity, modulated, x, x + change)
+        self._products[step] = self._hebbian.after_modulated(layer, masks, activity, modulated, x, x + change)
         # scales and shifts behind the pooling stay as they are: the modulated pass does not go that far
         self._affine_products[step] = [
             None if meets.normalized is None or place >= layer.inner_affines

@@ -46,13 +46,15 @@ class Recompute(Textbook):
         # not as one batch: one after the other they equal the textbook form to the bit
         modulated = self._activity(layer.synapse.forward(inputs), masks)
         if position.last:
-            self._learn(step, self._outputs.pop(step), modulated, clean_inputs, inputs, error)
+            output = self._outputs.pop(step)
+            self._learn(step, StandardPass(clean_inputs, None, output, output, masks), modulated, inputs, error)
             return None
         own = again(masks)
         clean = self._activity(layer.synapse.forward(clean_inputs), own)
-        self._learn(step, clean, modulated, clean_inputs, inputs, error)
         sent = layer.outgoing(clean, own)
-        message = self._onward(step, StandardPass(clean_inputs, None, clean, sent, masks), modulated)
+        kept = StandardPass(clean_inputs, None, clean, sent, masks)
+        self._learn(step, kept, modulated, inputs, error)
+        message = self._onward(step, kept, modulated)
         return sent if message is None else torch.cat([sent, message])
 
     def _masks(self, batch: int, step: int) -> Masks:

@@ -104,7 +104,7 @@ class Textbook(Learner):
         inputs = self._modulated_inputs(step, kept.inputs, arriving, error)
         self._teach_feedback(step, kept.inputs, error)
         modulated = self._activity(self._synapse(step).forward(inputs), kept.masks)
-        self._learn(step, kept.activity, modulated, kept.inputs, inputs, error)
+        self._learn(step, kept, modulated, inputs, error)
         return self._onward(step, kept, modulated)
 
     def _onward(self, step: int, kept: StandardPass, modulated: Tensor) -> Tensor | None:
@@ -146,16 +146,16 @@ class Textbook(Learner):
             return clean + self._perturbation(step, error).view_as(clean)
         return torch.addmm(clean.flatten(1), self._perturbation.shares(error), feedback).view_as(clean)
 
-    def _learn(
-        self, step: int, clean: Tensor, modulated: Tensor, clean_inputs: Tensor, inputs: Tensor, error: Tensor | None
-    ) -> None:
-        """Makes the update from the activities of both passes: h_l, m_l, h_{l-1}, m_{l-1}."""
+    def _learn(self, step: int, kept: StandardPass, modulated: Tensor, inputs: Tensor, error: Tensor | None) -> None:
+        """Makes the update from the standard pass, m_l and m_{l-1}."""
         if self._position.last:
             assert error is not None
-            post = (modulated - clean).add_(error)  # m_L - y = (m_L - h_L) + e, so the error suffices
-            self._products[step] = Product(post, clean_inputs if self._hebbian.standard_inputs else inputs, 1.0)
+            post = (modulated - kept.activity).add_(error)  # m_L - y = (m_L - h_L) + e, so the error suffices
+            self._products[step] = Product(post, kept.inputs if self._hebbian.standard_inputs else inputs, 1.0)
         else:
-            self._products[step] = self._hebbian.after_modulated(clean, modulated, clean_inputs, inputs)
+            self._products[step] = self._hebbian.after_modulated(
+                self.layer, kept.masks, kept.activity, modulated, kept.inputs, inputs
+            )
 
     def _teach_feedback(self, step: int, clean: Tensor, error: Tensor | None) -> None:
         """If F_l learns: makes its update, from h_{l-1} and the error."""
