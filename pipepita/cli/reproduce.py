@@ -21,7 +21,8 @@ def reproduce(
         str,
         typer.Argument(
             metavar="EXPERIMENT",
-            help="table1, slowness, alignment, ablation, weights, whitening, tsne, depth or signs",
+            help="table1, slowness, alignment, ablation, weights, whitening, tsne, depth, depth-conv, "
+            "depth-conv-rates or signs",
             show_default=False,
         ),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pipepita.experiments.ablation import ABLATION
 from pipepita.experiments.alignment import ALIGNMENT
 from pipepita.experiments.depth import DEPTH
+from pipepita.experiments.depth_conv import DEPTH_CONV, DEPTH_CONV_RATES
 from pipepita.experiments.experiment import Experiment
 from pipepita.experiments.signs import SIGNS
 from pipepita.experiments.slowness import SLOWNESS
@@ -22,5 +23,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     "whitening": WHITENING,
     "tsne": T_SNE,
     "depth": DEPTH,
+    "depth-conv": DEPTH_CONV,
+    "depth-conv-rates": DEPTH_CONV_RATES,
     "signs": SIGNS,
 }

@@ -88,7 +88,9 @@ def norm(part: Part, shape: Shape) -> nn.Module:
     if kind not in _NORMS:
         raise unknown(f"normalisation of {part.text!r}:", kind, _NORMS)
     if len(rest) != (kind == "group"):
-        raise UserError(f"network: {part.text!r}: write norm:batch, norm:layer, norm:rms, norm:item or norm:group,GROUPS")
+        raise UserError(
+            f"network: {part.text!r}: write norm:batch, norm:layer, norm:rms, norm:item or norm:group,GROUPS"
+        )
     return _NORMS[kind](part, shape)
 
 

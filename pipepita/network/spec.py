@@ -101,7 +101,9 @@ class _Block:
 
     def normalise(self, part: Part) -> None:
         if self._normal:
-            raise UserError(f"{part.text}: a layer has one norm: conv:64,3/norm:batch/pool:2 or conv:64,3/pool:2/norm:item")
+            raise UserError(
+                f"{part.text}: a layer has one norm: conv:64,3/norm:batch/pool:2 or conv:64,3/pool:2/norm:item"
+            )
         self._normal = True
         if self.behind:
             self.behind.append(norm(part, self.shape))

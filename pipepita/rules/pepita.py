@@ -160,7 +160,7 @@ class Pepita(Rule):
         return self.refresh
 
     def settled(self, layers: int) -> Self:
-        """The paper's rule for one hidden layer; for more, the error enters at all layers, by projections that learn."""
+        """The paper's rule for one hidden layer; for more, the error enters at all layers and its projections learn."""
         chosen: Literal["input", "all"] = "all" if layers > 2 else "input"
         modulate = chosen if self.modulate == "auto" else self.modulate
         twice = self.modulate == "auto" and modulate == "all"
