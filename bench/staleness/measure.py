@@ -1,17 +1,19 @@
 """`python -m bench.staleness`: MNIST test accuracy against samples in flight, and the time until it is reached.
 
-Three tables: the four forms of the modulated pass by window, with one hidden layer; eight hidden layers, with the error
-at the input or at all layers; and how many samples and seconds each schedule needs to reach a given accuracy.
+The four forms of the modulated pass by window, with one hidden layer; eight hidden layers, with the error at the input
+or at all layers; what predicted weights are worth, in fully connected and convolutional networks; and how many samples
+and seconds each schedule needs to reach a given accuracy.
 """
 
 from __future__ import annotations
 
-import statistics
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pipepita as pp
 from bench.common import note
+from bench.staleness import ahead
+from bench.staleness.accuracies import Accuracies, Silent
 from pipepita import schedule as schedules
 from pipepita.data.sets import DATA_DIR_VARIABLE
 from pipepita.network.cut import cut
@@ -30,48 +32,40 @@ STREAMING_WINDOW, STAGES = 5, 2
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is run. every: in which steps the samples needed for `target` percent are counted."""
+    """How much is run.
+
+    images: of CIFAR-10. every: in which steps the samples needed for `target` percent are counted.
+    """
 
     seeds: tuple[int, ...] = (0, 1, 2)
     items: int = 60_000
     epochs: int = 2
     windows: tuple[int, ...] = (1, 2, 4, 8, 16, 32)
     deep_windows: tuple[int, ...] = (1, 5, 9)
+    ahead_windows: tuple[int, ...] = (1, 3, 5, 9, 16, 32)
+    images: int = 20_000
     every: int = 50
     target: float = 92.0
 
 
-QUICK = Scale(seeds=(0,), items=6_400, windows=(1, 4, 16), deep_windows=(1, 5), every=20, target=50.0)
+QUICK = Scale(
+    seeds=(0,),
+    items=6_400,
+    windows=(1, 4, 16),
+    deep_windows=(1, 5),
+    ahead_windows=(1, 3),
+    images=2_000,
+    every=20,
+    target=50.0,
+)
 
 
-@dataclass
-class Accuracies:
-    """Test accuracies, one per seed that did not diverge, and how many diverged."""
-
-    values: list[float] = field(default_factory=list)
-    diverged: int = 0
-
-    def __str__(self) -> str:
-        diverged = f"{self.diverged} diverged" if self.diverged else ""
-        if not self.values:
-            return diverged
-        spread = f" ± {statistics.stdev(self.values):.2f}" if len(self.values) > 1 else ""
-        return f"{statistics.mean(self.values):.2f}{spread}" + (f" ({diverged})" if diverged else "")
-
-
-class _Silent(Observer):
-    """Passes on no warning: what the textbook form warns of is what the first table shows."""
-
-    def warn(self, text: str) -> None:
-        pass
-
-
-def _data(items: int) -> pp.Data:
+def _data(name: str, items: int) -> pp.Data:
     try:
-        mnist = pp.load("mnist")
+        data = pp.load(name)
     except pp.UserError as error:
-        raise pp.UserError(f"set {DATA_DIR_VARIABLE} to a folder with torchvision's MNIST ({error})") from None
-    return replace(mnist, x_train=mnist.x_train[:items], y_train=mnist.y_train[:items])
+        raise pp.UserError(f"set {DATA_DIR_VARIABLE} to a folder with torchvision's {name} ({error})") from None
+    return replace(data, x_train=data.x_train[:items], y_train=data.y_train[:items])
 
 
 def _accuracies(data: pp.Data, scale: Scale, network: str, rule: pp.Pepita, lr: float, window: int) -> Accuracies:
@@ -84,9 +78,9 @@ def _accuracies(data: pp.Data, scale: Scale, network: str, rule: pp.Pepita, lr: 
         )
         try:
             result = pp.train(
-                model, data, rule=rule, engine="local", normalize=False, device="cpu", observer=_Silent(),
+                model, data, rule=rule, engine="local", normalize=False, device="cpu", observer=Silent(),
                 epochs=scale.epochs, lr=lr, batch_size=BATCH, optimizer=f"sgd:momentum={MOMENTUM}", seed=seed,
-                schedule="streaming" if window > 1 else "relaxed", window=window,
+                schedule="streaming" if window > 1 else "relaxed", window=window, look_ahead="off",
             )  # fmt: skip
             accuracies.values.append(result.test_accuracy)
         except pp.Diverged as error:
@@ -145,7 +139,8 @@ def _first(samples: int, data: pp.Data, scale: Scale, engine: Engine, stages: in
         pp.build(DEEP, data.item_shape, data.classes, dropout=DROPOUT, normal=True), data,
         rule=pp.Pepita(modulate="all", f_scale=F_SCALE), engine=engine, normalize=False, stages=stages,
         epochs=scale.epochs, lr=LR, batch_size=BATCH,
-        optimizer=f"sgd:momentum={MOMENTUM}", seed=seed, schedule=name, window=window, observer=answered,
+        optimizer=f"sgd:momentum={MOMENTUM}", seed=seed, schedule=name, window=window, look_ahead="off",
+        observer=answered,
         stop=lambda: answered.samples > samples - window,  # window - 1 more are in flight
     )  # fmt: skip
     assert result.steps == samples
@@ -213,8 +208,14 @@ def _time_to_accuracy(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
     ]
 
 
+def _ahead(mnist: pp.Data, scale: Scale) -> list[dict[str, Any]]:
+    """Without and with predicted weights: two rows per network, of one seed."""
+    cases = ahead.cases(mnist, _data("cifar10", scale.images))
+    return [row for case in cases for row in ahead.table(case, scale.seeds[:1], scale.ahead_windows)]
+
+
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """The rows of all three tables."""
+    """The rows of all tables."""
     scale = QUICK if quick else Scale()
-    data = _data(scale.items)
-    return [*_forms(data, scale), *_depth(data, scale), *_time_to_accuracy(data, scale)]
+    data = _data("mnist", scale.items)
+    return [*_forms(data, scale), *_depth(data, scale), *_ahead(data, scale), *_time_to_accuracy(data, scale)]

@@ -66,6 +66,7 @@ def train(
             rule=settings.make_rule(),
             engine=settings.engine,
             standardize=settings.standardize,
+            init=settings.init,
             normalize=False,  # the model was built with the norms that the job asks for
             deploy=deployed,
             observer=display(),

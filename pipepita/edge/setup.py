@@ -70,7 +70,7 @@ def network(scenario: Scenario, stream: Stream) -> Network:
     rule = scenario.make_rule()
     model = scenario.build(stream.item_shape, stream.classes, rule)
     check_batches(leaves(model), 0, scenario.batch_size)
-    spec.initialise(model, scenario.seed)
+    spec.initialise(model, scenario.seed, scenario.init)
     layers = cut(model, stream.item_shape, stream.classes, scenario.seed)
     rule = rule.settled(len(layers))
     settled = scenario.settled(rule.defaults(len(layers)))

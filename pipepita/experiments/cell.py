@@ -164,14 +164,15 @@ def run(
     job = read_job(None, cell._job(), [])
     data = data_of(cell, data_dir)
     model = job.model(data)
-    spec.initialise(model, cell.seed)
+    spec.initialise(model, cell.seed, job.init)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     rule = job.make_rule()
     probe = PROBES[cell.probe](model, data, rule, cell.seed) if cell.probe else None
     began, outcome = time.perf_counter(), Outcome(cell)
     try:
         result = train(
-            model, data, rule=rule, engine="local", normalize=False, standardize=job.standardize, probe=probe,
+            model, data, rule=rule, engine="local", normalize=False, standardize=job.standardize, init=job.init,
+            probe=probe,
             observer=_Progress(epochs_done),
             **job.options().model_dump(),
         )  # fmt: skip

@@ -22,6 +22,7 @@ _COMMON: dict[str, Any] = {
     "dropout": 0.0,
     "normalize": False,
     "standardize": True,
+    "init": "zero-output",
     "optimizer": "adam",
     "batch_size": 100,
 }

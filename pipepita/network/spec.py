@@ -136,7 +136,10 @@ def hidden_layers(spec: str) -> int:
     return sum(part.kind in LAYERS for part in parse(spec))
 
 
-def initialise(model: nn.Sequential, seed: int) -> None:
+INITS = ("he", "zero-output")
+
+
+def initialise(model: nn.Sequential, seed: int, init: str = "he") -> None:
     """Draws He-uniform weights, U(-b, b) with b = sqrt(6 / fan_in), in place, and sets biases to zero.
 
     Layer l draws from (seed, "weights", l), so its weights do not depend on the layers around it. Frozen layers keep
@@ -146,6 +149,11 @@ def initialise(model: nn.Sequential, seed: int) -> None:
         model: The network. Its `nn.Linear` and `nn.Conv2d` modules are numbered from 1; a nested `nn.Sequential` is
             searched too.
         seed: What the weights are drawn from.
+        init: "he", or "zero-output": then those of the output layer are zero. A projection that learns comes to agree
+            with the layers above it through the updates that they share; the less there is at first, the sooner.
+
+    Raises:
+        UserError: There is no such init.
 
     Example:
         >>> model = build("fc:8", (6,), 3)
@@ -153,16 +161,18 @@ def initialise(model: nn.Sequential, seed: int) -> None:
         >>> bool(model[0].weight.abs().max() <= 1)  # b = sqrt(6 / 6)
         True
     """
-    number = 0
-    for _, module in leaves(model):
-        if isinstance(module, nn.Linear | nn.Conv2d):
-            number += 1
-            if not module.weight.requires_grad:
-                continue
-            fan_in = module.weight[0].numel()
-            with torch.no_grad():
-                module.weight.copy_(
-                    uniform(tuple(module.weight.shape), (6 / fan_in) ** 0.5, generator(seed, "weights", number))
-                )
-                if module.bias is not None:
-                    module.bias.zero_()
+    if init not in INITS:
+        raise unknown("init", init, INITS)
+    maps = [module for _, module in leaves(model) if isinstance(module, nn.Linear | nn.Conv2d)]
+    for number, module in enumerate(maps, 1):
+        if not module.weight.requires_grad:
+            continue
+        fan_in = module.weight[0].numel()
+        with torch.no_grad():
+            module.weight.copy_(
+                uniform(tuple(module.weight.shape), (6 / fan_in) ** 0.5, generator(seed, "weights", number))
+            )
+            if module is maps[-1] and init == "zero-output":
+                module.weight.zero_()
+            if module.bias is not None:
+                module.bias.zero_()

@@ -73,6 +73,11 @@ class NetworkChoice(Group):
         description="divide each item's hidden activity by its root mean square; auto does so if there are two or more "
         "hidden layers",
     )
+    init: Literal["he", "zero-output"] = Field(
+        "he",
+        description="how the weights begin: he (He-uniform, as in the paper), or zero-output (the same, but zero in "
+        "the output layer, which suits projections that learn)",
+    )
     dropout: float = Field(0.1, ge=0, lt=1, description="share of the hidden activity that is dropped in training")
 
     @model_validator(mode="after")

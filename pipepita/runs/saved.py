@@ -73,8 +73,8 @@ class SavedRun:
             model = rebuild(self.about["model"])
             if self.checkpoint is not None:
                 model.load_state_dict(self.checkpoint.state().weights)
-            elif self.about["init"] == "he":
-                spec.initialise(model, int(self.about["options"]["seed"]))
+            elif self.about["init"] in spec.INITS:
+                spec.initialise(model, int(self.about["options"]["seed"]), self.about["init"])
             else:
                 raise UserError(
                     f"{self.path} holds no checkpoint, and its weights were not drawn from the seed: train anew"

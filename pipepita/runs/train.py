@@ -56,8 +56,8 @@ def train(
             deep networks do not learn without one.
         standardize: Whether to put a `pipepita.network.standardize.Standardize` with the mean and standard deviation of
             the training items (per channel or feature) in front of the network, in `model` too.
-        init: "he" draws He-uniform weights from the seed, as the paper does (frozen layers keep theirs). "keep" begins
-            with the model's own weights.
+        init: "he" draws He-uniform weights from the seed, as the paper does (frozen layers keep theirs). "zero-output"
+            does so, too, but the output layer begins at zero. "keep" begins with the model's own weights.
         costs: What each layer costs, in any unit, for balancing stages. By default multiplications are counted.
         deploy: How `devices` are emulated; `pipepita.deployed` does it.
         observer: Told of progress; by default only warnings are passed on.
@@ -93,8 +93,8 @@ def train(
     rule, observer = rule or Pepita(), observer or Observer()
     data = load(data) if isinstance(data, str) else data
     _check_kinds(data, rule, engine, stop)
-    if init not in ("he", "keep"):
-        raise unknown("init", init, ("he", "keep"))
+    if init not in (*spec.INITS, "keep"):
+        raise unknown("init", init, (*spec.INITS, "keep"))
     folder = RunFolder(settings.run_dir) if settings.run_dir is not None else None
     layers = cut(model, data.item_shape, data.classes)  # the caller's own: it shows mistakes that a copy does not have
     normalize = _normalizes(normalize, model, len(layers), observer)
@@ -111,8 +111,8 @@ def train(
         grow.standardized(copy, data.x_train)
     if normalize:
         grow.normalized(copy, data.item_shape)
-    if init == "he":
-        spec.initialise(copy, settings.seed)
+    if init in spec.INITS:
+        spec.initialise(copy, settings.seed, init)
     if frozen_layers or figures or standardize:
         init = "keep"  # no seed can draw these again
     launch = Launch(copy, data, rule, settings, Where(engine, costs, deploy), Watch(observer, stop, probe))

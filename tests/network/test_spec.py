@@ -155,3 +155,14 @@ def test_description_rebuilds_the_same_model():
 def test_rebuilding_runs_no_code_from_the_file():
     with pytest.raises(pp.UserError, match="unknown module type 'Module'"):
         rebuild([{"name": "0", "type": "Module"}])
+
+
+def test_the_output_layer_may_begin_at_zero():
+    drawn, zero = (build("conv:4,3/fc:6", (1, 8, 8), 10) for _ in range(2))
+    initialise(drawn, 3)
+    initialise(zero, 3, "zero-output")
+    for module, other in zip(list(drawn)[:-1], list(zero)[:-1], strict=True):
+        assert all(map(torch.equal, module.parameters(), other.parameters()))
+    assert not zero[-1].weight.any() and drawn[-1].weight.all()
+    with pytest.raises(pp.UserError, match="unknown init 'zero'"):
+        initialise(drawn, 3, "zero")
