@@ -19,6 +19,7 @@ import pipepita as pp
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.network.partition import balance
+from pipepita.network.vectorized import vectorized
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.stage import stages as stages_of
@@ -74,6 +75,7 @@ NETWORKS = {
     "deep": lambda: spec.build("fc:48x3", (1, 8, 8), 10, dropout=0.1, normal=True),
     "wide": lambda: spec.build("fc:1024", (1, 8, 8), 10, dropout=0.1),
     "conv": lambda: spec.build("conv:6,3/pool:2/fc:24", (1, 8, 8), 10, dropout=0.1, normal=True),
+    "vectorised": lambda: vectorized(spec.build("conv:4,3/pool:2/fc:6", (1, 8, 8), 10, normal=True), 10),
     "odd": _biases_and_padding,
     "normalised": _normalisations,
 }
@@ -108,6 +110,7 @@ RULES = {
     "dfa": pp.DirectFeedbackAlignment(),
     "dfa, learned": pp.DirectFeedbackAlignment(feedback="learned"),
     "drtp": pp.TargetProjection(),
+    "gevb": pp.ErrorVectors(),
     "dni": pp.SyntheticGradients(),
     "local, pred": pp.LocalLoss(),
     "local, predsim": pp.LocalLoss(loss="predsim"),
@@ -133,6 +136,10 @@ ORDERS = {
 
 def together(network: str, rule: str, **others: object) -> bool:
     """Whether the rule can train the network: only linear layers can mirror, and have a product."""
+    if rule == "gevb":
+        return network in ("deep", "vectorised")  # the others have no counterpart, or are more of the same
+    if network == "vectorised":
+        return rule in ("difference", "learned, all", "bp", "dfa")
     return rule not in ("mirror", "product") or network in ("deep", "wide")
 
 
@@ -146,7 +153,7 @@ def trained(
     optimizer: str = "sgd",
 ) -> tuple[Tensors, Tensors]:
     """(weights, optimizer state) after two epochs."""
-    model = NETWORKS[network]()
+    model = rule.network(NETWORKS[network](), 10)
     spec.initialise(model, SEED)
     layers = cut(model, data.item_shape, 10, SEED)
     parts = balance([layer.cost for layer in layers], min(stages, len(layers)))
@@ -170,8 +177,9 @@ def assert_equal(one: tuple[Tensors, Tensors], other: tuple[Tensors, Tensors]) -
 
 
 def assert_all_differ(one: Tensors, other: Tensors) -> None:
-    """Every weight and statistic differs; how many batches a normalisation has seen does not."""
-    assert not [key for key in one if torch.equal(one[key], other[key]) and not key.endswith("num_batches_tracked")]
+    """Every weight and statistic differs. How many batches a normalisation has seen does not, and gates never learn."""
+    equal = [key for key in one if torch.equal(one[key], other[key])]
+    assert not [key for key in equal if not key.endswith(("num_batches_tracked", ".signs"))]
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,7 @@ class _Subject:
 
 
 def _subject(model: nn.Sequential, data: Data, rule: Rule, settings: Options) -> _Subject:
-    work = rebuild(describe(model))
+    work = rule.network(rebuild(describe(model)), data.classes)
     spec.initialise(work, settings.seed)
     layers = cut(work, data.item_shape, data.classes, settings.seed)
     rule = rule.settled(len(layers))

@@ -18,7 +18,9 @@ from torch import Tensor, nn
 
 from pipepita.errors import UserError
 from pipepita.network.norms import Affine, NormPass, is_affine, needs_pass, normalize
-from pipepita.network.synapse import SYNAPSES, Shape, Synapse
+from pipepita.network.shared import Gate, SharedConv2d, SharedLinear
+from pipepita.network.synapse import Shape, Synapse
+from pipepita.network.synapses import synapse
 from pipepita.randomness import generator
 
 # what a sample meets in each of its passes: a mask for each dropout, a `NormPass` for each normalisation that needs one
@@ -63,7 +65,7 @@ class Layer:
         self.number, self.seed = number, seed
         self.frozen = self.looks_ahead = False
         self.name, module = trainable
-        self.synapse: Synapse = SYNAPSES[type(module)](module)  # type: ignore[arg-type, assignment]
+        self.synapse: Synapse = synapse(module)
         self._incoming, self._activity, self._outgoing = list(incoming), list(activity), list(outgoing)
         self._mask_shapes: list[tuple[Shape, float] | None] = []  # None for a normalisation
         self._activity_masks = sum(_meets(module) for _, module in activity)
@@ -219,6 +221,16 @@ class Layer:
     def evaluate(self, x: Tensor) -> Tensor:
         """The layer's forward pass without dropout."""
         return self.outgoing(self.activity(self.synapse.forward(self.arrive(x))))
+
+    @property
+    def vectorized(self) -> bool:
+        """Whether the linear map is that of a vectorised network, behind its first layer."""
+        return isinstance(self.synapse.module, SharedLinear | SharedConv2d)
+
+    @property
+    def gated(self) -> bool:
+        """Whether the activity passes the gates of a vectorised network."""
+        return any(isinstance(module, Gate) for _, module in self._activity)
 
     @property
     def width(self) -> int:

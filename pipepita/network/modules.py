@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from pipepita.errors import UserError, unknown
+from pipepita.network.shared import Gate, SharedConv2d, SharedLinear
 from pipepita.network.standardize import Standardize
 
 INPUT, SYNAPSE, ACTIVATION, NORM, DROPOUT, POOL, SHAPE, SOFTMAX = (
@@ -40,6 +41,9 @@ KINDS: dict[type[nn.Module], Kind] = {
     Standardize: Kind(INPUT, ("shape",)),
     nn.Linear: Kind(SYNAPSE, ("in_features", "out_features", "bias")),
     nn.Conv2d: Kind(SYNAPSE, (*_CONV, "padding_mode")),
+    SharedLinear: Kind(SYNAPSE, ("classes", "inputs", "units")),
+    SharedConv2d: Kind(SYNAPSE, ("classes", "inputs", "units", "kernel_size", "stride", "padding", "dilation")),
+    Gate: Kind(ACTIVATION, ("classes", "units")),
     nn.Identity: Kind(ACTIVATION),
     nn.ReLU: Kind(ACTIVATION),
     nn.ReLU6: Kind(ACTIVATION),

@@ -23,6 +23,7 @@ from pipepita.errors import UserError, unknown
 from pipepita.network.grammar import Part, parse
 from pipepita.network.modules import ACTIVATIONS, leaves
 from pipepita.network.parts import LAYERS, POOLS, flatten, norm, share_of
+from pipepita.network.vectorized import draw, is_vectorized
 from pipepita.randomness import generator, uniform
 
 Shape = tuple[int, ...]
@@ -163,6 +164,9 @@ def initialise(model: nn.Sequential, seed: int, init: str = "he") -> None:
     """
     if init not in INITS:
         raise unknown("init", init, INITS)
+    if is_vectorized(model):
+        draw(model, seed, zero_output=init == "zero-output")
+        return
     maps = [module for _, module in leaves(model) if isinstance(module, nn.Linear | nn.Conv2d)]
     for number, module in enumerate(maps, 1):
         if not module.weight.requires_grad:

@@ -1,6 +1,6 @@
 """The trainable linear maps: the multiplication by the weights, and the local product that updates them.
 
-To add a kind of map, write one class here and one entry in `SYNAPSES`.
+To add a kind of map, write one class and one entry in `synapses`.
 """
 
 from __future__ import annotations
@@ -277,9 +277,3 @@ def _sides(conv: nn.Conv2d) -> list[tuple[int, int]]:
         ]
         return [(total // 2, total - total // 2) for total in totals]
     return [(side, side) for side in conv.padding]
-
-
-SYNAPSES: dict[type[nn.Module], type[LinearSynapse] | type[ConvSynapse]] = {
-    nn.Linear: LinearSynapse,
-    nn.Conv2d: ConvSynapse,
-}

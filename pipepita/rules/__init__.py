@@ -12,6 +12,7 @@ from pipepita.rules.defaults import Defaults
 from pipepita.rules.dfa import DirectFeedbackAlignment
 from pipepita.rules.dni import SyntheticGradients
 from pipepita.rules.drtp import TargetProjection
+from pipepita.rules.gevb import ErrorVectors
 from pipepita.rules.learner import Learner, Product
 from pipepita.rules.local import LocalLoss
 from pipepita.rules.pepita import Pepita
@@ -23,6 +24,7 @@ __all__ = [
     "Backprop",
     "Defaults",
     "DirectFeedbackAlignment",
+    "ErrorVectors",
     "FeedbackAlignment",
     "FixedSigns",
     "Learner",

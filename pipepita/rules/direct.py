@@ -42,6 +42,26 @@ class LearningDirectLearner(GradientLearner):
         return [self._matrix_products.pop(step)]
 
 
+class ErrorVectorLearner(GradientLearner):
+    """One layer of global error-vector broadcasting: every unit that its gate lets pass learns from the error itself.
+
+    The gradient of the gates, and of average pooling, makes the rule of what the error says to each class's numbers.
+    """
+
+    def __init__(self, layer: Layer, last: bool, classes: int, *, nonnegative: bool) -> None:
+        super().__init__(layer, last)
+        self._units, self._nonnegative = math.prod(layer.out_shape) // classes, nonnegative
+
+    def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
+        assert error is not None
+        self.learn(step, error if self.last else error.repeat_interleave(self._units, 1))
+        return None
+
+    def updated(self) -> None:
+        if self._nonnegative:
+            self.layer.parameters[0].abs_()
+
+
 class TargetLearner(GradientLearner):
     """One layer of direct random target projection: it gets the target through its own matrix."""
 

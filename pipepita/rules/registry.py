@@ -31,6 +31,7 @@ BUILT_IN = {
     "frsf": "pipepita.rules.backward:FixedSigns",
     "dfa": "pipepita.rules.dfa:DirectFeedbackAlignment",
     "drtp": "pipepita.rules.drtp:TargetProjection",
+    "gevb": "pipepita.rules.gevb:ErrorVectors",
     "local": "pipepita.rules.local:LocalLoss",
     "dni": "pipepita.rules.dni:SyntheticGradients",
 }

@@ -10,6 +10,10 @@ from pipepita.schedule import BACKWARD, BROADCAST, MODULATED, STANDARD, Flow
 from pipepita.schedule.topology import Reads
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import nn
+
     from pipepita.network.layer import Layer
     from pipepita.rules.learner import Learner
 
@@ -78,6 +82,26 @@ class Rule(Protocol):
         Raises:
             UserError: The rule cannot train this layer, for example because it is a convolution.
         """
+
+    def network(self, model: nn.Sequential, classes: int) -> nn.Sequential:
+        """The network that the rule trains in the place of `model`. By default `model` itself.
+
+        It is called before the weights are drawn. What it returned once, it must return as it is.
+
+        Args:
+            model: The user's network.
+            classes: How many classes there are.
+        """
+        return model
+
+    def warning(self, layers: Sequence[Layer], classes: int) -> str | None:
+        """What a user should know before such a network is trained, in one line. By default nothing.
+
+        Args:
+            layers: The layers of the whole network.
+            classes: How many classes there are.
+        """
+        return None
 
     @property
     def name(self) -> str:

@@ -15,7 +15,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from pipepita.network.synapse import SYNAPSES, ConvSynapse, LinearSynapse
+from pipepita.network.synapse import Synapse
+from pipepita.network.synapses import synapse
 from pipepita.randomness import generator
 
 _ITEMS, _ROUNDS = 1024, 30
@@ -43,12 +44,12 @@ def largest_eigenvalue(module: nn.Linear | nn.Conv2d, x: Tensor) -> float:
     return value
 
 
-def _one_unit(module: nn.Linear | nn.Conv2d) -> LinearSynapse | ConvSynapse:
+def _one_unit(module: nn.Linear | nn.Conv2d) -> Synapse:
     """A synapse like that of `module` with a single unit (for a grouped convolution: one unit per group)."""
     one = copy.deepcopy(module).requires_grad_(False)
     one.weight = nn.Parameter(torch.zeros_like(module.weight[: getattr(module, "groups", 1)]), requires_grad=False)
     one.bias = None
-    return SYNAPSES[type(one)](one)  # type: ignore[arg-type]
+    return synapse(one)
 
 
 def stability_index(module: nn.Linear | nn.Conv2d, x: Tensor, lr: float, momentum: float, window: int) -> float:

@@ -78,6 +78,8 @@ class Launch:
             raise UserError("tensorboard needs --run-dir, the folder for its curves")
         check_batches(leaves(model), len(data.x_train), settings.batch_size)
         self._batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
+        if words := rule.warning(layers, data.classes):
+            watch.observer.warn(words)
         self._warn_if_unstable()
 
     def run(

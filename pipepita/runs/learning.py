@@ -93,11 +93,12 @@ class NetworkChoice(Group):
         from pipepita.network import spec
 
         layers = spec.hidden_layers(self.network) + 1
-        return spec.build(
+        model = spec.build(
             self.network, item_shape, classes,
             activation=self.activation or rule.defaults(layers).activation, dropout=self.dropout,
             normal=layers > 2 if self.normalize == "auto" else self.normalize,
         )  # fmt: skip
+        return rule.network(model, classes)
 
 
 class RuleChoice(Group):

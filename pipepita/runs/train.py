@@ -107,6 +107,14 @@ def train(
     figures = [name for name, module in leaves(model) if isinstance(module, Standardize)]
     for name in figures:
         copy.get_submodule(name).load_state_dict(model.get_submodule(name).state_dict())
+    trains = rule.network(copy, data.classes)
+    if changed := trains is not copy:
+        if init == "keep":
+            raise UserError(
+                f"init keep: rule {rule.name} trains another network than this one, whose weights it cannot take over: "
+                "pass what rule.network(model, classes) returns"
+            )
+        copy = trains
     if standardize:
         grow.standardized(copy, data.x_train)
     if normalize:
@@ -117,7 +125,7 @@ def train(
         init = "keep"  # no seed can draw these again
     launch = Launch(copy, data, rule, settings, Where(engine, costs, deploy), Watch(observer, stop, probe))
     result = launch.run(folder, about or {}, init, began=began)
-    _give_back(model, copy, normalize or standardize)
+    _give_back(model, copy, normalize or standardize or changed)
     result.model = model
     return result
 
@@ -157,5 +165,6 @@ def _give_back(model: nn.Sequential, trained: nn.Sequential, grown: bool) -> Non
         for name in own:
             delattr(model, name)
         for name, module in children(trained):
-            model.add_module(name, own.get(name, module))
+            as_it_was = name in own and describe(nn.Sequential(own[name])) == describe(nn.Sequential(module))
+            model.add_module(name, own[name] if as_it_was else module)
     model.load_state_dict(trained.state_dict())

@@ -53,7 +53,7 @@ class Trial:
 
     def layers(self) -> list[Layer]:
         """The untrained layers, which are the same at every call."""
-        model = NETWORKS[self.network]()
+        model = self.rule.network(NETWORKS[self.network](), CLASSES)
         spec.initialise(model, SEED)
         return cut(model, SHAPE, CLASSES, SEED)
 
