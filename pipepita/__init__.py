@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pipepita.engines.ray.engine import RayEngine
     from pipepita.errors import Diverged, PipepitaError, RunError, StageDied, UserError
     from pipepita.measurement.latency import latency
+    from pipepita.measurement.plan import Planned, plan
     from pipepita.measurement.report import Latency
     from pipepita.network.grow import normalized
     from pipepita.network.spec import build, initialise
@@ -66,6 +67,7 @@ _HOMES = {
     "LocalLoss": "rules",
     "Pepita": "rules",
     "PipepitaError": "errors",
+    "Planned": "measurement.plan",
     "Product": "rules",
     "RandomSigns": "rules",
     "RayEngine": "engines.ray.engine",
@@ -85,6 +87,7 @@ _HOMES = {
     "latency": "measurement.latency",
     "load": "data",
     "normalized": "network.grow",
+    "plan": "measurement.plan",
     "resume": "runs.resume",
     "train": "runs.train",
 }

@@ -34,6 +34,7 @@ COMMANDS = {
     "evaluate": Entry("train", "Measure the accuracy of a run's last checkpoint again."),
     "status": Entry("status", "Show how a run and its stages are, while it goes on or afterwards."),
     "latency": Entry("latency", "Measure the schedules locked, relaxed and streaming side by side."),
+    "plan": Entry("plan", "Predict which number of stages trains fastest here."),
     "schedule": Entry("schedule", "Draw a schedule: which layer does which pass of which sample, step by step."),
     "simulate": Entry("simulate", "Simulate online learning on a chain of edge devices."),
     "rules": Entry("rules", "List the learning rules that have a name, and their options."),

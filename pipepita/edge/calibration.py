@@ -16,9 +16,9 @@ import torch
 
 from pipepita.edge.profiles import DeviceProfile
 from pipepita.edge.work import LayerWork
-from pipepita.measurement.costs import measured_costs
 from pipepita.pipeline.stage import compute_mode
 from pipepita.pipeline.task import Task
+from pipepita.planning.costs import measured_costs
 from pipepita.schedule.world import Cost
 
 _SIZE, _ROUNDS = 768, 15

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -17,19 +16,17 @@ from pipepita.engines.local import LocalEngine
 from pipepita.engines.ray.engine import RayEngine
 from pipepita.errors import UserError, unknown
 from pipepita.machine import cores, machine
-from pipepita.measurement.contender import Contender, TimedRun, fewest, run, samples_for
-from pipepita.measurement.costs import measured_costs
 from pipepita.measurement.report import SCHEDULE_ORDER, Closed, Latency, median_hop_ms, schedule_figures
-from pipepita.network import spec
-from pipepita.network.cut import cut
-from pipepita.network.modules import describe, rebuild
-from pipepita.network.partition import balance
+from pipepita.measurement.subject import task_of
+from pipepita.network.partition import AUTO, divide
 from pipepita.pipeline.emulation import paced
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.pace import Pace, paces
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
+from pipepita.planning.contender import Contender, Progress, TimedRun, interleaved
+from pipepita.planning.costs import measured_costs
 from pipepita.rules import Pepita, Rule, options_of, reference
 from pipepita.runs.job import Options
 from pipepita.runs.reading import checked
@@ -41,7 +38,6 @@ OPTIONS = (
     "window", "stages", "optimizer", "lr", "batch_size", "seed", "device", "address", "threads", "standard_ms",
     "modulated_ms",
 )  # fmt: skip
-Progress = Callable[[int, int, str], None]
 
 
 def latency(
@@ -97,19 +93,24 @@ def latency(
             engine = RayEngine(len(subject.parts), address=settings.address, device=settings.device)
             cleanup.callback(engine.close)
         contenders = _contenders(subject, engine, settings)
-        runs = _interleaved(contenders, data, rounds, seconds, progress)
+        runs = interleaved(contenders, data, rounds, seconds, progress)
         devices = _devices(engine, subject, settings)
     return _figures(subject, contenders, runs, devices)
 
 
-def check(layers: int, settings: Options, rounds: int, seconds: float) -> None:
-    """`UserError` for what cannot be measured on a network of `layers` layers, before anything is started."""
+def check(layers: int, settings: Options, rounds: int, seconds: float) -> int:
+    """`UserError` for what cannot be measured on a network of `layers` layers, before anything is started.
+
+    Returns how many stages there will be.
+    """
     if not 1 <= rounds <= _MOST_ROUNDS or not 0 < seconds <= 3600:
         raise UserError(f"{rounds} rounds of {seconds} s: 1 to {_MOST_ROUNDS} rounds of more than 0 and up to 3600 s")
-    count = settings.stages or layers
-    balance([1.0] * layers, count)
+    if settings.stages == AUTO:
+        raise UserError("stages 'auto': latency measures one split; `pipepita plan` compares all numbers of stages")
+    count = len(divide(settings.stages or layers, [1.0] * layers))
     schedules.make("streaming", count, settings.window)
     paces(settings.standard_ms, settings.modulated_ms, layers)
+    return count
 
 
 @dataclass(frozen=True)
@@ -132,12 +133,8 @@ class _Subject:
 
 
 def _subject(model: nn.Sequential, data: Data, rule: Rule, settings: Options) -> _Subject:
-    work = rule.network(rebuild(describe(model)), data.classes)
-    spec.initialise(work, settings.seed)
-    layers = cut(work, data.item_shape, data.classes, settings.seed)
-    rule = rule.settled(len(layers))
-    settings = settings.settled(rule.defaults(len(layers)))
-    task = Task(layers, data.classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads)
+    task = task_of(model, data, rule, settings)
+    layers, rule = task.layers, task.rule
     slowed = paces(settings.standard_ms, settings.modulated_ms, len(layers))
     costs = measured_costs(task, settings.batch_size, LocalEngine(settings.device).devices(1)[0])
     second_passes = len(rule.passes) - 1  # 0 or 1
@@ -146,7 +143,7 @@ def _subject(model: nn.Sequential, data: Data, rule: Rule, settings: Options) ->
             Cost(max(cost.standard, 1000 * pace.standard), max(cost.modulated, 1000 * pace.modulated * second_passes))
             for cost, pace in zip(costs, slowed, strict=True)
         ]
-    parts = balance([cost.total for cost in costs], settings.stages or len(layers))
+    parts = divide(settings.stages or len(layers), [cost.total for cost in costs])
     return _Subject(task, costs, slowed, parts, settings.batch_size)
 
 
@@ -215,27 +212,6 @@ def _closed_forms(chosen: dict[str, Schedule], subject: _Subject, cores: int, ho
         for hop in (0.0, hop_ms)
     )
     return {n: Closed(free[n], free["locked"] / free[n], paid["locked"] / paid[n]) for n in chosen}
-
-
-def _interleaved(
-    contenders: dict[str, Contender], data: Data, rounds: int, seconds: float, progress: Progress
-) -> dict[str, list[TimedRun]]:
-    """Runs each contender shortly, to warm up and to learn how long a sample takes; then in each round all of them."""
-    total = len(contenders) * (rounds + 1)
-    samples: dict[str, int] = {}
-    runs: dict[str, list[TimedRun]] = {name: [] for name in contenders}
-    done = 0
-    for number in range(rounds + 1):
-        for name, contender in contenders.items():
-            progress(done, total, name)
-            timed = run(contender, data, samples.get(name, fewest(contender)))
-            if number:
-                runs[name].append(timed)
-            else:
-                samples[name] = samples_for(contender, seconds, timed.period_ms, data)
-            done += 1
-    progress(done, total, "")
-    return runs
 
 
 def _devices(engine: Engine, subject: _Subject, settings: Options) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipepita.measurement.contender import TimedRun
+from pipepita.planning.contender import TimedRun
 from pipepita.runs.result import quantiles
 from pipepita.timeline.reading import Timeline
 

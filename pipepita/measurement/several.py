@@ -25,11 +25,10 @@ def several(
     data = load(common.dataset, data_dir=common.data_dir, download=common.download)
     models = [job.model(data) for _, job in jobs]
     depths = [len(cut(model, data.item_shape, data.classes)) for model in models]
-    for (_, job), depth in zip(jobs, depths, strict=True):
-        check(depth, job.options(), rounds, seconds)
+    stages = [check(depth, job.options(), rounds, seconds) for (_, job), depth in zip(jobs, depths, strict=True)]
     measured = []
     with ExitStack() as cleanup:
-        engine = RayEngine(common.stages or max(depths), address=common.address, device=common.device)
+        engine = RayEngine(max(stages), address=common.address, device=common.device)
         cleanup.callback(engine.close)
         for number, ((name, job), model) in enumerate(zip(jobs, models, strict=True)):
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from pipepita.errors import UserError
+
+AUTO = "auto"  # the stages that are measured to be fastest
 
 
 def balance(costs: Sequence[float], stages: int) -> list[range]:
@@ -66,3 +68,60 @@ def balance_by(layers: int, stages: int, cost: Callable[[int, range], float]) ->
         ranges.append(range(starts[end], end))
         end = starts[end]
     return ranges[::-1]
+
+
+def read(stages: int | str) -> int | str:
+    """Checks what an option for stages is given.
+
+    Args:
+        stages: A number of stages, "auto", or how many layers each stage holds, like "2,1,1"; numbers may be text.
+
+    Returns:
+        A number, `AUTO`, or the layers of each stage as `in_words` writes them.
+
+    Raises:
+        UserError: It is none of these, or a number is below 1.
+
+    Example:
+        >>> read("3"), read("auto"), read("2, 1")
+        (3, 'auto', '2,1')
+    """
+    if stages == AUTO:
+        return AUTO
+    try:
+        numbers = [int(part) for part in str(stages).split(",")]
+    except ValueError:
+        numbers = [0]
+    if min(numbers) < 1:
+        raise UserError(f"stages {stages!r}: a number of at least 1, auto, or the layers of each stage like 2,1,1")
+    return numbers[0] if len(numbers) == 1 else ",".join(map(str, numbers))
+
+
+def divide(stages: int | str, costs: Sequence[float]) -> list[range]:
+    """The stages that `read` has read: as many balanced ones, or those that were written out.
+
+    Args:
+        stages: What `read` returned, but not `AUTO`.
+        costs: As in `balance`.
+
+    Returns:
+        One range of layers, counted from 0, per stage.
+
+    Raises:
+        UserError: The network has fewer layers than stages, or another number of layers than was written out.
+
+    Example:
+        >>> divide("1,2", [3, 1, 1])
+        [range(0, 1), range(1, 3)]
+    """
+    if isinstance(stages, int):
+        return balance(costs, stages)
+    ends = [0, *accumulate(map(int, stages.split(",")))]
+    if ends[-1] != len(costs):
+        raise UserError(f"stages {stages!r} hold {ends[-1]} layers, but the network has {len(costs)}")
+    return [range(*ends) for ends in pairwise(ends)]
+
+
+def in_words(parts: Sequence[range]) -> str:
+    """How many layers each stage holds, as `read` reads it: "2,1,1". One stage is "1", whatever it holds."""
+    return "1" if len(parts) == 1 else ",".join(str(len(part)) for part in parts)

@@ -23,7 +23,7 @@ from pipepita.pipeline.tally import Tally
 from pipepita.schedule import Schedule
 from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, Recorder, Silent
 
-_COLLECT = "collect"  # the coordinator receives an output after which there is no second pass
+COLLECT = "collect"  # the coordinator receives an output after which there is no second pass
 
 
 class Coordinator:
@@ -105,7 +105,7 @@ class Coordinator:
         self.recorder.start()
         admit, *answers = self._passes
         in_flight = self._schedule.in_flight(self._pipeline.depth, self._passes)
-        actions = self._schedule.actions(self.step, (admit, *(answers or [_COLLECT])), [in_flight])
+        actions = self._schedule.actions(self.step, (admit, *(answers or [COLLECT])), [in_flight])
         target_outlets = self._pipeline.signals[admit]
         for name, step, _ in actions:
             if name == admit:

@@ -64,6 +64,8 @@ class PlainDisplay(_Console):
     def prepares(self, text: str) -> None:
         print(text, file=sys.stderr)
 
+    chose = prepares
+
     def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
         super().begin(epochs, samples, summary, done)
         print(in_words(summary), file=sys.stderr)
@@ -117,8 +119,12 @@ class RichDisplay(_Console):
         self._bar.console.print(f"[yellow]warning:[/] {escape(text)}")
 
     def prepares(self, text: str) -> None:
+        self._end_spinner()
         self._spinner = self._bar.console.status(text)
         self._spinner.start()
+
+    def chose(self, text: str) -> None:
+        self._bar.console.print(text, markup=False, highlight=False)
 
     def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
         super().begin(epochs, samples, summary, done)

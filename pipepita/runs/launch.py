@@ -17,8 +17,10 @@ from pipepita.network.cut import cut
 from pipepita.network.layer import Layer
 from pipepita.network.modules import NORM, leaves, role
 from pipepita.network.norms import check_batches
+from pipepita.network.partition import AUTO, in_words
 from pipepita.pipeline import optimizers
 from pipepita.pipeline.task import Task
+from pipepita.pipeline.wiring import Plan
 from pipepita.rules import Pepita, Rule, options_of, reference
 from pipepita.rules.stability import stability_index
 from pipepita.runs.advice import DivergenceWarning, advice
@@ -105,7 +107,10 @@ class Launch:
             if folder is not None and not fresh:
                 # at once, because status.json still says how the run ended before
                 self._write_into(folder, listeners, status, start.progress.step)
-            engine, plan = self._where.plan(task, settings, self._schedule, self._batch, listeners.prepares, cleanup)
+            engine, plan = self._where.plan(
+                task, settings, self._schedule, self._batch, listeners, cleanup, self._watch.stop
+            )
+            settings = self._written_down(plan, folder if not fresh else None)
             summary = {**self._summary(engine.name, len(plan.stages)), **about}
             if folder is not None and fresh:
                 folder.create({**summary, **description(self._model, self._data, settings, init)})
@@ -133,6 +138,15 @@ class Launch:
             listeners.finished("interrupted" if run.interrupted else "done")
             self._draw(run, guarded)
             return Result(self._model, summary, lines, interrupted=run.interrupted)
+
+    def _written_down(self, plan: Plan, resumed: RunFolder | None) -> Options:
+        """The settings with the stages that were chosen. resumed: the folder that has been written already."""
+        if self._settings.stages == AUTO:
+            chosen = in_words(plan.stages[0].parts)
+            self._settings = self._settings.model_copy(update={"stages": chosen})
+            if resumed is not None:
+                resumed.event("stages", changes={"stages": chosen})
+        return self._settings
 
     def _write_into(
         self, folder: RunFolder, listeners: Listeners, status: StatusListener, step: int | None = None

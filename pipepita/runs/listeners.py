@@ -1,6 +1,6 @@
 """Who is told how a run goes: the display, its status, its folder, TensorBoard, and whatever the caller passes.
 
-    prepares ... begin   epoch_begins  sample sample ... evaluates  epoch_ends   epoch_begins ...   finished   end
+    prepares  chose   begin   epoch_begins  sample sample ... evaluates  epoch_ends   epoch_begins ...   finished   end
                                     warn, lost, restarted, snapshot at any time in between
 
 A new listener is one class that overrides the events it wants to hear.
@@ -48,6 +48,13 @@ class Listener:
 
         Args:
             text: What it is, like "starting the engine".
+        """
+
+    def chose(self, text: str) -> None:
+        """Something was measured before the first sample, and a choice made.
+
+        Args:
+            text: What was chosen, and why: one line without a final stop.
         """
 
     def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipepita.engines.ray import placement
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import unknown
 from pipepita.files import check_picture, check_writable
+from pipepita.network import partition
 from pipepita.runs import tensorboard
 from pipepita.runs.group import Group
 from pipepita.schedule import SCHEDULES
@@ -60,10 +61,11 @@ class Places(Group):
 
     panel: ClassVar[str] = "Engine"
 
-    stages: int | None = Field(
+    stages: str | int | None = Field(
         None,
-        ge=1,
-        description="how many stages the layers are split into (default: one stage per layer with ray, else one)",
+        description="how many stages the layers are split into; or how many layers each stage holds, like 2,1,1; or "
+        "auto: as many as are measured to be fastest (default: one stage per layer with ray, else one)",
+        examples=[partition.AUTO],
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto, cpu or cuda; auto uses GPUs if there are any, one per stage if there are enough"
@@ -82,6 +84,11 @@ class Places(Group):
     max_restarts: int = Field(
         3, ge=0, description="how often the run goes on from its last snapshot after a stage is lost"
     )
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _stages(cls, stages: int | str | None) -> int | str | None:
+        return None if stages is None else partition.read(stages)
 
     @model_validator(mode="after")
     def _placement(self) -> Self:

@@ -11,14 +11,16 @@ from typing import Protocol
 from pipepita.engines import registry
 from pipepita.errors import UserError
 from pipepita.network.layer import Layer
-from pipepita.network.partition import balance
+from pipepita.network.partition import AUTO, divide
 from pipepita.pipeline.emulation import paced
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.pace import paces
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
+from pipepita.runs import auto
 from pipepita.runs.job import Options
+from pipepita.runs.listeners import Listener
 from pipepita.runs.status import SECONDS
 from pipepita.schedule import Schedule
 
@@ -70,21 +72,21 @@ class Where:
         settings: Options,
         schedule: Schedule,
         batch: int,
-        prepares: Callable[[str], None],
+        listener: Listener,
         cleanup: ExitStack,
+        stop: Callable[[], bool] = lambda: False,
     ) -> tuple[Engine, Plan]:
         """The engine, and the pipeline that it is to build.
 
         An engine that was given by name is started here, and closed by `cleanup`. batch: items of the largest sample.
-        prepares: told what takes a while.
+        listener: told what takes a while, and what is chosen. stop: ends a measurement if it says true.
         """
         slowed = paces(settings.standard_ms, settings.modulated_ms, len(task.layers))
         chain = self._chain(settings, task, schedule, batch)
-        count = settings.stages or (1 if self.name == "local" else len(task.layers))
-        parts = balance(_layer_costs(self.costs, task.layers), count) if chain is None else chain.parts
+        parts = self._parts(settings, task, schedule, batch, listener, stop) if chain is None else chain.parts
         engine = self.engine
         if isinstance(engine, str):
-            prepares("starting the engine")
+            listener.prepares("starting the engine")
             engine = registry.make(
                 engine, len(parts), device=settings.device, address=settings.address, placement=settings.placement
             )
@@ -93,6 +95,25 @@ class Where:
         specs = paced(stages(task, parts, engine.devices(len(parts))), slowed)
         plan = Plan(specs, schedule, batch, recorded, watch=SECONDS)
         return engine, plan if chain is None else chain.emulate(plan)
+
+    def _parts(
+        self,
+        settings: Options,
+        task: Task,
+        schedule: Schedule,
+        batch: int,
+        listener: Listener,
+        stop: Callable[[], bool],
+    ) -> Sequence[range]:
+        """The layers of each stage, as asked, or as measured to be fastest."""
+        if settings.stages != AUTO:
+            default = 1 if self.name == "local" else len(task.layers)
+            return divide(settings.stages or default, _layer_costs(self.costs, task.layers))
+        auto.check(settings, self.costs)
+        if self.name == "local" or len(task.layers) == 1:
+            return task.whole
+        engine = None if isinstance(self.engine, str) else self.engine
+        return auto.fastest(task, settings, schedule, batch, engine, listener, stop)
 
     def _chain(self, settings: Options, task: Task, schedule: Schedule, batch: int) -> Deployed | None:
         """The devices to emulate, if there are any."""

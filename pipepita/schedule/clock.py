@@ -68,15 +68,20 @@ def settled_period(
     hop: float = 0,
 ) -> float:
     """The time from one sample to the next once the pipeline is full. The arguments are those of `events`."""
-    samples = 8 * (schedule.window + len(costs))
-    _check(costs, samples)
+    _check(costs, 1)
+    return settled(schedule, World(costs, parts, hop), route)
+
+
+def settled(schedule: Schedule, world: World, route: Travels = Route()) -> float:
+    """The same in a world that stays as it is."""
+    samples = 8 * (schedule.window + len(world.parts))
     admitted: list[float] = []  # when the first stage begins with each sample
 
     def seen(stage: int, action: Action, begin: float, end: float, free: float) -> None:
         if stage == 0 and action.name == route.passes[0] and action.step == len(admitted):
             admitted.append(begin)
 
-    run(schedule, World(costs, parts, hop), samples, route, seen)
+    run(schedule, world, samples, route, seen)
     return _period(admitted)
 
 

@@ -53,6 +53,10 @@ class RayEngine:
         transport: "shared_memory" or "tcp" for all channels. None uses shared memory on one host and TCP between hosts.
         placement: "pack", "spread", "one-per-host", or one node per stage like "A,B,B"; see `engines.ray.placement`.
 
+    Attributes:
+        stages: As above.
+        cpus: How many CPUs the cluster has, as far as Ray knows.
+
     Raises:
         UserError: An argument is wrong, or the cluster cannot be reached or is too small.
         RunError: An embedded cluster cannot start.
@@ -83,7 +87,7 @@ class RayEngine:
         if transport is not None and transport not in TRANSPORTS:
             raise unknown("transport", transport, TRANSPORTS)
         check(placement)
-        self.transport = transport
+        self.transport, self.stages, self.cpus = transport, stages, 0
         self._placement: Placement | None = None
         self._actors: list[Any] = []
         self._places: dict[int, Place] = {}  # where each stage was when it last answered
@@ -107,9 +111,9 @@ class RayEngine:
         share = self._share = gpu_share(stages, gpus)
         self._device = "cuda" if share else "cpu"
         needs = f"{stages} stages need {stages} CPUs{f' and {share:g} GPU each' if share else ''}"
-        cpus = ray.cluster_resources().get("CPU", 0)
-        if cpus < stages:
-            raise UserError(f"{needs}, but the cluster has {cpus:g}: use fewer --stages")
+        self.cpus = int(ray.cluster_resources().get("CPU", 0))
+        if self.cpus < stages:
+            raise UserError(f"{needs}, but the cluster has {self.cpus}: use fewer --stages")
         bundle = {"CPU": 1.0, **({"GPU": share} if share else {})}
         self._placement = Placement(placement, stages, bundle, needs)
         self._actors = [self._actor(self._placement.strategy(index)) for index in range(stages)]

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 import pipepita as pp
-from pipepita.measurement.costs import measured_costs
 from pipepita.network import spec
 from pipepita.network.cut import cut
 from pipepita.pipeline.task import Task
+from pipepita.planning.costs import measured_costs
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw:weight_decay=0.5"])

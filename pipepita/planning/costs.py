@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -37,21 +39,25 @@ def measured_costs(task: Task, batch_size: int, device: str = "cpu", samples: in
     try:
         coordinator = Coordinator(pipeline, schedule, task.rule.passes, batch_size=batch_size)
         coordinator.train(Stored(x, y, everything, batch_size), 0.0)
-        (spans,) = pipeline.timeline()
+        return costs_of(task, pipeline.timeline(), _WARM_UP)
     finally:
         pipeline.close()
-    first, second = task.rule.passes[0], task.rule.passes[-1]
-    return [
-        Cost(
-            _median(spans, PASS, first, layer.number),
-            _median(spans, PASS, second, layer.number) if second != first else 0.0,
-            sum(_median(spans, UPDATE, name, layer.number) for name in task.rule.updates),
-        )
-        for layer in task.layers
-    ]
 
 
-def _median(spans: Spans, phase: int, name: str, layer: int) -> float:
+def costs_of(task: Task, timeline: Sequence[Spans], first: int) -> list[Cost]:
+    """The same from what all stages of a pipeline recorded: medians over the samples from `first` on."""
+    one, other = task.rule.passes[0], task.rule.passes[-1]
+    costs = []
+    for spans in timeline:
+        for layer in sorted({int(row["layer"]) for row in spans.of(PASS, one)}):
+            median = functools.partial(median_ms, spans, first=first, layer=layer)
+            second = median(PASS, other) if other != one else 0.0
+            costs.append(Cost(median(PASS, one), second, sum(median(UPDATE, name) for name in task.rule.updates)))
+    return costs
+
+
+def median_ms(spans: Spans, phase: int, name: str, first: int, layer: int | None = None) -> float:
+    """The median length of the spans of this phase, pass and layer, over the samples from `first` on."""
     rows = spans.of(phase, name, layer)
-    rows = rows[rows["step"] >= _WARM_UP]
+    rows = rows[rows["step"] >= first]
     return float(np.median(rows["end"] - rows["begin"])) / 1e6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,6 +17,7 @@ from pipepita.timeline.recorder import coordinator_recorder
 # how many floats the items of a run may have together, so that they fit in memory
 _MOST_FLOATS = 1 << 26
 _FEWEST_SAMPLES = 16
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -82,3 +84,32 @@ def run(contender: Contender, data: Data, samples: int) -> TimedRun:
     first = contender.warm_up
     completed = tally.completed
     return TimedRun(1000 * (completed[-1] - completed[first]) / (len(completed) - 1 - first), first, timeline)
+
+
+def interleaved(
+    contenders: Mapping[str, Contender],
+    data: Data,
+    rounds: int,
+    seconds: float,
+    progress: Progress = lambda done, total, what: None,
+) -> dict[str, list[TimedRun]]:
+    """Runs each contender shortly, to warm up and to learn how long a sample takes; then in each round all of them.
+
+    A machine that becomes slower favours none. seconds: about how long one run takes. progress: called with (runs done,
+    runs in all, what runs next). Returns one run per round for each contender.
+    """
+    total = len(contenders) * (rounds + 1)
+    samples: dict[str, int] = {}
+    runs: dict[str, list[TimedRun]] = {name: [] for name in contenders}
+    done = 0
+    for number in range(rounds + 1):
+        for name, contender in contenders.items():
+            progress(done, total, name)
+            timed = run(contender, data, samples.get(name, fewest(contender)))
+            if number:
+                runs[name].append(timed)
+            else:
+                samples[name] = samples_for(contender, seconds, timed.period_ms, data)
+            done += 1
+    progress(done, total, "")
+    return runs
