@@ -7,7 +7,7 @@ at the input or at all layers; and how many samples and seconds each schedule ne
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pipepita as pp
@@ -71,7 +71,7 @@ def _data(items: int) -> pp.Data:
         mnist = pp.load("mnist")
     except pp.UserError as error:
         raise pp.UserError(f"set {DATA_DIR_VARIABLE} to a folder with torchvision's MNIST ({error})") from None
-    return replace(mnist, x_train=mnist.x_train[:items], y_train=mnist.y_train[:items])
+    return pp.Data(mnist.x_train[:items], mnist.y_train[:items], mnist.x_test, mnist.y_test, 10, mnist.name)
 
 
 def _accuracies(data: pp.Data, scale: Scale, network: str, rule: pp.Pepita, lr: float, window: int) -> Accuracies:

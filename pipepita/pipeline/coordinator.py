@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from torch import Tensor
 from pipepita.channels.channel import END, EVALUATE
 from pipepita.errors import Diverged, RunError
 from pipepita.pipeline.engine import Pipeline
-from pipepita.pipeline.source import Source, Stored, batches, shuffled
+from pipepita.pipeline.source import Sample, Source, Stored, batches, shuffled
 from pipepita.pipeline.stage import compute_mode
 from pipepita.pipeline.tally import Tally
 from pipepita.schedule import Schedule
@@ -179,14 +179,18 @@ class Coordinator:
         Raises:
             Diverged: An output is not a number.
         """
-        with compute_mode(self._pipeline.threads):
-            return self._evaluate(x, y)
+        return self.test(batches(x, y, torch.arange(len(x)), self._batch_size))
 
-    def _evaluate(self, x: Tensor, y: Tensor) -> Tally:
+    def test(self, samples: Iterable[Sample]) -> Tally:
+        """Sends `samples`, of at most the batch size, through the pipeline in this way. Returns and raises the same."""
+        with compute_mode(self._pipeline.threads):
+            return self._test(samples)
+
+    def _test(self, samples: Iterable[Sample]) -> Tally:
         tally, began = Tally(), time.perf_counter()
         labels_in_flight: list[Tensor] = []
         self._pipeline.evaluate()
-        for number, (items, labels) in enumerate(batches(x, y, torch.arange(len(x)), self._batch_size)):
+        for number, (items, labels) in enumerate(samples):
             # less than the capacity of each channel, so no send blocks
             if len(labels_in_flight) == 2 * self._schedule.window:
                 self._count(labels_in_flight.pop(0), tally)
