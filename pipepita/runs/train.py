@@ -108,7 +108,7 @@ def train(
     for name in figures:
         copy.get_submodule(name).load_state_dict(model.get_submodule(name).state_dict())
     if standardize:
-        grow.standardized(copy, data.x_train)
+        grow.standardized(copy, data.items.blocks())
     if normalize:
         grow.normalized(copy, data.item_shape)
     if init == "he":
