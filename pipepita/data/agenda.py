@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from torch import Tensor
 
-from pipepita.pipeline.source import shuffled
+from pipepita.data.augment import Augment
+from pipepita.pipeline.source import Sample, shuffled
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Request:
     """One mini-batch to read.
 
     test: whether it is of the test items. indices: its items. seed, epoch, sample: what is random about it is drawn
-    from these; sample is its number in the epoch.
+    from these; sample is its number in the epoch. augment: how its images are changed.
     """
 
     test: bool
@@ -23,6 +25,7 @@ class Request:
     seed: int = 0
     epoch: int = 0
     sample: int = 0
+    augment: Augment | None = None
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,7 @@ class Agenda:
     batch_size: int
     seed: int
     epochs: int = 1
+    augment: Augment | None = None
 
     @property
     def samples(self) -> int:
@@ -63,6 +67,13 @@ class Agenda:
         """The order of the training items in an epoch, int64."""
         return _order(self.train_items, self.seed, epoch)
 
+    def augmented(self, samples: Iterator[Sample], epoch: int, first: int) -> Iterator[Sample]:
+        """The epoch's samples from number `first` on, with their items changed as in a `Request`."""
+        if self.augment is None:
+            return samples
+        change, seed = self.augment, self.seed
+        return ((change(x, seed, epoch, number), y) for number, (x, y) in enumerate(samples, first))
+
     def request(self, position: int) -> Request:
         """What is read at a position."""
         epoch, sample = divmod(position, self._round)
@@ -72,7 +83,7 @@ class Agenda:
             return Request(True, [*range(start, min(start + self.batch_size, self.test_items))], self.seed)
         start = sample * self.batch_size
         chosen = self.order(epoch)[start : start + self.batch_size].tolist()
-        return Request(False, chosen, self.seed, epoch, sample)
+        return Request(False, chosen, self.seed, epoch, sample, self.augment)
 
     def __len__(self) -> int:
         return self.epochs * self._round

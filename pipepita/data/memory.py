@@ -14,7 +14,7 @@ from torch import Tensor
 from pipepita.data.agenda import Agenda
 from pipepita.errors import UserError
 from pipepita.network.standardize import BLOCK
-from pipepita.pipeline.source import Stored, Sample, Source, batches
+from pipepita.pipeline.source import Prepared, Sample, Source, batches
 
 _FINGERPRINT_ITEMS = 500
 
@@ -57,7 +57,7 @@ class InMemory:
     def train(self, agenda: Agenda, epoch: int, first: int = 0, last: int | None = None) -> Source:
         size = agenda.batch_size
         order = agenda.order(epoch)[first * size : None if last is None else last * size]
-        return Stored(self.x_train, self.y_train, order, size)
+        return Prepared(agenda.augmented(batches(self.x_train, self.y_train, order, size), epoch, first))
 
     def test(self, agenda: Agenda, epoch: int) -> Iterator[Sample]:
         return batches(self.x_test, self.y_test, torch.arange(self.test_items), agenda.batch_size)

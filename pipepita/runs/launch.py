@@ -80,7 +80,12 @@ class Launch:
         items = data.items
         check_batches(leaves(model), items.train_items, settings.batch_size)
         self._batch = min(settings.batch_size, max(items.train_items, items.test_items))
-        self._agenda = Agenda(items.train_items, items.test_items, settings.batch_size, settings.seed, settings.epochs)
+        if settings.augmentation is not None:
+            settings.augmentation.check(data.item_shape, data.name)
+        self._agenda = Agenda(
+            items.train_items, items.test_items, settings.batch_size, settings.seed, settings.epochs,
+            settings.augmentation,
+        )  # fmt: skip
         self._warn_if_unstable()
 
     def run(

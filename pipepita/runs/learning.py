@@ -18,6 +18,7 @@ from pipepita.runs.group import Group
 if TYPE_CHECKING:
     from torch import nn
 
+    from pipepita.data.augment import Augment
     from pipepita.rules import Defaults, Rule
 
 
@@ -52,6 +53,31 @@ class Inputs(Group):
     standardize: bool = Field(
         False, description="give each channel or feature mean 0 and standard deviation 1, by the training items"
     )
+
+
+class Reading(Group):
+    """How training items are read."""
+
+    panel: ClassVar[str] = "Network and data"
+
+    augment: str | None = Field(
+        None,
+        description="random changes of training images, like crop:4,flip: crop:N moves each by up to N pixels, flip "
+        "mirrors half of them left to right (default: none)",
+        examples=["crop:4,flip"],
+    )
+
+    @model_validator(mode="after")
+    def _augment(self) -> Self:
+        self.augmentation  # noqa: B018  a mistake shows here
+        return self
+
+    @property
+    def augmentation(self) -> Augment | None:
+        """The changes; None if there are none. `UserError` if they cannot be read."""
+        from pipepita.data import augment
+
+        return None if self.augment is None else augment.parse(self.augment)
 
 
 class NetworkChoice(Group):

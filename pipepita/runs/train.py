@@ -65,11 +65,11 @@ def train(
         probe: Called with the weights after each epoch. What it returns becomes the epoch's "probe" in
             `Result.history`.
         about: More entries for the summary.
-        **options: The fields of `pipepita.runs.job.Options`. Learning: lr, optimizer (by default the rule's own),
-            lr_decay, batch_size, epochs, seed. Schedule: schedule, window. Where: stages, device, threads, address,
-            placement, max_restarts. Emulation: devices, link, assign, trouble, profiles, standard_ms, modulated_ms.
-            Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard, trace, timeline. Nothing
-            is written but `trace`, `timeline` and `run_dir`, if they are given.
+        **options: The fields of `pipepita.runs.job.Options`. Learning: augment, lr, optimizer (by default the rule's
+            own), lr_decay, batch_size, epochs, seed. Schedule: schedule, window. Where: stages, device, threads,
+            address, placement, max_restarts. Emulation: devices, link, assign, trouble, profiles, standard_ms,
+            modulated_ms. Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard, trace,
+            timeline. Nothing is written but `trace`, `timeline` and `run_dir`, if they are given.
 
     Returns:
         What happened, with the trained model. Accuracies are percent, losses nats. The model is changed only if the run
