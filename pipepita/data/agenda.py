@@ -93,6 +93,22 @@ class Agenda:
         return self.samples + -(-self.test_items // self.batch_size)
 
 
+@dataclass(frozen=True)
+class Blocks:
+    """All training items once, in their own order and unchanged, a few at a time."""
+
+    train_items: int
+    size: int
+
+    def request(self, position: int) -> Request:
+        """What is read at a position."""
+        start = position * self.size
+        return Request(False, [*range(start, min(start + self.size, self.train_items))])
+
+    def __len__(self) -> int:
+        return -(-self.train_items // self.size)
+
+
 @lru_cache(maxsize=4)
 def _order(items: int, seed: int, epoch: int) -> Tensor:
     return shuffled(items, seed, epoch)

@@ -16,6 +16,7 @@ from pipepita.randomness import generator
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch.utils.data import Dataset
 
 
 class Data:
@@ -57,6 +58,37 @@ class Data:
     ) -> None:
         self.name = name
         self.items: Items = InMemory(x_train, y_train, x_test, y_test, classes, name)
+
+    @classmethod
+    def of(cls, train: Dataset, test: Dataset, *, classes: int | None = None, name: str = "data") -> Data:
+        """Data that are read as they are needed, a few samples ahead, and never held in memory as a whole.
+
+        Args:
+            train: Training items, a map-style `torch.utils.data.Dataset`: `len(train)` and `train[index]`, which
+                returns (x, y). x is a tensor, an array or a PIL image, which becomes (channels, height, width). It is
+                made float32 as in `Data(...)`. y is the class, a whole number. Random transforms may use the global
+                generators of torch, NumPy and Python: these are seeded from (seed, epoch, index) for each item.
+            test: Test items, of the same shape.
+            classes: How many classes there are; by default the length of `train.classes`, if it has such a list.
+            name: What results and errors call the data.
+
+        Returns:
+            The data. While a run lasts, worker processes read them (its option `loader_workers`).
+
+        Raises:
+            UserError: One of the two is no such data set, or its first item is wrong. A wrong item further on ends the
+                run with a `RunError` that names it.
+
+        Example:
+            >>> from torch.utils.data import TensorDataset
+            >>> train = TensorDataset(torch.rand(40, 1, 8, 8), torch.arange(40) % 4)
+            >>> data = Data.of(train, train, classes=4, name="noise")
+            >>> data.item_shape, data.classes, data.items.train_items
+            ((1, 8, 8), 4, 40)
+        """
+        from pipepita.data.loaded import Loaded
+
+        return cls._holding(Loaded.of(train, test, classes, name), name)
 
     @classmethod
     def _holding(cls, items: Items, name: str) -> Data:

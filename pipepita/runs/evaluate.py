@@ -67,9 +67,10 @@ def evaluate(
     task = Task(cut(model, data.item_shape, data.classes), data.classes, rule, threads=settings.threads)
     schedule, batch = relaxed(), settings.batch_size
     pipeline = LocalEngine("cpu").open(Plan(stages(task, task.whole), schedule, batch))
-    coordinator, items = Coordinator(pipeline, schedule, rule.passes, batch_size=batch), data.items
-    agenda = Agenda(items.train_items, items.test_items, batch, settings.seed)
-    tally = coordinator.test(items.test(agenda, epoch=1))
+    coordinator = Coordinator(pipeline, schedule, rule.passes, batch_size=batch)
+    agenda = Agenda(data.items.train_items, data.items.test_items, batch, settings.seed)
+    with data.open(settings.loader_workers, batch) as opened:
+        tally = coordinator.test(opened.items.test(agenda, epoch=1))
     return {
         "run_dir": str(saved.path),
         "checkpoint": str(saved.place),

@@ -108,6 +108,8 @@ class Launch:
         status = StatusListener(settings.epochs, self._agenda.samples, start.progress)
         with ExitStack() as cleanup:
             cleanup.callback(listeners.end)
+            # read while the engine starts
+            self._data.items.expect(self._agenda, start.progress.epoch, start.progress.sample)
             if folder is not None and not fresh:
                 # at once, because status.json still says how the run ended before
                 self._write_into(folder, listeners, status, start.progress.step)

@@ -40,8 +40,9 @@ class DataChoice(DataFolder):
 
     dataset: str = Field(
         "digits",
-        description="data set: digits, mnist, fashion-mnist, cifar10, cifar100 or npz:FILE",
-        examples=["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "npz:"],
+        description="data set: digits, mnist, fashion-mnist, cifar10, cifar100, npz:FILE, or folder:DIR with images in "
+        "DIR/train/CLASS and DIR/test/CLASS",
+        examples=["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "npz:", "folder:"],
     )
 
 
@@ -65,6 +66,14 @@ class Reading(Group):
         description="random changes of training images, like crop:4,flip: crop:N moves each by up to N pixels, flip "
         "mirrors half of them left to right (default: none)",
         examples=["crop:4,flip"],
+    )
+
+    loader_workers: int | None = Field(
+        None,
+        ge=0,
+        le=256,
+        description="processes that read items ahead, if the data are not held in memory; 0 for none (default: 2; 0 if "
+        "there is little to read)",
     )
 
     @model_validator(mode="after")
