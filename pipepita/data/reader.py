@@ -44,33 +44,39 @@ class Reader:
         """
         with _as_in_a_worker():
             items = [self._item(request, index) for index in request.indices]
-        x = torch.stack([x for x, _ in items])
+        tensors = [x for x, _ in items]
+        if all(x.dtype == torch.uint8 for x in tensors):  # together, which is quicker
+            x = _floats(torch.stack(tensors))
+        else:
+            x = torch.stack([_floats(x) for x in tensors])
         finite = torch.isfinite(x.flatten(1)).all(1)
         if not finite.all():
-            raise Unreadable(f"{self._where(request, int((~finite).nonzero()[0]))} holds a NaN or an infinite value")
+            index = request.indices[int((~finite).nonzero()[0])]
+            raise Unreadable(f"{self._place(request, index)} holds a NaN or an infinite value")
         if request.augment is not None:
             x = request.augment(x, request.seed, request.epoch, request.sample)
         return x, [y for _, y in items]
 
     def _item(self, request: Request, index: int) -> tuple[Tensor, int]:
-        where = self._place(request, index)
+        """x, which is not converted yet, and the label."""
         _seed(number(request.seed, "test item" if request.test else "item", request.epoch, index))
         try:
             item = (self.test if request.test else self.train)[index]
         except Exception as error:
             line = (str(error).strip().splitlines() or [""])[0]
-            raise Unreadable(f"{where} cannot be read: {type(error).__name__}{line and f': {line}'}") from None
-        if not isinstance(item, tuple | list) or len(item) != 2:
-            raise Unreadable(f"{where} is {_kind(item)}: it must be a pair (x, label)")
-        x, y = _floats(item[0], where), _label(item[1], where)
-        if self.item_shape is not None and x.shape != self.item_shape:
-            raise Unreadable(f"{where} has shape {tuple(x.shape)}: all items must have {self.item_shape}")
-        if self.classes and not 0 <= y < self.classes:
-            raise Unreadable(f"{where} has label {y}: labels go from 0 to {self.classes - 1}")
+            problem = f"cannot be read: {type(error).__name__}{line and f': {line}'}"
+            raise Unreadable(f"{self._place(request, index)} {problem}") from None
+        try:
+            if not isinstance(item, tuple | list) or len(item) != 2:
+                raise Unreadable(f"is {_kind(item)}: it must be a pair (x, label)")
+            x, y = _tensor(item[0]), _label(item[1])
+            if self.item_shape is not None and x.shape != self.item_shape:
+                raise Unreadable(f"has shape {tuple(x.shape)}: all items must have {self.item_shape}")
+            if self.classes and not 0 <= y < self.classes:
+                raise Unreadable(f"has label {y}: labels go from 0 to {self.classes - 1}")
+        except Unreadable as error:
+            raise Unreadable(f"{self._place(request, index)} {error}") from None
         return x, y
-
-    def _where(self, request: Request, place: int) -> str:
-        return self._place(request, request.indices[place])
 
     def _place(self, request: Request, index: int) -> str:
         items, part = (self.test, "test") if request.test else (self.train, "train")
@@ -78,34 +84,36 @@ class Reader:
         return f"{self.name}: {part}[{index}]{more}"
 
 
-def _floats(x: object, where: str) -> Tensor:
-    """As a float32 tensor. Images become (channels, height, width)."""
+def _tensor(x: object) -> Tensor:
+    """As a tensor of floats, uint8 or booleans. Images become (channels, height, width)."""
     image = sys.modules.get("PIL.Image")
     is_image = image is not None and isinstance(x, image.Image)
     if is_image and x.mode not in ("1", "L", "RGB", "RGBA", "F"):  # type: ignore[attr-defined]
-        raise Unreadable(f"{where} is an image of mode {x.mode}: convert it to L or RGB")  # type: ignore[attr-defined]
+        raise Unreadable(f"is an image of mode {x.mode}: convert it to L or RGB")  # type: ignore[attr-defined]
     if not isinstance(x, Tensor):
         array = np.asarray(x)
-        if array.dtype.kind not in "bfu" or array.dtype.itemsize > 8:
-            raise Unreadable(f"{where}: x is {_kind(x)}: it must be floats, uint8 or booleans")
-        array = array.astype(array.dtype.newbyteorder("="), copy=True)  # torch takes neither what is read-only
-        x = torch.from_numpy(array)
+        if array.dtype.kind not in "bfu":
+            raise Unreadable(f"has an x that is {_kind(x)}: it must be floats, uint8 or booleans")
+        # a copy, since torch takes neither foreign byte order nor what is read-only
+        x = torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
     if is_image:
         x = x.permute(2, 0, 1) if x.ndim == 3 else x.unsqueeze(0)
-    if x.dtype in (torch.uint8, torch.bool):
-        x = x.to(torch.float32).div_(255 if x.dtype == torch.uint8 else 1)
-    elif not x.is_floating_point():
-        raise Unreadable(f"{where}: x is {x.dtype}: it must be floats, uint8 or booleans")
+    if not (x.is_floating_point() or x.dtype in (torch.uint8, torch.bool)):
+        raise Unreadable(f"has an x of {x.dtype}: it must be floats, uint8 or booleans")
     if not 1 <= x.ndim <= 5 or not x.numel():
-        raise Unreadable(f"{where} has shape {tuple(x.shape)}: it must have 1 to 5 dimensions, and not be empty")
-    return x.detach().to("cpu", torch.float32)
+        raise Unreadable(f"has shape {tuple(x.shape)}: it must have 1 to 5 dimensions, and not be empty")
+    return x.detach().cpu()
 
 
-def _label(y: object, where: str) -> int:
+def _floats(x: Tensor) -> Tensor:
+    return x.to(torch.float32).div_(255) if x.dtype == torch.uint8 else x.to(torch.float32)
+
+
+def _label(y: object) -> int:
     if isinstance(y, Tensor | np.ndarray) and y.ndim == 0:
         y = y.item()
     if not isinstance(y, numbers.Integral) or isinstance(y, bool):
-        raise Unreadable(f"{where} has label {' '.join(repr(y).split())[:60]}: it must be a whole number")
+        raise Unreadable(f"has label {' '.join(repr(y).split())[:60]}: it must be a whole number")
     return int(y)
 
 

@@ -21,7 +21,7 @@ from pipepita.pipeline.source import Sample, Source, Stored, batches, shuffled
 from pipepita.pipeline.stage import compute_mode
 from pipepita.pipeline.tally import Tally
 from pipepita.schedule import Schedule
-from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, Recorder, Silent
+from pipepita.timeline.recorder import DATA, OTHER, PASS, RECEIVE, SEND, Recorder, Silent
 
 _COLLECT = "collect"  # the coordinator receives an output after which there is no second pass
 
@@ -109,13 +109,15 @@ class Coordinator:
         target_outlets = self._pipeline.signals[admit]
         for name, step, _ in actions:
             if name == admit:
-                sample = None if bad_step is not None or self._stop() else source.take()
+                stopped = bad_step is not None or self._stop()
+                lap(OTHER, name, step)
+                sample = None if stopped else source.take()
                 if sample is None:
                     actions.end(step)
                     self._pipeline.samples.send(END, step)
                     continue
                 items, labels = sample
-                lap(OTHER, name, step)
+                lap(DATA, name, step)  # hardly any time, unless it had to wait
                 self._pipeline.samples.send(name, step, items)
                 lap(SEND, name, step)
                 # this can be done while the pipeline already works
