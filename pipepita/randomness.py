@@ -10,10 +10,15 @@ import hashlib
 import torch
 
 
-def generator(seed: int, purpose: str, *place: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A fresh generator for one purpose ("weights", "feedback", "dropout", "shuffle") at one place (layer, step)."""
+def number(seed: int, purpose: str, *place: int) -> int:
+    """A number of 63 bits for one purpose ("weights", "feedback", "dropout", "shuffle") at one place (layer, step)."""
     digest = hashlib.blake2b(repr((seed, purpose, *place)).encode(), digest_size=8).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
+    return int.from_bytes(digest, "little") >> 1
+
+
+def generator(seed: int, purpose: str, *place: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A fresh generator, seeded with the `number` for this purpose and place."""
+    return torch.Generator(device).manual_seed(number(seed, purpose, *place))
 
 
 def uniform(shape: tuple[int, ...], bound: float, source: torch.Generator) -> torch.Tensor:

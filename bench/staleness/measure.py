@@ -7,7 +7,7 @@ and seconds each schedule needs to reach a given accuracy.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pipepita as pp
@@ -65,7 +65,7 @@ def _data(name: str, items: int) -> pp.Data:
         data = pp.load(name)
     except pp.UserError as error:
         raise pp.UserError(f"set {DATA_DIR_VARIABLE} to a folder with torchvision's {name} ({error})") from None
-    return replace(data, x_train=data.x_train[:items], y_train=data.y_train[:items])
+    return pp.Data(data.x_train[:items], data.y_train[:items], data.x_test, data.y_test, data.classes, data.name)
 
 
 def _accuracies(data: pp.Data, scale: Scale, network: str, rule: pp.Pepita, lr: float, window: int) -> Accuracies:

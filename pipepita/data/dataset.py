@@ -1,21 +1,24 @@
-"""Training and test items, held in memory once."""
+"""Training and test items: tensors that are held in memory once, or data sets that are read as they are needed."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from pipepita.data.items import Items
+from pipepita.data.memory import InMemory
 from pipepita.errors import UserError
 from pipepita.randomness import generator
 
-_FINGERPRINT_ITEMS = 500
+if TYPE_CHECKING:
+    import numpy as np
+    from torch.utils.data import Dataset
 
 
-@dataclass
 class Data:
     """Training and test items with their labels, checked.
 
@@ -27,6 +30,10 @@ class Data:
         y_test: Their classes.
         classes: How many classes there are; by default the largest training label + 1.
         name: What results and errors call the data.
+
+    Attributes:
+        name: As above.
+        items: How a run gets at them.
 
     Raises:
         UserError: A label is out of range, an input is NaN or infinite (the message names the index), or sizes do not
@@ -40,87 +47,104 @@ class Data:
         ((8, 8), 2, torch.float32)
     """
 
-    x_train: Tensor
-    y_train: Tensor
-    x_test: Tensor
-    y_test: Tensor
-    classes: int = 0
-    name: str = "data"
-    item_shape: tuple[int, ...] = field(init=False)
+    def __init__(
+        self,
+        x_train: Tensor | np.ndarray,
+        y_train: Tensor | np.ndarray,
+        x_test: Tensor | np.ndarray,
+        y_test: Tensor | np.ndarray,
+        classes: int = 0,
+        name: str = "data",
+    ) -> None:
+        self.name = name
+        self.items: Items = InMemory(x_train, y_train, x_test, y_test, classes, name)
 
-    def __post_init__(self) -> None:
-        self.x_train, self.x_test = self._inputs("x_train", self.x_train), self._inputs("x_test", self.x_test)
-        self.y_train, self.y_test = self._labels("y_train", self.y_train), self._labels("y_test", self.y_test)
-        self.item_shape = tuple(self.x_train.shape[1:])
-        if tuple(self.x_test.shape[1:]) != self.item_shape:
+    @classmethod
+    def of(cls, train: Dataset, test: Dataset, *, classes: int | None = None, name: str = "data") -> Data:
+        """Data that are read as they are needed, a few samples ahead, and never held in memory as a whole.
+
+        Args:
+            train: Training items, a map-style `torch.utils.data.Dataset`: `len(train)` and `train[index]`, which
+                returns (x, y). x is a tensor, an array or a PIL image, which becomes (channels, height, width). It is
+                made float32 as in `Data(...)`. y is the class, a whole number. Random transforms may use the global
+                generators of torch, NumPy and Python: these are seeded from (seed, epoch, index) for each item.
+            test: Test items, of the same shape.
+            classes: How many classes there are; by default the length of `train.classes`, if it has such a list.
+            name: What results and errors call the data.
+
+        Returns:
+            The data. While a run lasts, worker processes read them (its option `loader_workers`).
+
+        Raises:
+            UserError: One of the two is no such data set, or its first item is wrong. A wrong item further on ends the
+                run with a `RunError` that names it.
+
+        Example:
+            >>> from torch.utils.data import TensorDataset
+            >>> train = TensorDataset(torch.rand(40, 1, 8, 8), torch.arange(40) % 4)
+            >>> data = Data.of(train, train, classes=4, name="noise")
+            >>> data.item_shape, data.classes, data.items.train_items
+            ((1, 8, 8), 4, 40)
+        """
+        from pipepita.data.loaded import Loaded
+
+        return cls._holding(Loaded.of(train, test, classes, name), name)
+
+    @classmethod
+    def _holding(cls, items: Items, name: str) -> Data:
+        data = cls.__new__(cls)
+        data.items, data.name = items, name
+        return data
+
+    @property
+    def item_shape(self) -> tuple[int, ...]:
+        """The shape of one item."""
+        return self.items.item_shape
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are."""
+        return self.items.classes
+
+    @property
+    def x_train(self) -> Tensor:
+        """All training items, (N, *item_shape), float32. `UserError` if they are not in memory; so are the next."""
+        return self._memory.x_train
+
+    @property
+    def y_train(self) -> Tensor:
+        """Their classes, (N,), int64."""
+        return self._memory.y_train
+
+    @property
+    def x_test(self) -> Tensor:
+        """All test items, (N, *item_shape), float32."""
+        return self._memory.x_test
+
+    @property
+    def y_test(self) -> Tensor:
+        """Their classes, (N,), int64."""
+        return self._memory.y_test
+
+    @property
+    def _memory(self) -> InMemory:
+        if not isinstance(self.items, InMemory):
             raise UserError(
-                f"{self.name}: x_test holds items of {tuple(self.x_test.shape[1:])}, x_train of {self.item_shape}"
+                f"{self.name} is not held in memory, and all of its items are needed here: make a Data of them"
             )
-        for part, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
-            if len(x) != len(y):
-                raise UserError(f"{self.name}: x_{part} has {len(x)} items but y_{part} {len(y)} labels")
-        if isinstance(self.classes, bool) or not isinstance(self.classes, int):
-            raise UserError(f"{self.name}: classes is {self.classes!r}: it must be a whole number")
-        if not self.classes:
-            self.classes = int(self.y_train.max()) + 1
-        if self.classes < 2:
-            raise UserError(f"{self.name}: {self.classes} class: training needs at least 2")
-        for part, y in (("train", self.y_train), ("test", self.y_test)):
-            wrong = ((y < 0) | (y >= self.classes)).nonzero()
-            if len(wrong):
-                index = int(wrong[0])
-                raise UserError(
-                    f"{self.name}: y_{part}[{index}] is {int(y[index])}: labels go from 0 to {self.classes - 1}"
-                )
+        return self.items
+
+    @contextmanager
+    def open(self, workers: int | None, batch_size: int) -> Iterator[Data]:
+        """The same data, whose items may be read ahead of need while the context lasts. See `Items.open`."""
+        with self.items.open(workers, batch_size) as items:
+            yield self._holding(items, self.name)
 
     def first(self, items: int, seed: int) -> Data:
         """The same data with only `items` of the training items, which are drawn by `seed`."""
-        chosen = torch.randperm(len(self.x_train), generator=generator(seed, "subset"))[:items]
-        return replace(self, x_train=self.x_train[chosen], y_train=self.y_train[chosen])
+        chosen = torch.randperm(self.items.train_items, generator=generator(seed, "subset"))[:items]
+        return self._holding(self.items.only(chosen), self.name)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the shapes, all labels and about a thousand items: enough to tell data sets apart."""
-        digest = hashlib.sha256(repr((self.x_train.shape, self.x_test.shape, self.classes)).encode())
-        for x, y in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
-            some = x[:: max(1, len(x) // _FINGERPRINT_ITEMS)]
-            digest.update(y.numpy().tobytes() + some.contiguous().numpy().tobytes())
-        return digest.hexdigest()
-
-    def _inputs(self, name: str, values: Tensor | np.ndarray) -> Tensor:
-        x = _tensor(f"{self.name}: {name}", values)
-        if x.ndim < 2 or not len(x) or not x[0].numel():
-            raise UserError(
-                f"{self.name}: {name} has shape {tuple(x.shape)}: it must be (items, *shape of one), not empty"
-            )
-        if x.ndim > 6:
-            raise UserError(f"{self.name}: {name} has {x.ndim} dimensions: at most 6 are supported")
-        if x.dtype in (torch.uint8, torch.bool):
-            return x.to(torch.float32).div_(255 if x.dtype == torch.uint8 else 1)
-        if not x.is_floating_point():
-            raise UserError(f"{self.name}: {name} is {x.dtype}: it must be floats, or uint8 from 0 to 255")
-        x = x.to(torch.float32).contiguous()  # before the check: a large double becomes infinite
-        # checked in blocks: item by item would be slow, and one mask for all items would be large
-        for start in range(0, len(x), 4096):
-            rows = torch.isfinite(x[start : start + 4096].flatten(1)).all(1)
-            if not rows.all():
-                index = start + int((~rows).nonzero()[0])
-                raise UserError(f"{self.name}: {name}[{index}] holds a NaN or an infinite value")
-        return x
-
-    def _labels(self, name: str, values: Tensor | np.ndarray) -> Tensor:
-        y = _tensor(f"{self.name}: {name}", values)
-        if y.ndim != 1 or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
-            raise UserError(
-                f"{self.name}: {name} is {y.dtype} of shape {tuple(y.shape)}: it must be (items,) of integers"
-            )
-        return y.to(torch.int64)
-
-
-def _tensor(name: str, values: Tensor | np.ndarray) -> Tensor:
-    try:
-        if isinstance(values, Tensor):
-            return values.detach().to_dense().cpu() if values.layout != torch.strided else values.detach().cpu()
-        array = np.ascontiguousarray(values)  # torch takes neither negative strides nor foreign byte order
-        return torch.as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False))
-    except (TypeError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise UserError(f"{name} cannot become a tensor: {error}") from None
+        """SHA-256 of shapes and some items: enough to tell data sets apart."""
+        return self.items.fingerprint()

@@ -24,7 +24,8 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
 
     Args:
         name: "digits" (part of scikit-learn), "mnist", "fashion-mnist", "cifar10", "cifar100" (files of torchvision),
-            "npz:FILE" (a NumPy file with x_train, y_train, x_test and y_test), or "random:SHAPE" (noise, for measuring
+            "npz:FILE" (a NumPy file with x_train, y_train, x_test and y_test), "folder:DIR" (images, which are read as
+            they are needed: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png), or "random:SHAPE" (noise, for measuring
             speed; "random:784" or "random:3x32x32").
         data_dir: The folder that holds torchvision's folders; by default $PIPEPITA_DATA if it is set, else ./data.
         download: Whether to download a data set of torchvision that is not there.
@@ -50,14 +51,18 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
         return _npz(Path(rest))
     if kind == "random" and rest:
         return _random(name, rest)
+    if kind == "folder" and rest:
+        from pipepita.data.folder import folder
+
+        return folder(Path(rest))
     if name not in SETS:
-        raise unknown("dataset", name, [*SETS, "npz:FILE", "random:SHAPE"])
-    folder = Path(data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE) or "data")
+        raise unknown("dataset", name, [*SETS, "npz:FILE", "folder:DIR", "random:SHAPE"])
+    place = Path(data_dir if data_dir is not None else os.environ.get(DATA_DIR_VARIABLE) or "data")
     try:
-        folder = folder.expanduser()
+        place = place.expanduser()
     except RuntimeError as error:
-        raise UserError(f"data folder {folder}: {error}") from None
-    return SETS[name](name, folder, download)
+        raise UserError(f"data folder {place}: {error}") from None
+    return SETS[name](name, place, download)
 
 
 def _digits(name: str, folder: Path, download: bool) -> Data:

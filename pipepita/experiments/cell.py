@@ -38,7 +38,7 @@ class Items:
 
     def of(self, data: Data) -> Data:
         """These items of `data`."""
-        if self.first and self.first < len(data.x_train):
+        if self.first and self.first < data.items.train_items:
             data = data.first(self.first, seed=0)
         return whitened(data) if self.whitened else data
 

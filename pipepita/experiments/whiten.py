@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
@@ -22,4 +20,6 @@ def whitened(data: Data, smallest: float = _SMALLEST) -> Data:
     def through(x: Tensor) -> Tensor:
         return ((x.flatten(1).double() - mean) @ matrix).float().view_as(x)
 
-    return replace(data, x_train=through(data.x_train), x_test=through(data.x_test), name=f"{data.name}, whitened")
+    return Data(
+        through(data.x_train), data.y_train, through(data.x_test), data.y_test, data.classes, f"{data.name}, whitened"
+    )

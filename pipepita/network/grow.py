@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
@@ -55,12 +57,12 @@ def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
     return model.train(was_training)
 
 
-def standardized(model: nn.Sequential, items: torch.Tensor) -> nn.Sequential:
+def standardized(model: nn.Sequential, items: torch.Tensor | Iterable[torch.Tensor]) -> nn.Sequential:
     """Puts a `Standardize` with the figures of `items` in front of `model`, in place, under the name "standardize".
 
     Args:
         model: The network. If it begins with a `Standardize`, that one is replaced.
-        items: The training items, (N, *item_shape), float32.
+        items: The training items, (N, *item_shape), float32, or blocks of them as `Standardize.of` takes them.
 
     Returns:
         `model` itself.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 Shape = tuple[int, ...]
+BLOCK = 16  # items whose figures are taken at once
 
 
 class Standardize(nn.Module):
@@ -39,13 +41,25 @@ class Standardize(nn.Module):
         self.register_buffer("std", torch.ones(self.shape))
 
     @classmethod
-    def of(cls, items: Tensor) -> Standardize:
+    def of(cls, items: Tensor | Iterable[Tensor]) -> Standardize:
         """With the mean and the standard deviation of `items`, (N, channels, height, width) or (N, *item_shape).
 
-        What never varies, like a pixel that is always black, is only shifted.
+        What never varies, like a pixel that is always black, is only shifted. The figures are taken in one pass and in
+        double precision, a block after the other (Chan, Golub and LeVeque 1979), so not all items need be in memory.
+
+        Args:
+            items: All items; or blocks of them, in which case the last bits of the figures depend on the size of the
+                blocks. A tensor is taken in blocks of `BLOCK`.
         """
-        dims = (0, 2, 3) if items.ndim == 4 else (0,)
-        std, mean = torch.std_mean(items.double(), dims, correction=0, keepdim=True)
+        count, mean, square = 0, torch.zeros(()), torch.zeros(())  # square: the sum of squared deviations
+        for block in items.split(BLOCK) if isinstance(items, Tensor) else items:
+            dims = (0, 2, 3) if block.ndim == 4 else (0,)
+            more = math.prod(block.shape[dim] for dim in dims)
+            variance, middle = torch.var_mean(block.double(), dims, correction=0, keepdim=True)
+            all_, shift = count + more, middle - mean
+            square = square + variance * more + shift.square() * (count * more / all_)
+            mean, count = mean + shift * (more / all_), all_
+        std = (square / count).sqrt()
         made = cls(mean.shape[1:])
         made.mean.copy_(mean[0])
         made.std.copy_(torch.where(std > 0, std, 1.0)[0])

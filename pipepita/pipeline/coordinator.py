@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -17,11 +17,11 @@ from torch import Tensor
 from pipepita.channels.channel import END, EVALUATE
 from pipepita.errors import Diverged, RunError
 from pipepita.pipeline.engine import Pipeline
-from pipepita.pipeline.source import Source, Stored, batches, shuffled
+from pipepita.pipeline.source import Sample, Source, Stored, batches, shuffled
 from pipepita.pipeline.stage import compute_mode
 from pipepita.pipeline.tally import Tally
 from pipepita.schedule import Schedule
-from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, Recorder, Silent
+from pipepita.timeline.recorder import DATA, OTHER, PASS, RECEIVE, SEND, Recorder, Silent
 
 COLLECT = "collect"  # the coordinator receives an output after which there is no second pass
 
@@ -109,13 +109,15 @@ class Coordinator:
         target_outlets = self._pipeline.signals[admit]
         for name, step, _ in actions:
             if name == admit:
-                sample = None if bad_step is not None or self._stop() else source.take()
+                stopped = bad_step is not None or self._stop()
+                lap(OTHER, name, step)
+                sample = None if stopped else source.take()
                 if sample is None:
                     actions.end(step)
                     self._pipeline.samples.send(END, step)
                     continue
                 items, labels = sample
-                lap(OTHER, name, step)
+                lap(DATA, name, step)  # hardly any time, unless it had to wait
                 self._pipeline.samples.send(name, step, items)
                 lap(SEND, name, step)
                 # this can be done while the pipeline already works
@@ -179,14 +181,18 @@ class Coordinator:
         Raises:
             Diverged: An output is not a number.
         """
-        with compute_mode(self._pipeline.threads):
-            return self._evaluate(x, y)
+        return self.test(batches(x, y, torch.arange(len(x)), self._batch_size))
 
-    def _evaluate(self, x: Tensor, y: Tensor) -> Tally:
+    def test(self, samples: Iterable[Sample]) -> Tally:
+        """Sends `samples`, of at most the batch size, through the pipeline in this way. Returns and raises the same."""
+        with compute_mode(self._pipeline.threads):
+            return self._test(samples)
+
+    def _test(self, samples: Iterable[Sample]) -> Tally:
         tally, began = Tally(), time.perf_counter()
         labels_in_flight: list[Tensor] = []
         self._pipeline.evaluate()
-        for number, (items, labels) in enumerate(batches(x, y, torch.arange(len(x)), self._batch_size)):
+        for number, (items, labels) in enumerate(samples):
             # less than the capacity of each channel, so no send blocks
             if len(labels_in_flight) == 2 * self._schedule.window:
                 self._count(labels_in_flight.pop(0), tally)

@@ -48,23 +48,15 @@ class Source(Protocol):
         """
 
 
-class Stored:
-    """Mini-batches of items in memory.
+class Prepared:
+    """Mini-batches of an iterator, which is asked for the next one as soon as a mini-batch is on its way.
 
     Args:
-        x: The items, (N, *item_shape), float32.
-        y: The labels, (N,), int64.
-        order: The order of the items, int64.
-        batch_size: How many items a mini-batch has; the last one may have fewer.
-        first: The first mini-batch to take, counted from 0.
-        last: The mini-batch before which to stop; None for the end.
+        samples: Makes the mini-batches.
     """
 
-    def __init__(
-        self, x: Tensor, y: Tensor, order: Tensor, batch_size: int, first: int = 0, last: int | None = None
-    ) -> None:
-        stop = None if last is None else last * batch_size
-        self._samples = batches(x, y, order[first * batch_size : stop], batch_size)
+    def __init__(self, samples: Iterator[Sample]) -> None:
+        self._samples = samples
         self._next = next(self._samples, None)
 
     def take(self) -> Sample | None:
@@ -75,6 +67,20 @@ class Stored:
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
         """Does nothing, since all labels are known."""
+
+
+class Stored(Prepared):
+    """Mini-batches of items in memory.
+
+    Args:
+        x: The items, (N, *item_shape), float32.
+        y: The labels, (N,), int64.
+        order: The order of the items, int64.
+        batch_size: How many items a mini-batch has; the last one may have fewer.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, order: Tensor, batch_size: int) -> None:
+        super().__init__(batches(x, y, order, batch_size))
 
 
 class ReplayableSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -60,7 +61,7 @@ def fewest(contender: Contender) -> int:
 
 def samples_for(contender: Contender, seconds: float, period_ms: float, data: Data) -> int:
     """How many samples take about `seconds` after the warm-up, as far as memory allows."""
-    width = data.x_train[0].numel()
+    width = math.prod(data.item_shape)
     most = max(fewest(contender), _MOST_FLOATS // (width * contender.plan.batch_size))
     return min(most, max(fewest(contender), contender.warm_up + round(1000 * seconds / period_ms)))
 
@@ -76,8 +77,10 @@ def run(contender: Contender, data: Data, samples: int) -> TimedRun:
         coordinator = Coordinator(
             pipeline, plan.schedule, task.rule.passes, batch_size=plan.batch_size, recorder=recorder
         )
-        chosen = torch.arange(samples * plan.batch_size) % len(data.x_train)
-        tally = coordinator.train_epoch(data.x_train[chosen], data.y_train[chosen], 1, task.lr)
+        count = samples * plan.batch_size
+        x, y = data.items.some(count)
+        chosen = torch.arange(count) % len(x)
+        tally = coordinator.train_epoch(x[chosen], y[chosen], 1, task.lr)
         timeline = Timeline(recorder.spans(), pipeline.timeline(), task.rule.passes, task.rule.flow)
     finally:
         pipeline.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pipepita.data import Data
+from pipepita.data.agenda import Agenda
 from pipepita.engines.local import LocalEngine
 from pipepita.errors import UserError
 from pipepita.network.cut import cut
@@ -66,7 +67,10 @@ def evaluate(
     task = Task(cut(model, data.item_shape, data.classes), data.classes, rule, threads=settings.threads)
     schedule, batch = relaxed(), settings.batch_size
     pipeline = LocalEngine("cpu").open(Plan(stages(task, task.whole), schedule, batch))
-    tally = Coordinator(pipeline, schedule, rule.passes, batch_size=batch).evaluate(data.x_test, data.y_test)
+    coordinator = Coordinator(pipeline, schedule, rule.passes, batch_size=batch)
+    agenda = Agenda(data.items.train_items, data.items.test_items, batch, settings.seed)
+    with data.open(settings.loader_workers, batch) as opened:
+        tally = coordinator.test(opened.items.test(agenda, epoch=1))
     return {
         "run_dir": str(saved.path),
         "checkpoint": str(saved.place),

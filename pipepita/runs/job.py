@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipepita.runs.learning import DataChoice, Epochs, Inputs, NetworkChoice, RuleChoice
+from pipepita.runs.learning import DataChoice, Epochs, Inputs, NetworkChoice, Reading, RuleChoice
 from pipepita.runs.options import Chain, EngineChoice, Output, PassTimes, Places, ScheduleChoice
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipepita.data import Data
 
 
-class Options(Epochs, ScheduleChoice, Places, Chain, PassTimes, Output):
+class Options(Reading, Epochs, ScheduleChoice, Places, Chain, PassTimes, Output):
     """How to train: everything but the network, the data, the rule and the engine.
 
     `reading.checked` makes one and raises `UserError` for an unknown name or a value out of bounds.

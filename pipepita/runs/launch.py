@@ -12,6 +12,7 @@ from torch import nn
 
 from pipepita import schedule as schedules
 from pipepita.data import Data
+from pipepita.data.agenda import Agenda
 from pipepita.errors import Diverged, RunError, UserError
 from pipepita.network.cut import cut
 from pipepita.network.layer import Layer
@@ -78,8 +79,15 @@ class Launch:
         )  # fmt: skip
         if settings.tensorboard and settings.run_dir is None:
             raise UserError("tensorboard needs --run-dir, the folder for its curves")
-        check_batches(leaves(model), len(data.x_train), settings.batch_size)
-        self._batch = min(settings.batch_size, max(len(data.x_train), len(data.x_test)))
+        items = data.items
+        check_batches(leaves(model), items.train_items, settings.batch_size)
+        self._batch = min(settings.batch_size, max(items.train_items, items.test_items))
+        if settings.augmentation is not None:
+            settings.augmentation.check(data.item_shape, data.name)
+        self._agenda = Agenda(
+            items.train_items, items.test_items, settings.batch_size, settings.seed, settings.epochs,
+            settings.augmentation,
+        )  # fmt: skip
         if words := rule.warning(layers, data.classes):
             watch.observer.warn(words)
         self._warn_if_unstable()
@@ -101,9 +109,11 @@ class Launch:
         settings, task = self._settings, self._task
         fresh, start = resumption is None, resumption or Resumption(Progress())
         listeners = Listeners([self._watch.observer])
-        status = StatusListener(settings.epochs, -(-len(self._data.x_train) // settings.batch_size), start.progress)
+        status = StatusListener(settings.epochs, self._agenda.samples, start.progress)
         with ExitStack() as cleanup:
             cleanup.callback(listeners.end)
+            # read while the engine starts
+            self._data.items.expect(self._agenda, start.progress.epoch, start.progress.sample)
             if folder is not None and not fresh:
                 # at once, because status.json still says how the run ended before
                 self._write_into(folder, listeners, status, start.progress.step)
@@ -126,7 +136,10 @@ class Launch:
             keeper = Keeper(folder, task, settings, start.checkpoint, start.progress.step)
             with _failures_explained(listeners, keeper, start.progress, self._advice()):
                 guarded.open()
-                run = Run(guarded, self._data, settings, start.progress, keeper, listeners, self._watch.probe)
+                run = Run(
+                    guarded, self._data.items, self._agenda, settings, start.progress, keeper, listeners,
+                    self._watch.probe,
+                )  # fmt: skip
                 if init == "keep" and start.progress.step == 0:
                     run.keep_first()
                 lines = run.all_epochs(summary)
@@ -208,7 +221,7 @@ class Launch:
         if not (isinstance(rule, Pepita) and rule.form == "textbook") or window == 1:
             return
         with torch.inference_mode():
-            x = self._task.layers[0].arrive(self._data.x_train[:1024])
+            x = self._task.layers[0].arrive(self._data.items.some(1024)[0])
         momentum = optimizers.momentum(settings.updater)
         index = stability_index(self._task.layers[0].synapse.module, x, settings.learning_rate, momentum, window)
         if index > 1:

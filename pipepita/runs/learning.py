@@ -18,6 +18,7 @@ from pipepita.runs.group import Group
 if TYPE_CHECKING:
     from torch import nn
 
+    from pipepita.data.augment import Augment
     from pipepita.rules import Defaults, Rule
 
 
@@ -39,8 +40,9 @@ class DataChoice(DataFolder):
 
     dataset: str = Field(
         "digits",
-        description="data set: digits, mnist, fashion-mnist, cifar10, cifar100 or npz:FILE",
-        examples=["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "npz:"],
+        description="data set: digits, mnist, fashion-mnist, cifar10, cifar100, npz:FILE, or folder:DIR with images in "
+        "DIR/train/CLASS and DIR/test/CLASS",
+        examples=["digits", "mnist", "fashion-mnist", "cifar10", "cifar100", "npz:", "folder:"],
     )
 
 
@@ -52,6 +54,39 @@ class Inputs(Group):
     standardize: bool = Field(
         False, description="give each channel or feature mean 0 and standard deviation 1, by the training items"
     )
+
+
+class Reading(Group):
+    """How training items are read."""
+
+    panel: ClassVar[str] = "Network and data"
+
+    augment: str | None = Field(
+        None,
+        description="random changes of training images, like crop:4,flip: crop:N moves each by up to N pixels, flip "
+        "mirrors half of them left to right (default: none)",
+        examples=["crop:4,flip"],
+    )
+
+    loader_workers: int | None = Field(
+        None,
+        ge=0,
+        le=256,
+        description="processes that read items ahead, if the data are not held in memory; 0 for none (default: 2; 0 if "
+        "there is little to read)",
+    )
+
+    @model_validator(mode="after")
+    def _augment(self) -> Self:
+        self.augmentation  # noqa: B018  a mistake shows here
+        return self
+
+    @property
+    def augmentation(self) -> Augment | None:
+        """The changes; None if there are none. `UserError` if they cannot be read."""
+        from pipepita.data import augment
+
+        return None if self.augment is None else augment.parse(self.augment)
 
 
 class NetworkChoice(Group):

@@ -24,7 +24,7 @@ from pipepita.runs.saved import SavedRun
 # The options that a resumed run may change: none of them decides the bits.
 CHANGEABLE = (
     "epochs", "stages", "address", "placement", "max_restarts", "checkpoint_every", "keep_checkpoints",
-    "trace", "timeline", "tensorboard",
+    "trace", "timeline", "tensorboard", "loader_workers",
 )  # fmt: skip
 
 
@@ -102,8 +102,9 @@ def resume(
         folder.history(progress.history)
         kept = {key: str(value) if isinstance(value, Path) else value for key, value in changes.items()}
         folder.event("resume", step=progress.step, checkpoint=str(saved.place) if saved.place else None, changes=kept)
-        launch = Launch(model, data, rule, settings, Where(engine, deploy=deploy), Watch(observer, stop))
         about: dict[str, Any] = {key: saved.about[key] for key in ("network", "data_dir") if key in saved.about}
-        return launch.run(folder, about, saved.entry("init"), resumption, began=began)
+        with data.open(settings.loader_workers, settings.batch_size) as data:
+            launch = Launch(model, data, rule, settings, Where(engine, deploy=deploy), Watch(observer, stop))
+            return launch.run(folder, about, saved.entry("init"), resumption, began=began)
     finally:
         folder.release()

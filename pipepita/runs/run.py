@@ -13,10 +13,10 @@ from typing import Any
 
 from torch import Tensor
 
-from pipepita.data import Data
+from pipepita.data.agenda import Agenda
+from pipepita.data.items import Items
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
-from pipepita.pipeline.source import Stored, shuffled
 from pipepita.pipeline.tally import Tally
 from pipepita.runs.checkpoint import weights_sha256
 from pipepita.runs.job import Options
@@ -33,14 +33,15 @@ Probe = Callable[[dict[str, Tensor]], dict[str, Any]]
 class Run:
     """One run through an open, guarded pipeline, whose plan says what is trained and on which schedule.
 
-    progress: where the run begins, and from then on how far it is. probe: called with the weights after each epoch;
-    what it returns becomes the epoch's "probe".
+    items, agenda: what it reads, in which order. progress: where the run begins, and from then on how far it is. probe:
+    called with the weights after each epoch; what it returns becomes the epoch's "probe".
     """
 
     def __init__(
         self,
         guarded: Guarded,
-        data: Data,
+        items: Items,
+        agenda: Agenda,
         settings: Options,
         progress: Progress,
         keeper: Keeper,
@@ -49,9 +50,10 @@ class Run:
     ) -> None:
         plan = guarded.plan
         self.progress = progress
-        self._guarded, self._data, self._settings, self._keeper = guarded, data, settings, keeper
+        self._guarded, self._settings, self._keeper = guarded, settings, keeper
+        self._items, self._agenda = items, agenda
         self._listeners, self._probe, self._plan = listeners, probe, plan
-        self._samples = -(-len(data.x_train) // settings.batch_size)
+        self._samples = agenda.samples
         self._step_ms: list[float] = []
         self.recorder = coordinator_recorder(plan.record)
         self._coordinator = Coordinator(
@@ -126,14 +128,13 @@ class Run:
     def _learn_all(self, rate: float) -> None:
         """Trains what is left of the epoch's samples, from one snapshot to the next, or until asked to stop."""
         progress = self.progress
-        order = shuffled(len(self._data.x_train), self._settings.seed, progress.epoch)
         while progress.sample < self._samples:
             snapshot, alignment = (
                 self._next(self._settings.snapshot_every),
                 self._next(self._plan.task.rule.align_every),
             )
             target = min(self._samples, snapshot, alignment)
-            self._learn(order, target, rate)
+            self._learn(target, rate)
             if progress.sample < target:  # asked to stop
                 break
             if target < self._samples and self._keeper.due:
@@ -144,17 +145,16 @@ class Run:
         every = every or self._samples
         return self.progress.sample // every * every + every
 
-    def _learn(self, order: Tensor, target: int, rate: float) -> None:
+    def _learn(self, target: int, rate: float) -> None:
         """Trains the epoch's samples before number `target`, each exactly once, and takes a snapshot."""
-        data, progress, coordinator = self._data, self.progress, self._coordinator
+        progress, coordinator = self.progress, self._coordinator
         epoch, first, step, before = progress.epoch, progress.sample, progress.step, progress.tally
 
         def work(pipeline: Pipeline) -> Tally:
             coordinator.go_on(pipeline, step)
             if first % (self._plan.task.rule.align_every or self._samples) == 0:
                 coordinator.align(epoch)
-            source = Stored(data.x_train, data.y_train, order, self._settings.batch_size, first, target)
-            return coordinator.train(source, rate, before.copy())
+            return coordinator.train(self._items.train(self._agenda, epoch, first, target), rate, before.copy())
 
         began = time.perf_counter()
         progress.tally = self._guarded.learn(work)
@@ -168,7 +168,7 @@ class Run:
 
     def _evaluate(self, pipeline: Pipeline) -> Tally:
         self._coordinator.go_on(pipeline, self.progress.step)
-        return self._coordinator.evaluate(self._data.x_test, self._data.y_test)
+        return self._coordinator.test(self._items.test(self._agenda, self.progress.epoch))
 
     def _keep(self, line: Line) -> None:
         """Writes an epoch's checkpoint. If the epoch was stopped, also the last one that can be resumed from."""

@@ -65,11 +65,11 @@ def train(
         probe: Called with the weights after each epoch. What it returns becomes the epoch's "probe" in
             `Result.history`.
         about: More entries for the summary.
-        **options: The fields of `pipepita.runs.job.Options`. Learning: lr, optimizer (by default the rule's own),
-            lr_decay, batch_size, epochs, seed. Schedule: schedule, window. Where: stages, device, threads, address,
-            placement, max_restarts. Emulation: devices, link, assign, trouble, profiles, standard_ms, modulated_ms.
-            Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard, trace, timeline. Nothing
-            is written but `trace`, `timeline` and `run_dir`, if they are given.
+        **options: The fields of `pipepita.runs.job.Options`. Learning: augment, lr, optimizer (by default the rule's
+            own), lr_decay, batch_size, epochs, seed. Schedule: schedule, window. Where: stages, device, threads,
+            address, placement, max_restarts, loader_workers. Emulation: devices, link, assign, trouble, profiles,
+            standard_ms, modulated_ms. Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard,
+            trace, timeline. Nothing is written but `trace`, `timeline` and `run_dir`, if they are given.
 
     Returns:
         What happened, with the trained model. Accuracies are percent, losses nats. The model is changed only if the run
@@ -115,16 +115,17 @@ def train(
                 "pass what rule.network(model, classes) returns"
             )
         copy = trains
-    if standardize:
-        grow.standardized(copy, data.x_train)
-    if normalize:
-        grow.normalized(copy, data.item_shape)
-    if init in spec.INITS:
-        spec.initialise(copy, settings.seed, init)
-    if frozen_layers or figures or standardize:
-        init = "keep"  # no seed can draw these again
-    launch = Launch(copy, data, rule, settings, Where(engine, costs, deploy), Watch(observer, stop, probe))
-    result = launch.run(folder, about or {}, init, began=began)
+    with data.open(settings.loader_workers, settings.batch_size) as data:
+        if standardize:
+            grow.standardized(copy, data.items.blocks())
+        if normalize:
+            grow.normalized(copy, data.item_shape)
+        if init in spec.INITS:
+            spec.initialise(copy, settings.seed, init)
+        if frozen_layers or figures or standardize:
+            init = "keep"  # no seed can draw these again
+        launch = Launch(copy, data, rule, settings, Where(engine, costs, deploy), Watch(observer, stop, probe))
+        result = launch.run(folder, about or {}, init, began=began)
     _give_back(model, copy, normalize or standardize or changed)
     result.model = model
     return result

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from pipepita.timeline.reading import Timeline
-from pipepita.timeline.recorder import PASS, SEND, UPDATE
+from pipepita.timeline.recorder import DATA, PASS, SEND, UPDATE
 
 _SAMPLES = 4
 COLOURS = ("tab:blue", "tab:orange", "tab:purple")
-UPDATE_COLOUR, _SEND_COLOUR = "tab:green", "0.6"
+UPDATE_COLOUR, _SEND_COLOUR, _DATA_COLOUR = "tab:green", "0.6", "tab:red"
+_VISIBLE = 1 / 500  # of the width: a shorter wait for data is not drawn
 
 
 def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPLES) -> None:
@@ -37,6 +38,8 @@ def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPL
     passes = next(iter(timelines.values())).passes
     legend = [Patch(color=colour, label=f"{name} pass") for name, colour in zip(passes, COLOURS, strict=False)]
     legend += [Patch(color=UPDATE_COLOUR, label="update"), Patch(color=_SEND_COLOUR, label="send")]
+    if any(len(_waits(timeline, *_interval(timeline, samples))) for timeline in timelines.values()):
+        legend.append(Patch(color=_DATA_COLOUR, label="wait for data"))
     figure.legend(handles=legend, loc="outside upper right", ncols=len(legend), fontsize=8, frameon=False)
     figure.savefig(path, dpi=150)
 
@@ -56,10 +59,23 @@ def _panel(axes: Any, title: str, timeline: Timeline, samples: int) -> float:
                 axes.text(
                     x + width / 2, row, str(step % 1000), ha="center", va="center", fontsize=7, color="w", clip_on=True
                 )
-    axes.set_yticks(range(len(timeline.stages)), [f"stage {row}" for row in range(len(timeline.stages))], fontsize=8)
+    names = [f"stage {row}" for row in range(len(timeline.stages))]
+    waits = _waits(timeline, begin, end)
+    if len(waits):
+        lengths, lefts = (waits["end"] - waits["begin"]) / 1e6, (waits["begin"] - begin) / 1e6
+        axes.barh(len(names), lengths, left=lefts, height=0.8, color=_DATA_COLOUR)
+        names.append("coordinator")
+    axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
     axes.set_title(title, loc="left", fontsize=9)
     return (end - begin) / 1e6
+
+
+def _waits(timeline: Timeline, begin: int, end: int) -> np.ndarray[Any, Any]:
+    """The spans between two times in which the coordinator waited for data for so long that it can be seen."""
+    rows = timeline.coordinator.of(DATA)
+    inside = (rows["end"] > begin) & (rows["begin"] < end)
+    return rows[inside & (rows["end"] - rows["begin"] > (end - begin) * _VISIBLE)]
 
 
 def _interval(timeline: Timeline, samples: int) -> tuple[int, int]:

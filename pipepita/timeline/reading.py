@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipepita.schedule import Flow
-from pipepita.timeline.recorder import PASS, PHASES, RECEIVE, SEND, UPDATE, Spans
+from pipepita.timeline.recorder import DATA, PASS, PHASES, RECEIVE, SEND, UPDATE, Spans
 
 _MS = 1e-6  # milliseconds in a nanosecond
 
@@ -39,6 +39,15 @@ class Timeline:
             for step, end in _by_step(spans.of(UPDATE), "end").items():
                 updated[step] = max(updated.get(step, 0), end)
         return [(updated[step] - admitted[step]) * _MS for step in admitted if step in updated]
+
+    def data_ms(self, first: int) -> list[float]:
+        """For each sample from `first` on, the milliseconds that the coordinator waited for its items.
+
+        It is next to nothing for items in memory, or if reading ahead keeps up.
+        """
+        rows = self.coordinator.of(DATA)
+        rows = rows[rows["step"] >= first]
+        return list((rows["end"] - rows["begin"]) * _MS)
 
     def lock_ms(self, layer: int, first: int) -> list[float]:
         """The milliseconds that `layer` waited after each sample's standard pass, until the next one's began."""

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-RECEIVE, PASS, UPDATE, SEND, OTHER = range(5)
-PHASES = ("receive", "pass", "update", "send", "other")
+RECEIVE, PASS, UPDATE, SEND, OTHER, DATA = range(6)
+PHASES = ("receive", "pass", "update", "send", "other", "data")
 _START = len(PHASES)  # not a span, but the mark at which the next one begins
 _LAP = struct.Struct("5q")
 _LAP_DTYPE = np.dtype([(field, np.int64) for field in ("phase", "name", "layer", "step", "end")])
@@ -131,5 +131,5 @@ def stage_recorder(samples: int, layers: int) -> Recorder:
 
 def coordinator_recorder(samples: int) -> Recorder:
     """The same for the coordinator."""
-    # it prepares and sends the sample; it prepares, receives the output, makes the error and sends it
-    return Recorder(samples * 6) if samples else Silent()
+    # it prepares, gets the sample and sends it; it prepares, receives the output, makes the error and sends it
+    return Recorder(samples * 7) if samples else Silent()

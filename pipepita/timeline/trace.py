@@ -15,11 +15,11 @@ import numpy as np
 
 from pipepita.schedule import Flow
 from pipepita.timeline.reading import Timeline
-from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND, UPDATE, Spans
+from pipepita.timeline.recorder import DATA, OTHER, PASS, RECEIVE, SEND, UPDATE, Spans
 
 # Names of the trace viewer's palette: https://chromium.googlesource.com/catapult/+/HEAD/tracing/tracing/base
 _COLOURS = ("thread_state_running", "thread_state_iowait", "rail_animation")
-_UPDATE_COLOUR, _WAIT_COLOUR, _SEND_COLOUR = "good", "grey", "generic_work"
+_UPDATE_COLOUR, _WAIT_COLOUR, _SEND_COLOUR, _DATA_COLOUR = "good", "grey", "generic_work", "terrible"
 
 
 def write(timelines: Mapping[str, Timeline], path: Path) -> None:
@@ -62,6 +62,7 @@ def _slice(spans: Spans, span: np.void, start: int, passes: tuple[str, ...]) -> 
         UPDATE: (f"update {step}", _UPDATE_COLOUR),
         SEND: (f"send {name} {step}", _SEND_COLOUR),
         OTHER: (f"gather {step}", _WAIT_COLOUR),
+        DATA: (f"wait for data {step}", _DATA_COLOUR),
     }
     text, colour = words[phase]
     arguments = {"sample": step, **({"layer": int(span["layer"])} if span["layer"] else {})}

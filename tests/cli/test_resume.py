@@ -9,9 +9,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commandline import ended, error_of, run, start
 from leftovers import forgotten, processes_of, shared_memory
+from loading import workers_of
+from pictures import written
 
 OPTIONS = (
     "--network", "fc:32x2", "--stages", 2, "--epochs", 40, "--schedule", "streaming", "--window", 3,
@@ -22,12 +25,17 @@ OPTIONS = (
 def killed(folder: Path, places: dict[str, str], *arguments: object, after: int) -> None:
     """Starts a run, and sends it SIGKILL once it has written a checkpoint of at least `after` samples."""
     child = start("train", *arguments, cwd=folder, **places)
+    reached(folder, child, after)
+    child.send_signal(signal.SIGKILL)
+    ended(child)
+
+
+def reached(folder: Path, child: subprocess.Popen[str], after: int) -> None:
+    """Waits until a run has written a checkpoint of at least `after` samples."""
     deadline = time.monotonic() + 200
     while not any(int(path.name[5:]) >= after for path in (folder / "out" / "checkpoints").glob("step-*")):
         assert time.monotonic() < deadline and child.poll() is None, ended(child)
         time.sleep(0.01)
-    child.send_signal(signal.SIGKILL)
-    ended(child)
 
 
 @pytest.mark.slow
@@ -50,6 +58,49 @@ def test_killed_twice_and_resumed(cluster, tmp_path, places):
         "step-00000912", "step-00000917", "step-00000920",
     ]  # fmt: skip
     assert not forgotten(shared)
+
+
+@pytest.mark.slow
+@pytest.mark.long
+def test_a_folder_that_workers_read_killed_and_interrupted_and_resumed(few_digits, tmp_path, places):
+    """Whoever reads the images, and however often: the bits of the same images in memory. No worker stays behind."""
+    memory = written(tmp_path / "pictures", few_digits, 150, 40)
+    parts = ("x_train", "y_train", "x_test", "y_test")
+    np.savez(tmp_path / "memory.npz", **{part: getattr(memory, part).numpy() for part in parts})
+    common = (
+        *OPTIONS,
+        "--engine",
+        "local",
+        "--augment",
+        "crop:1,flip",
+        "--standardize",
+        "--batch-size",
+        4,
+        "--epochs",
+        15,
+    )
+    whole = json.loads(run("train", "--dataset", "npz:memory.npz", *common, "--run-dir", "whole", cwd=tmp_path).stdout)
+    folder = ("--dataset", "folder:pictures", "--loader-workers", 1)
+    killed(tmp_path, places, *folder, *common, "--run-dir", "out", after=50)
+    gone(places)
+    child = start("train", "--resume", "out", "--json", cwd=tmp_path, **places)
+    reached(tmp_path, child, after=150)
+    for process in (*workers_of(places["TMPDIR"]), child.pid):  # as a terminal does it
+        os.kill(process, signal.SIGINT)
+    done = ended(child)
+    assert done.returncode == 130, done.stderr
+    assert 50 < json.loads(done.stdout)["steps"] < whole["steps"]
+    gone(places)
+    done = run("train", "--resume", "out", "--loader-workers", 0, "--json", cwd=tmp_path)
+    assert json.loads(done.stdout)["weights_sha256"] == whole["weights_sha256"]
+
+
+def gone(places: dict[str, str]) -> None:
+    """Waits until the workers of a run are gone."""
+    deadline = time.monotonic() + 20
+    while workers_of(places["TMPDIR"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_resuming_what_ended_well_says_the_same_again(tmp_path):

@@ -22,6 +22,12 @@ def test_interval_is_from_one_admission_to_another(timeline):
     assert gantt._interval(timeline, 1) == (4_000_000, 44_000_000)
 
 
+def test_waits_for_data_that_can_be_seen(timeline):
+    ms = 1_000_000
+    assert list(gantt._waits(timeline, 4 * ms, 44 * ms)["step"]) == [1]  # from 40 to 41 ms
+    assert not len(gantt._waits(timeline, 4 * ms, 604 * ms))  # too short for such a long picture
+
+
 def test_one_panel_per_schedule(timeline, tmp_path):
     for titles in (["relaxed"], ["locked", "relaxed", "streaming"]):
         path = tmp_path / f"{len(titles)}.png"

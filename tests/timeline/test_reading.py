@@ -9,6 +9,11 @@ def test_latencies_from_admission(timeline):
     assert timeline.update_ms(1) == [29]
 
 
+def test_how_long_the_coordinator_waited_for_data(timeline):
+    assert timeline.data_ms(0) == [1, 1]
+    assert timeline.data_ms(1) == [1]
+
+
 def test_lock_time_of_every_layer(timeline):
     """From the end of a sample's standard pass to the begin of the next one's."""
     assert timeline.lock_ms(1, 0) == [44 - 6]

@@ -11,6 +11,10 @@ def test_what_perfetto_needs(timeline, tmp_path):
     assert rows == {0: "coordinator", 1: "stage 0 (layers 1 to 2)", 2: "stage 1 (layer 3)"}
     slices = [event for event in events if event["ph"] == "X"]
     assert {"standard 0", "modulated 1", "update 1", "send standard 0"} <= {event["name"] for event in slices}
+    waits = [
+        (event["name"], event["tid"], event["dur"]) for event in slices if event["name"].startswith("wait for data")
+    ]
+    assert waits == [("wait for data 0", 0, 1000), ("wait for data 1", 0, 1000)]
     assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in slices)
     first = next(event for event in slices if event["name"] == "standard 0")
     assert (first["tid"], first["ts"], first["dur"], first["args"]) == (1, 4000, 2000, {"sample": 0, "layer": 1})
