@@ -34,7 +34,8 @@ def timeline() -> Timeline:
     for step, t in ((0, 0), (1, 40)):
         coordinator += [
             (t + 0, OTHER, S, step, 0), (t + 1, DATA, S, step, 0), (t + 2, SEND, S, step, 0),
-            (t + 3, OTHER, M, step, 0), (t + 14, RECEIVE, M, step, 0), (t + 15, PASS, M, step, 0), (t + 16, SEND, M, step, 0),
+            (t + 3, OTHER, M, step, 0), (t + 14, RECEIVE, M, step, 0), (t + 15, PASS, M, step, 0),
+            (t + 16, SEND, M, step, 0),
         ]  # fmt: skip
         below += [
             (t + 4, RECEIVE, S, step, 0), (t + 6, PASS, S, step, 1), (t + 8, PASS, S, step, 2),
