@@ -82,7 +82,7 @@ def test_what_is_completed_is_all_there_is():
     def examples(name: str) -> set[str]:
         return {*(Job.model_fields[name].examples or ())}
 
-    assert examples("dataset") == {*SETS, "npz:"}
+    assert examples("dataset") == {*SETS, "npz:", "folder:"}
     assert examples("engine") == {*ENGINES}
 
 
