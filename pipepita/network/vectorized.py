@@ -91,16 +91,19 @@ def _other(name: str, module: nn.Module, classes: int, units: int) -> nn.Module:
     part = role(module, name)
     if part == ACTIVATION:
         return Gate(classes, units)
-    if isinstance(module, nn.MaxPool2d):
-        return nn.AvgPool2d(module.kernel_size, module.stride, module.padding)
+    if isinstance(module, nn.MaxPool2d) and module.dilation in (1, (1, 1)):
+        return nn.AvgPool2d(module.kernel_size, module.stride, module.padding, module.ceil_mode)
+    if isinstance(module, nn.AdaptiveMaxPool2d):
+        return nn.AdaptiveAvgPool2d(module.output_size)
     if part in _KEPT or isinstance(module, nn.AvgPool2d | nn.AdaptiveAvgPool2d):
         return module
     if isinstance(module, nn.RMSNorm) and not module.elementwise_affine:
         width, *rest = module.normalized_shape
-        return nn.RMSNorm((classes * width, *rest), elementwise_affine=False)
+        if len(rest) in (0, 2) and width % units == 0:  # all of an item
+            return nn.RMSNorm((classes * width, *rest), module.eps, elementwise_affine=False)
     raise UserError(
         f"module {name} is {type(module).__name__}, which has no counterpart in a vectorised network: of "
-        "normalisations only RMSNorm without a scale has, of poolings MaxPool2d and average pooling"
+        "normalisations only RMSNorm of whole items without a scale has, of poolings those without dilation"
     )
 
 
@@ -133,7 +136,7 @@ def draw(model: nn.Sequential, seed: int, *, zero_output: bool = False) -> None:
                 if module is maps[0]:
                     _draw_first(module.weight, classes, source)
                 else:
-                    _draw_shared(module.weight, source)
+                    _draw_shared(module.weight, maps[number - 2], classes, source)
                 if zero_output and module is maps[-1]:
                     module.weight.zero_()
 
@@ -144,10 +147,14 @@ def _draw_first(weight: Tensor, classes: int, source: torch.Generator) -> None:
     weight.copy_(torch.stack([half, -half], 2).flatten(0, 2))
 
 
-def _draw_shared(weight: Tensor, source: torch.Generator) -> None:
-    units, inputs, *shape = weight.shape
-    scale = 2 * weight[0].numel() ** -0.5
-    drawn = torch.randn(max(units // 2, 1), inputs // 2, *shape, generator=source) * scale
-    weight[::2, ::2], weight[::2, 1::2] = drawn.relu(), (-drawn).relu()
+def _draw_shared(weight: Tensor, below: nn.Module, classes: int, source: torch.Generator) -> None:
+    """below: the map below, whose units are the pairs: behind `nn.Flatten` each of them has several positions."""
+    units = len(weight)
+    pairs = len(below.weight) // (1 if isinstance(below, SharedLinear | SharedConv2d) else classes) // 2  # type: ignore[arg-type]
+    drawn = torch.randn(max(units // 2, 1), pairs, weight[0].numel() // pairs // 2, generator=source)
+    drawn *= 2 * weight[0].numel() ** -0.5
+    made = weight.new_zeros(units, 2 * pairs, drawn.shape[2])
+    made[::2, ::2], made[::2, 1::2] = drawn.relu(), (-drawn).relu()
     if units > 1:
-        weight[1::2, 1::2], weight[1::2, ::2] = drawn.relu(), (-drawn).relu()
+        made[1::2, 1::2], made[1::2, ::2] = drawn.relu(), (-drawn).relu()
+    weight.copy_(made.view(weight.shape))

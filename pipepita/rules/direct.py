@@ -58,7 +58,7 @@ class ErrorVectorLearner(GradientLearner):
         return None
 
     def updated(self) -> None:
-        if self._nonnegative:
+        if self._nonnegative and not self.layer.frozen:
             self.layer.parameters[0].abs_()
 
 

@@ -39,6 +39,18 @@ def test_it_computes_at_first_what_an_ordinary_network_of_half_the_units_does():
     assert all(bool((weight >= 0).all()) for weight in (second, last)) and bool((first < 0).any())
 
 
+def test_behind_flatten_a_pair_is_two_channels():
+    model = made("conv:4,3/pool:2/fc:6", (1, 6, 6))
+    pooled = model[:-3](torch.rand(5, 1, 6, 6))  # (5, classes * 4 * 2 * 2)
+    shared = model[-3]
+    ordinary = shared.weight.view(6, 2, 2, 4)  # units, pairs, on and off, positions
+    ordinary = (ordinary[:, :, 0] - ordinary[:, :, 1]).flatten(1)
+    on = pooled.view(5, CLASSES, 2, 2, 4)[:, :, :, 0].flatten(2)
+    off = pooled.view(5, CLASSES, 2, 2, 4)[:, :, :, 1].flatten(2)
+    assert torch.allclose(on, -off, atol=1e-6) and bool(on.any())
+    assert torch.allclose(shared(pooled), (on @ ordinary.t()).flatten(1), atol=1e-5)
+
+
 def test_modules_have_their_counterparts():
     model = made("conv:4,3/pool:2/conv:6,3/fc:10", dropout=0.1, normal=True)
     kinds = " ".join(type(module).__name__ for module in model)
@@ -59,11 +71,16 @@ def test_modules_have_their_counterparts():
         ("fc:7", "module 1 has 7 units: a vectorised network needs an even number"),
         ("fc:8/norm:batch", "module 2 is BatchNorm1d, which has no counterpart"),
         ("conv:8,3/norm:rms", "module 1 is RMSNorm, which has no counterpart"),
+        (nn.RMSNorm((6,), elementwise_affine=False), "module 1 is RMSNorm, which has no counterpart"),
+        (nn.MaxPool2d(2, dilation=2), "module 1 is MaxPool2d, which has no counterpart"),
     ],
 )
 def test_what_has_no_counterpart_is_named(spec, words):
     with pytest.raises(pp.UserError, match=words):
-        made(spec)
+        if isinstance(spec, str):
+            made(spec)
+        else:
+            vectorized(nn.Sequential(nn.Conv2d(1, 8, 3, bias=False), spec, nn.Flatten(), nn.Linear(8, 3)), CLASSES)
 
 
 @pytest.mark.parametrize(
