@@ -1,4 +1,7 @@
-"""Data sets as tensors. A new data set is one function that loads it, and one entry in `data.sets.SETS`."""
+"""Data sets: tensors in memory, or data sets of torch, which are read as they are needed.
+
+A new data set is one function that loads it, and one entry in `data.sets.SETS`.
+"""
 
 from __future__ import annotations
 

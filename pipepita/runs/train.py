@@ -134,7 +134,9 @@ def train(
 def _check_kinds(data: object, rule: object, engine: object, stop: object) -> None:
     """Raises `UserError` if an argument is not of the kind that `train` takes."""
     if not isinstance(data, Data):
-        raise UserError(f"data is {type(data).__name__}: pass a pipepita.Data, or the name of a data set")
+        raise UserError(
+            f"data is {type(data).__name__}: pass a pipepita.Data (Data.of takes torch data sets), or a name"
+        )
     if isinstance(rule, type) or not hasattr(rule, "learner"):
         raise UserError(f"rule is {rule!r}: pass a rule, like pipepita.Pepita()")
     if isinstance(engine, type) or not (isinstance(engine, str) or hasattr(engine, "open")):

@@ -64,6 +64,7 @@ def test_killed_twice_and_resumed(cluster, tmp_path, places):
 @pytest.mark.long
 def test_a_folder_that_workers_read_killed_and_interrupted_and_resumed(few_digits, tmp_path, places):
     """Whoever reads the images, and however often: the bits of the same images in memory. No worker stays behind."""
+    shared = shared_memory()
     memory = written(tmp_path / "pictures", few_digits, 150, 40)
     parts = ("x_train", "y_train", "x_test", "y_test")
     np.savez(tmp_path / "memory.npz", **{part: getattr(memory, part).numpy() for part in parts})
@@ -91,6 +92,7 @@ def test_a_folder_that_workers_read_killed_and_interrupted_and_resumed(few_digit
     assert done.returncode == 130, done.stderr
     assert 50 < json.loads(done.stdout)["steps"] < whole["steps"]
     gone(places)
+    assert not forgotten(shared)
     done = run("train", "--resume", "out", "--loader-workers", 0, "--json", cwd=tmp_path)
     assert json.loads(done.stdout)["weights_sha256"] == whole["weights_sha256"]
 
