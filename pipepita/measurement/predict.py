@@ -21,7 +21,15 @@ from pipepita.schedule.topology import Travels
 from pipepita.schedule.world import Cost
 
 LOCAL, RAY = "local", "ray"
-_WORTH = 0.98  # more stages must take less than this share of the time to be chosen
+_WORTH = 0.97  # more stages must take less than this share of the time to be chosen
+
+
+@dataclass(frozen=True)
+class Took:
+    """What a sample took, in milliseconds: with one sample in flight (calm) and with several (busy)."""
+
+    calm: float
+    busy: float
 
 
 @dataclass(frozen=True)
@@ -34,8 +42,7 @@ class Terms:
         busy: What each layer costs while several stages work at once. They share caches and memory.
         message: What a message costs.
         coordination: What the coordinator does.
-        calm_period: What a sample took, with one sample in flight; None if that was not measured.
-        busy_period: What a sample took, with several in flight.
+        took: What a whole sample took; None if that was not measured.
     """
 
     parts: Sequence[range]
@@ -43,8 +50,7 @@ class Terms:
     busy: Sequence[Cost]
     message: Message = Message()
     coordination: Coordination = Coordination()
-    calm_period: float | None = None
-    busy_period: float | None = None
+    took: Took | None = None
 
 
 @dataclass(frozen=True)
@@ -161,10 +167,10 @@ def predict(measured: Measured, schedules: Sequence[Schedule], route: Travels, m
 def _anchored(measured: Measured, schedule: Schedule, parts: Sequence[range], route: Travels) -> Forecast:
     """A forecast, stretched by what is missing in that of the most similar pipeline which was measured."""
     terms = measured.terms(len(parts))
-    took, like = (terms.busy_period, schedule) if schedule.window > 1 else (terms.calm_period, relaxed())
     found = _forecast(measured, terms, schedule, parts, route)
-    if took is None:
+    if terms.took is None:
         return found
+    took, like = (terms.took.busy, schedule) if schedule.window > 1 else (terms.took.calm, relaxed())
     return replace(found, period=found.period * took / _forecast(measured, terms, like, terms.parts, route).period)
 
 

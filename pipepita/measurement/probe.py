@@ -90,6 +90,8 @@ def measure(
     for parts in splits:
         for schedule in (relaxed, streaming):
             found[f"{len(parts)} stages, {schedule.name}"] = contender(engine, parts, schedule)
+    widest = list(found.values())[-1]
+    run(widest, data, widest.warm_up + _FEWEST)  # by then all actors have started
     samples = min(_MOST, max(_FEWEST, round(1000 * seconds / first.period_ms)), _most(data, batch_size))
     runs: dict[str, list[TimedRun]] = {name: [] for name in found}
     for number in range(_ROUNDS):
@@ -97,15 +99,10 @@ def measure(
             progress(number * len(found) + place, _ROUNDS * len(found), name)
             runs[name].append(run(one, data, one.warm_up + samples))
     whole, *staged = runs.values()
-    (calm, busy), *others = zip(staged[::2], staged[1::2], strict=True)
-    few = readings.roomy(task, splits[1], *others[0])
-    crowded = [readings.crowded(task, splits[2], *both, few) for both in others[1:]]
-    costs = readings.costs(task, whole)
-    single = replace(
-        few, parts=task.whole, calm=costs, busy=costs, calm_period=readings.period(calm),
-        busy_period=readings.period(busy),
-    )  # fmt: skip
-    return Measured(readings.period(whole), cores, single, few, *crowded)
+    single, roomy, *others = map(readings.Staged, splits, staged[::2], staged[1::2])
+    few = readings.roomy(task, roomy, whole)
+    crowded = [readings.crowded(task, many, whole, few) for many in others]
+    return Measured(readings.period(whole), cores, readings.single(task, single, whole, few), few, *crowded)
 
 
 def _items(task: Task, batch_size: int) -> Data:

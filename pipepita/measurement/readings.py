@@ -1,21 +1,21 @@
 """From timed runs of short pipelines to what layers, messages and the coordinator cost.
 
-The figures are medians over samples, and the smallest of all rounds, so that other programs disturb them little. How
-long a whole sample took is the median of the rounds: what disturbs everything should be in it.
+The figures are medians over samples, and the smallest of all rounds, so that other programs disturb them little. What a
+whole sample took is compared with one process in the same round, so that a machine that becomes slower favours none.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
 from typing import Any, cast
 
 import numpy as np
 
 from pipepita.measurement.contender import TimedRun
 from pipepita.measurement.costs import costs_of, median_ms
-from pipepita.measurement.predict import Terms
+from pipepita.measurement.predict import Terms, Took
 from pipepita.pipeline.coordinator import COLLECT
 from pipepita.pipeline.task import Task
 from pipepita.schedule.forecast import Coordination, Message, arrivals
@@ -26,37 +26,60 @@ from pipepita.timeline.recorder import OTHER, PASS, RECEIVE, SEND
 Runs = Sequence[TimedRun]  # of one pipeline, one per round
 
 
-def roomy(task: Task, parts: Sequence[range], calm: Runs, busy: Runs) -> Terms:
-    """What a pipeline says that has at most as many stages as cores.
+@dataclass(frozen=True)
+class Staged:
+    """The runs of one split into stages. calm, busy: with one and with several samples in flight."""
 
-    calm, busy: its runs with one and with several samples in flight.
-    """
-    message = _message(calm, busy)
-    coordination = _coordination(task, calm, message.send)
-    return Terms(parts, costs(task, calm), costs(task, busy), message, coordination, period(calm), period(busy))
+    parts: Sequence[range]
+    calm: Runs
+    busy: Runs
+
+    def took(self, alone: Runs) -> Took:
+        """What a sample took. alone: the runs of one process in the same rounds."""
+        return Took(_compared(self.calm, alone), _compared(self.busy, alone))
 
 
-def crowded(task: Task, parts: Sequence[range], calm: Runs, busy: Runs, few: Terms) -> Terms:
-    """What a pipeline says that has more stages than cores. few: what one says that has fewer.
+def single(task: Task, one: Staged, alone: Runs, few: Terms) -> Terms:
+    """What a pipeline of one stage says. alone: one process. few: what one of several stages says."""
+    bare = _costs(task, alone)
+    return replace(few, parts=one.parts, calm=bare, busy=bare, took=one.took(alone))
+
+
+def roomy(task: Task, few: Staged, alone: Runs) -> Terms:
+    """What a pipeline says that has at most as many stages as cores. alone: one process."""
+    message = _message(few.calm, few.busy)
+    return Terms(
+        few.parts, _costs(task, few.calm), _costs(task, few.busy), message,
+        _coordination(task, few.calm, message.send), few.took(alone),
+    )  # fmt: skip
+
+
+def crowded(task: Task, many: Staged, alone: Runs, few: Terms) -> Terms:
+    """What a pipeline says that has more stages than cores. alone: one process. few: what one says that has fewer.
 
     A process that gets a message has to be woken up for it, and its caches hold what others have used since. What that
     costs the layers is counted as a part of the message, because it grows with the stages and not with the layers.
     """
-    message, slower = _message(calm, calm), _total(costs(task, calm)) - _total(few.calm)
-    wake = message.wake + max(0.0, slower) / arrivals(Topology(task.rule, parts))
-    message = Message(message.send, wake, wake)
-    return Terms(parts, few.calm, few.busy, message, few.coordination, period(calm), period(busy))
-
-
-def costs(task: Task, runs: Runs) -> list[Cost]:
-    """What each layer costs."""
-    rounds = [costs_of(task, one.timeline.stages, one.first) for one in runs]
-    return [_least(layer) for layer in zip(*rounds, strict=True)]
+    message, slower = _message(many.calm, many.calm), _total(_costs(task, many.calm)) - _total(few.calm)
+    wake = message.wake + max(0.0, slower) / arrivals(Topology(task.rule, many.parts))
+    return replace(few, parts=many.parts, message=Message(message.send, wake, wake), took=many.took(alone))
 
 
 def period(runs: Runs) -> float:
-    """What a sample takes."""
+    """What a sample took."""
     return statistics.median(one.period_ms for one in runs)
+
+
+def _compared(runs: Runs, alone: Runs) -> float:
+    """What a sample took if one process took what it usually takes."""
+    times = [one.period_ms / base.period_ms for one, base in zip(runs, alone, strict=True)]
+    return statistics.median(times) * period(alone)
+
+
+def _costs(task: Task, runs: Runs) -> list[Cost]:
+    """What each layer costs."""
+    rounds = [costs_of(task, one.timeline.stages, one.first) for one in runs]
+    return [_least(layer) for layer in zip(*rounds, strict=True)]
 
 
 def _total(layers: Sequence[Cost]) -> float:
@@ -65,7 +88,7 @@ def _total(layers: Sequence[Cost]) -> float:
 
 def _least(values: Sequence[Any]) -> Any:
     """The smallest value of each field."""
-    return type(values[0])(*map(min, zip(*map(dataclasses.astuple, values), strict=True)))
+    return type(values[0])(*map(min, zip(*map(astuple, values), strict=True)))
 
 
 def _message(calm: Runs, busy: Runs) -> Message:
@@ -77,8 +100,8 @@ def _message(calm: Runs, busy: Runs) -> Message:
     hops = [np.add(hop["send"], hop["wake"]) for hop in (one.timeline.hops_ms(one.first) for one in calm)]
     # without a second pass there is always a next sample, and hardly a stage ever waits
     whole = min((float(np.median(hop)) for hop in hops if len(hop)), default=send + receive)
-    wake = max(0.0, whole - send)
-    return Message(send, wake, min(wake, receive))
+    wake = max(receive, whole - send)
+    return Message(send, wake, receive)
 
 
 def _of_stages(one: TimedRun, phase: int) -> list[float]:

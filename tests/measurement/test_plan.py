@@ -34,7 +34,7 @@ def test_everything_that_is_measured_has_a_figure(ray_engine, rule):
     assert found.alone > 0
     assert [len(terms.parts) for terms in (found.single, found.roomy, found.crowded)] == [1, 2, 3]
     for terms in (found.single, found.roomy, found.crowded):
-        assert terms.calm_period > 0 and terms.busy_period > 0
+        assert terms.took.calm > 0 and terms.took.busy > 0
         assert terms.message.send > 0 and terms.message.wake >= terms.message.receive > 0
         assert min(terms.coordination.prepare, terms.coordination.ahead, terms.coordination.answer) > 0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipepita.measurement.predict import Measured, Terms, predict
+from pipepita.measurement.predict import Measured, Terms, Took, predict
 from pipepita.network.partition import balance
 from pipepita.schedule import locked, relaxed, streaming
 from pipepita.schedule.forecast import Message
@@ -90,8 +90,8 @@ def test_costs_of_layers_that_share_a_cache_count_for_pipelines_only():
 def test_a_pipeline_that_was_measured_takes_what_it_took_and_others_are_compared_with_it():
     """Other programs take half of the cores: nothing that was measured of layers and messages can know that."""
     costs, halves = [Cost(1, 1)] * 4, [range(2), range(2, 4)]
-    single = Terms([range(4)], costs, costs, calm_period=9, busy_period=8.5)
-    found = of_two(single, Terms(halves, costs, costs, calm_period=12, busy_period=8))
+    single = Terms([range(4)], costs, costs, took=Took(9, 8.5))
+    found = of_two(single, Terms(halves, costs, costs, took=Took(12, 8)))
     assert [found.forecasts[stages]["streaming"].period for stages in (1, 2)] == [8.5, 8]
     assert [found.forecasts[stages]["relaxed"].period for stages in (1, 2)] == [9, 12]
     assert found.forecasts[1]["locked"].period == 9
