@@ -47,7 +47,8 @@ def measure(quick: bool) -> list[dict[str, Any]]:
 
 def _start(engine: Engine) -> None:
     """Waits until all actors have started, which takes processor time."""
-    pp.train(pp.build("fc:8x8", (64,), 10), "digits", engine=engine, epochs=1)
+    data = pp.load("digits")
+    pp.train(pp.build("fc:8x8", data.item_shape, data.classes), data, engine=engine, epochs=1)
 
 
 def _jobs(quick: bool) -> list[Job]:

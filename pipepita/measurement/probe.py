@@ -21,7 +21,6 @@ from pipepita.data import Data
 from pipepita.engines.local import LocalEngine
 from pipepita.measurement import readings
 from pipepita.measurement.contender import Contender, Progress, TimedRun, run
-from pipepita.measurement.costs import costs_of
 from pipepita.measurement.predict import Measured
 from pipepita.network.partition import balance
 from pipepita.pipeline.engine import Engine
@@ -84,7 +83,8 @@ def measure(
 
     alone = contender(local, task.whole, relaxed)
     first = run(alone, data, alone.warm_up + _FEWEST)  # it also warms up
-    bare = costs_of(task, first.timeline.stages, first.first)
+    samples = min(_MOST, max(_FEWEST, round(1000 * seconds / first.period_ms)), _most(data, batch_size))
+    bare = readings.costs(task, [first, run(alone, data, alone.warm_up + samples)])
     splits = [task.whole, *(balance([cost.total for cost in bare], count) for count in counts)]
     found = {"one process": alone}
     for parts in splits:
@@ -92,7 +92,6 @@ def measure(
             found[f"{len(parts)} stages, {schedule.name}"] = contender(engine, parts, schedule)
     widest = list(found.values())[-1]
     run(widest, data, widest.warm_up + _FEWEST)  # by then all actors have started
-    samples = min(_MOST, max(_FEWEST, round(1000 * seconds / first.period_ms)), _most(data, batch_size))
     runs: dict[str, list[TimedRun]] = {name: [] for name in found}
     for number in range(_ROUNDS):
         for place, (name, one) in enumerate(found.items()):

@@ -41,7 +41,7 @@ class Staged:
 
 def single(task: Task, one: Staged, alone: Runs, few: Terms) -> Terms:
     """What a pipeline of one stage says. alone: one process. few: what one of several stages says."""
-    bare = _costs(task, alone)
+    bare = costs(task, alone)
     return replace(few, parts=one.parts, calm=bare, busy=bare, took=one.took(alone))
 
 
@@ -49,7 +49,7 @@ def roomy(task: Task, few: Staged, alone: Runs) -> Terms:
     """What a pipeline says that has at most as many stages as cores. alone: one process."""
     message = _message(few.calm, few.busy)
     return Terms(
-        few.parts, _costs(task, few.calm), _costs(task, few.busy), message,
+        few.parts, costs(task, few.calm), costs(task, few.busy), message,
         _coordination(task, few.calm, message.send), few.took(alone),
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ def crowded(task: Task, many: Staged, alone: Runs, few: Terms) -> Terms:
     A process that gets a message has to be woken up for it, and its caches hold what others have used since. What that
     costs the layers is counted as a part of the message, because it grows with the stages and not with the layers.
     """
-    message, slower = _message(many.calm, many.calm), _total(_costs(task, many.calm)) - _total(few.calm)
+    message, slower = _message(many.calm, many.calm), _total(costs(task, many.calm)) - _total(few.calm)
     wake = message.wake + max(0.0, slower) / arrivals(Topology(task.rule, many.parts))
     return replace(few, parts=many.parts, message=Message(message.send, wake, wake), took=many.took(alone))
 
@@ -76,7 +76,7 @@ def _compared(runs: Runs, alone: Runs) -> float:
     return statistics.median(times) * period(alone)
 
 
-def _costs(task: Task, runs: Runs) -> list[Cost]:
+def costs(task: Task, runs: Runs) -> list[Cost]:
     """What each layer costs."""
     rounds = [costs_of(task, one.timeline.stages, one.first) for one in runs]
     return [_least(layer) for layer in zip(*rounds, strict=True)]
