@@ -23,6 +23,7 @@ from pipepita.runs.reading import checked
 from pipepita.schedule.forecast import Forecast
 
 OPTIONS = ("schedule", "window", "optimizer", "batch_size", "seed", "device", "address", "placement", "threads")
+_USUAL = "relaxed"  # the schedule of a run, unless an option says otherwise
 
 
 @dataclass
@@ -117,8 +118,9 @@ def plan(
 def _figures(prediction: Prediction, wanted: str | None) -> dict[str, Any]:
     """What is predicted, as JSON has it. wanted: the schedule to choose stages for, or None for the fastest."""
     best = {name: prediction.best(name) for name in schedules.SCHEDULES}
-    fastest = min(best.values(), key=lambda choice: choice.forecast.period)
-    usual, layers = wanted or "relaxed", max(prediction.parts)
+    # one process is as fast with any schedule, and then it should be the one that `train` has by default
+    fastest = min(best.values(), key=lambda choice: (choice.forecast.period, choice.schedule != _USUAL))
+    usual, layers = wanted or _USUAL, max(prediction.parts)
     alone = prediction.alone.period
     return {
         "one_process": _forecast(prediction.alone),

@@ -27,12 +27,14 @@ def test_everything_that_is_measured_has_a_figure(ray_engine, rule):
     after = [parameter for layer in task.layers for parameter in layer.parameters]
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
     assert found.crowded is not None
-    for costs in (found.costs, found.roomy.calm, found.roomy.busy):
+    for costs in (found.single.calm, found.roomy.calm, found.roomy.busy):
         assert len(costs) == 3
         assert all(cost.standard > 0 and cost.update > 0 for cost in costs)
         assert all((cost.modulated > 0) == (rule != "drtp") for cost in costs)
-    assert found.alone > sum(cost.total for cost in found.costs)
-    for terms in (found.roomy, found.crowded):
+    assert found.alone > 0
+    assert [len(terms.parts) for terms in (found.single, found.roomy, found.crowded)] == [1, 2, 3]
+    for terms in (found.single, found.roomy, found.crowded):
+        assert terms.took.calm > 0 and terms.took.busy > 0
         assert terms.message.send > 0 and terms.message.wake >= terms.message.receive > 0
         assert min(terms.coordination.prepare, terms.coordination.ahead, terms.coordination.answer) > 0
 

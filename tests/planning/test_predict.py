@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipepita.planning.predict import Measured, Terms, predict
+from pipepita.network.partition import balance
+from pipepita.planning.predict import Measured, Terms, Took, predict
 from pipepita.schedule import locked, relaxed, streaming
-from pipepita.schedule.forecast import Coordination, Message
+from pipepita.schedule.forecast import Message
 from pipepita.schedule.topology import Route
 from pipepita.schedule.world import Cost
 
@@ -15,14 +16,14 @@ SCHEDULES = [locked(), relaxed(), streaming(4)]
 
 def predicted(layers: list[float], *, cores: int, hop: float = 0.0, crowded_hop: float | None = None):
     """layers: what a pass of each takes. hop: what a message costs; crowded_hop: with more stages than cores."""
-    costs = [Cost(time, time) for time in layers]
+    costs, count = [Cost(time, time) for time in layers], len(layers)
 
-    def terms(cost: float) -> Terms:
-        return Terms(costs, costs, Message(cost / 2, cost / 2, cost / 2), Coordination())
+    def terms(stages: int, cost: float) -> Terms:
+        return Terms(balance(layers, stages), costs, costs, Message(cost / 2, cost / 2, cost / 2))
 
-    crowded = None if crowded_hop is None else terms(crowded_hop)
-    measured = Measured(costs, 2 * sum(layers), cores, terms(hop), crowded)
-    return predict(measured, SCHEDULES, Route(), len(layers))
+    crowded = None if crowded_hop is None else terms(min(count, cores + 1), crowded_hop)
+    measured = Measured(2 * sum(layers), cores, terms(1, hop), terms(min(count, 2), hop), crowded)
+    return predict(measured, SCHEDULES, Route(), count)
 
 
 @pytest.mark.parametrize("schedule", ["locked", "relaxed", "streaming"])
@@ -74,9 +75,33 @@ def test_another_stage_must_be_worth_it():
     assert len(found.staged("streaming").parts) == 2
 
 
+def of_two(single: Terms, roomy: Terms):
+    return predict(Measured(4, 2, single, roomy), SCHEDULES, Route(), len(single.calm))
+
+
 def test_costs_of_layers_that_share_a_cache_count_for_pipelines_only():
     bare, slower = [Cost(1, 1)] * 2, [Cost(1.5, 1.5)] * 2
-    found = predict(Measured(bare, 4, 2, Terms(bare, slower)), SCHEDULES, Route(), 2)
+    found = of_two(Terms([range(2)], bare, bare), Terms([range(1), range(1, 2)], bare, slower))
     assert found.forecasts[1]["streaming"].period == pytest.approx(4)
     assert found.forecasts[2]["streaming"].period == pytest.approx(3)
     assert found.forecasts[2]["locked"].period == pytest.approx(4)
+
+
+def test_a_pipeline_that_was_measured_takes_what_it_took_and_others_are_compared_with_it():
+    """Other programs take half of the cores: nothing that was measured of layers and messages can know that."""
+    costs, halves = [Cost(1, 1)] * 4, [range(2), range(2, 4)]
+    single = Terms([range(4)], costs, costs, took=Took(9, 8.5))
+    found = of_two(single, Terms(halves, costs, costs, took=Took(12, 8)))
+    assert [found.forecasts[stages]["streaming"].period for stages in (1, 2)] == [8.5, 8]
+    assert [found.forecasts[stages]["relaxed"].period for stages in (1, 2)] == [9, 12]
+    assert found.forecasts[1]["locked"].period == 9
+    # twice as long as it should: 8 instead of 6 and 4, so 7 / 6 * 12 and 16 / 12 * 8
+    assert found.forecasts[4]["relaxed"].period == pytest.approx(12 * 5 / 6)
+    assert found.forecasts[4]["streaming"].period == pytest.approx(8)
+    assert found.staged("relaxed").parts == [range(4)]
+
+
+def test_a_split_that_was_measured_stays():
+    costs, uneven = [Cost(1, 1)] * 4, [range(1), range(1, 4)]
+    found = of_two(Terms([range(4)], costs, costs), Terms(uneven, costs, costs))
+    assert found.parts[2] == uneven and [len(part) for part in found.parts[3]] == [1, 1, 2]

@@ -7,6 +7,7 @@ import json
 import pytest
 
 import pipepita as pp
+from pipepita.network.partition import balance
 from pipepita.planning import survey
 from pipepita.planning.predict import Measured, Terms, predict
 from pipepita.runs.listeners import Listener
@@ -17,6 +18,11 @@ OPTIONS = {"epochs": 2, "batch_size": 16, "schedule": "streaming", "window": 2, 
 
 def model(data: pp.Data):
     return pp.build("fc:16x2", data.item_shape, data.classes, dropout=0.1)
+
+
+def measured(costs: list[Cost], alone: float, cores: int) -> Measured:
+    one, two = (Terms(balance([cost.total for cost in costs], stages), costs, costs) for stages in (1, 2))
+    return Measured(alone, cores, one, two)
 
 
 class Heard(Listener):
@@ -43,7 +49,7 @@ def foreseen(monkeypatch):
         progress(0, 1, "")
         costs = [Cost(1, 1), Cost(3, 3), Cost(4, 4)]
         done.append(site)
-        return predict(Measured(costs, 16, 2, Terms(costs, costs)), schedules, task.rule, len(costs))
+        return predict(measured(costs, alone=16, cores=2), schedules, task.rule, len(costs))
 
     monkeypatch.setattr(survey, "survey", made_up)
     return done
@@ -87,7 +93,7 @@ def test_what_was_chosen_is_written_down_and_not_chosen_anew(
 def test_a_line_says_so_if_one_process_is_faster(ray_engine, few_digits, monkeypatch):
     def made_up(task, schedules, batch_size, site, *, progress):
         costs = [Cost(1, 1)] * 3
-        return predict(Measured(costs, 4, 1, Terms(costs, costs)), schedules, task.rule, len(costs))
+        return predict(measured(costs, alone=4, cores=1), schedules, task.rule, len(costs))
 
     monkeypatch.setattr(survey, "survey", made_up)
     heard = Heard()

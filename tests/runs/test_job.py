@@ -33,7 +33,7 @@ def test_file_then_options_then_assignments(tmp_path):
         ("rule=pepito", "unknown rule 'pepito'.*did you mean 'pepita'"),
         ("rule=pepita:form=diff", "rule pepita: unknown form 'diff'"),
         ("rule=bpp", "unknown rule 'bpp'.*did you mean 'bp'"),
-        ("rule=pepita:keep_signs=true", "rule pepita: unknown option 'keep_signs': one of error, f_scale, feedback"),
+        ("rule=pepita:keep_signs=true", "rule pepita: unknown option 'keep_signs': one of compare, error, f_scale"),
         ("rule=pepita:mirror=-1", "rule pepita: mirror -1"),
         ('rule={name="pepita", mirror=1.5}', "rule pepita: mirror 1.5 is not a whole number"),
         ("rule={mirror=1}", "rule {'mirror': 1}: write it like"),
