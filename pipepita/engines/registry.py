@@ -27,8 +27,13 @@ def _ray(stages: int, device: str, address: str | None, placement: str) -> Engin
 ENGINES: dict[str, Callable[[int, str, str | None, str], Engine]] = {"local": _local, "ray": _ray}
 
 
-def make(name: str, stages: int, *, device: str, address: str | None, placement: str = "pack") -> Engine:
-    """The engine called `name` for pipelines of up to `stages` stages; `UserError` for an unknown name."""
+def check(name: str) -> None:
+    """`UserError` if there is no engine called `name`."""
     if name not in ENGINES:
         raise unknown("engine", name, ENGINES)
+
+
+def make(name: str, stages: int, *, device: str, address: str | None, placement: str = "pack") -> Engine:
+    """The engine called `name` for pipelines of up to `stages` stages; `UserError` for an unknown name."""
+    check(name)
     return ENGINES[name](stages, device, address, placement)

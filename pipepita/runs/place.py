@@ -110,7 +110,9 @@ class Where:
             default = 1 if self.name == "local" else len(task.layers)
             return divide(settings.stages or default, _layer_costs(self.costs, task.layers))
         auto.check(settings, self.costs)
-        if self.name == "local" or len(task.layers) == 1:
+        if isinstance(self.engine, str):
+            registry.check(self.engine)
+        if self.name == "local" or min(len(task.layers), getattr(self.engine, "stages", 2)) == 1:
             return task.whole
         engine = None if isinstance(self.engine, str) else self.engine
         return auto.fastest(task, settings, schedule, batch, engine, listener, stop)

@@ -58,7 +58,8 @@ def train(
             the training items (per channel or feature) in front of the network, in `model` too.
         init: "he" draws He-uniform weights from the seed, as the paper does (frozen layers keep theirs). "zero-output"
             does so, too, but the output layer begins at zero. "keep" begins with the model's own weights.
-        costs: What each layer costs, in any unit, for balancing stages. By default multiplications are counted.
+        costs: What each layer costs, in any unit, for balancing stages. By default multiplications are counted; with
+            stages="auto" it is measured.
         deploy: How `devices` are emulated; `pipepita.deployed` does it.
         observer: Told of progress; by default only warnings are passed on.
         stop: Asked before each sample; if it says true, the run ends there, with a checkpoint.
@@ -66,10 +67,11 @@ def train(
             `Result.history`.
         about: More entries for the summary.
         **options: The fields of `pipepita.runs.job.Options`. Learning: augment, lr, optimizer (by default the rule's
-            own), lr_decay, batch_size, epochs, seed. Schedule: schedule, window. Where: stages, device, threads,
-            address, placement, max_restarts, loader_workers. Emulation: devices, link, assign, trouble, profiles,
-            standard_ms, modulated_ms. Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard,
-            trace, timeline. Nothing is written but `trace`, `timeline` and `run_dir`, if they are given.
+            own), lr_decay, batch_size, epochs, seed. Schedule: schedule, window, look_ahead. Where: stages (a number,
+            "auto" to measure how many are fastest, or layers like "2,1"), device, threads, address, placement,
+            max_restarts, loader_workers. Emulation: devices, link, assign, trouble, profiles, standard_ms,
+            modulated_ms. Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard, trace,
+            timeline. Nothing is written but `trace`, `timeline` and `run_dir`, if they are given.
 
     Returns:
         What happened, with the trained model. Accuracies are percent, losses nats. The model is changed only if the run

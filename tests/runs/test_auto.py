@@ -130,6 +130,7 @@ def test_ctrl_c_ends_the_measurement(ray_engine, few_digits, tmp_path, foreseen)
         ({"stages": 0}, "stages 0: a number of at least 1, auto, or"),
         ({"stages": "many"}, "stages 'many': a number of at least 1, auto, or"),
         ({"stages": "2,2"}, "stages '2,2' hold 4 layers, but the network has 3"),
+        ({"stages": "auto", "engine": "spark"}, "unknown engine 'spark'"),
         ({"stages": "auto", "devices": "rpi4*3"}, "stages 'auto': --devices decides this, so leave it out"),
         ({"stages": "auto", "standard_ms": "10"}, "standard_ms '10': stages 'auto' measures what layers take"),
         ({"stages": "auto", "costs": [1, 2, 3]}, r"costs \[1, 2, 3\]: stages 'auto' measures what layers take"),
@@ -138,5 +139,5 @@ def test_ctrl_c_ends_the_measurement(ray_engine, few_digits, tmp_path, foreseen)
 )
 def test_what_does_not_go_together(few_digits, options, words, foreseen):
     with pytest.raises(pp.UserError, match=words):
-        pp.train(model(few_digits), few_digits, engine="ray", epochs=1, **options)
+        pp.train(model(few_digits), few_digits, **{"engine": "ray", "epochs": 1, **options})
     assert not foreseen
