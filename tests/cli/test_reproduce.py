@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 
 import pytest
 from commandline import ended, error_of, process, run, start
@@ -66,10 +65,9 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewh
     data_dir = write(tmp_path / "data", digits)
     arguments = ("reproduce", "ablation", "--epochs", 2000, "--data-dir", data_dir, "--jobs", 2, "--json")
     child = start(*arguments, cwd=tmp_path, **elsewhere)
-    deadline = time.monotonic() + 200
-    while not (tmp_path / "reproduced" / "cells").is_dir() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    time.sleep(5)
+    assert child.stderr is not None
+    while "cells done" not in (line := child.stderr.readline()):
+        assert line, "it ended before its workers began"
     child.send_signal(signal.SIGINT)
     done = ended(child)
     assert (done.returncode, done.stdout) == (130, ""), done.stderr
