@@ -53,6 +53,7 @@ CONTENDERS: dict[str, Contender] = {
     "pepita, F = 0": Contender("pepita:modulate=all,f_scale=0,compare=sent,feedback=fixed"),
     "dfa, learned": Contender("dfa:feedback=learned"),
     "dfa, fixed": Contender("dfa:feedback=fixed"),
+    "gevb": Contender("gevb"),
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench import common
-from bench.__main__ import names
+from bench.__main__ import main, names
 from bench.schedules.measure import cases
 
 ROOT = Path(__file__).parents[2]
@@ -57,8 +57,9 @@ def test_one_entry_for_all(tmp_path):
     assert "| net |" in (tmp_path / "bench.md").read_text()
 
 
-@pytest.mark.slow
-def test_unknown_benchmark():
-    done = subprocess.run([sys.executable, "-m", "bench", "nonsense"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "no benchmark is called nonsense" in done.stderr
+def test_unknown_benchmark(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "nonsense"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    assert "no benchmark is called nonsense" in capsys.readouterr().err

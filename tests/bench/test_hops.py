@@ -14,7 +14,6 @@ from bench.hops.gloo import gloo
 
 
 @pytest.mark.slow
-@pytest.mark.rest  # the next test runs all kinds
 @pytest.mark.parametrize("kind", [bare, pipe, gloo])
 def test_hops_between_plain_processes(kind):
     """Sizes one after the other, in the same pair of processes."""
@@ -28,6 +27,7 @@ def test_hops_between_plain_processes(kind):
 
 
 @pytest.mark.slow
+@pytest.mark.rest
 def test_every_size_has_a_row_a_kind(monkeypatch):
     """All kinds, shortly; nothing runs afterwards."""
     monkeypatch.setattr(measure, "SIZES", {"1 KB": 1 << 10, "64 KB": 1 << 16})

@@ -51,6 +51,7 @@ def test_pipelined_backprop_is_backprop(pair, schedule, micro_batches):
 
 
 @pytest.mark.slow
+@pytest.mark.rest
 def test_1f1b_refuses_fewer_micro_batches_than_stages():
     """Which is why it is not tried with one."""
     before = set(mp.active_children())
@@ -109,6 +110,7 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.rest
 def test_ctrl_c_leaves_nothing_behind(folder):
     """In the middle of a round: one line, exit code 130, no process and no file."""
     lines = [  # with a small net

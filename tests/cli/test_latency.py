@@ -16,13 +16,13 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places):
     shared = shared_memory()
     files = {"--plot": "plot.png", "--trace": "trace.json", "--timeline": "gantt.png"}
     done = process(
-        "latency", "--layers", "2,3", "--width", 16, "--dataset", "random:20", "--batch-size", 2, "--rounds", 1,
+        "latency", "--layers", "2", "--width", 16, "--dataset", "random:20", "--batch-size", 2, "--rounds", 1,
         "--seconds", 0.05, *(part for pair in files.items() for part in pair), "--json",
         cwd=tmp_path, **places,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     networks = json.loads(done.stdout)["networks"]
-    assert [(one["network"], one["layers"]) for one in networks] == [("fc:16x1", 2), ("fc:16x2", 3)]
+    assert [(one["network"], one["layers"]) for one in networks] == [("fc:16x1", 2)]
     for one in networks:
         assert set(one["schedules"]) == {"locked", "relaxed", "streaming"}
         assert set(one["in_process"]) == {"one_thread_ms", "all_threads_ms"}
@@ -64,7 +64,8 @@ def test_rules_side_by_side(cluster, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.rest), signal.SIGTERM])
+@pytest.mark.rest
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_leaves_nothing(tmp_path, places, number):
     child = start("latency", "--network", "fc:16", "--rounds", 1000, "--json", cwd=tmp_path, **places)
     deadline = time.monotonic() + 200

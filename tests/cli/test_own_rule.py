@@ -30,12 +30,9 @@ def folder(tmp_path, monkeypatch) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.rest  # that a rule reaches actors and that a killed run resumes have tests of their own
 @pytest.mark.parametrize(
-    ("rule", "kept"),
-    [
-        ("my_rule.py:MyRule", "{}/my_rule.py:MyRule"),
-        pytest.param("my_rule:MyRule", "my_rule:MyRule", marks=pytest.mark.rest),
-    ],
+    ("rule", "kept"), [("my_rule.py:MyRule", "{}/my_rule.py:MyRule"), ("my_rule:MyRule", "my_rule:MyRule")]
 )
 def test_killed_in_actors_and_resumed_to_the_same_bits(folder, places, rule, kept):
     words = ("--rule", f"{rule}:density=0.5", *OPTIONS)

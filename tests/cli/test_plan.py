@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from commandline import error_of, process, run
-from leftovers import forgotten, processes_of, shared_memory
+from commandline import error_of, run
+from leftovers import forgotten, shared_memory
 
 
-@pytest.mark.slow
-def test_one_object_and_nothing_left(tmp_path, places):
+def test_one_object_and_nothing_left(cluster, tmp_path):
     shared = shared_memory()
-    done = process(
+    done = run(
         "plan", "--network", "fc:16x2", "--dataset", "random:20", "--batch-size", 2, "--seconds", 0.02, "--json",
-        cwd=tmp_path, **places,
+        cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
@@ -24,7 +23,6 @@ def test_one_object_and_nothing_left(tmp_path, places):
     assert set(summary["best"]) == {"locked", "relaxed", "streaming"}
     assert not list(tmp_path.iterdir())
     assert not forgotten(shared)
-    assert not processes_of(places["TMPDIR"])
 
 
 def test_the_table(cluster, tmp_path):

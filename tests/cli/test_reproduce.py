@@ -40,6 +40,7 @@ def test_a_quick_run_and_a_second_one_from_the_cells_that_are_kept(tmp_path, dig
 
 
 @pytest.mark.slow
+@pytest.mark.rest
 def test_tsne_embeds_real_activities(tmp_path, digits, elsewhere):
     data_dir = write(tmp_path / "data", digits)
     done = run(

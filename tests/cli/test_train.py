@@ -162,7 +162,7 @@ def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
         "bp",
         pytest.param("frsf:keep_signs=true,form=textbook", marks=pytest.mark.rest),
         pytest.param("dfa", marks=pytest.mark.rest),
-        "drtp",
+        pytest.param("drtp", marks=pytest.mark.rest),
     ],
 )
 def test_other_rules_from_the_command_line(cluster, tmp_path, rule):

@@ -32,7 +32,10 @@ RULES = {
     "frsf, norm and signs kept": pp.FixedSigns(same_norm=True, keep_signs=True),
     "drtp": pp.TargetProjection(),
 }
-PHASES = ["_connect", "train", "join", "state", "load", "non_finite", "evaluate", "align"]
+PHASES = [
+    "_connect", "train", "state", "load",
+    *(pytest.param(name, marks=pytest.mark.rest) for name in ("join", "non_finite", "evaluate", "align")),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -40,7 +43,9 @@ PHASES = ["_connect", "train", "join", "state", "load", "non_finite", "evaluate"
     [
         ("pepita", 0),
         pytest.param("pepita", 1, marks=pytest.mark.rest),
-        *((rule, number % 3) for number, rule in enumerate(RULES, start=2)),
+        ("stash, all", 0),
+        ("bp", 2),
+        *(pytest.param(rule, 1, marks=pytest.mark.rest) for rule in ("mirror", "frsf, norm and signs kept", "drtp")),
     ],
 )
 def test_a_killed_stage_changes_no_bit(engine, few_digits, tmp_path, every_case, rule, victim):
@@ -127,6 +132,7 @@ def test_a_malformed_message_costs_a_restart_and_no_bit(engine, few_digits, monk
     assert "header" in log.warnings[0]
 
 
+@pytest.mark.rest
 def test_a_trace_of_a_run_with_a_restart_is_of_what_came_after(engine, few_digits, tmp_path):
     log = Log(lambda sample: kill(engine, 1) if sample == 22 else None)
     pp.train(model(few_digits), few_digits, engine=engine, observer=log, trace=tmp_path / "t.json", **OPTIONS)

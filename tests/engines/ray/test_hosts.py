@@ -128,13 +128,13 @@ def test_links_that_are_cut_for_a_while(three, tmp_path, bits, every_case):
     assert run.ends()["weights_sha256"] == bits
     assert 1 <= run.result["restarts"] == len(run.events()) <= 2
 
-    run = Training(first, address, tmp_path / "long", "one-per-host")
-    run.goes_on()
-    cut(second, 25)
-    assert run.ends()["weights_sha256"] == bits
-    assert run.result["restarts"] == len(run.events()) == 1
-
     if every_case:
+        run = Training(first, address, tmp_path / "long", "one-per-host")
+        run.goes_on()
+        cut(second, 25)
+        assert run.ends()["weights_sha256"] == bits
+        assert run.result["restarts"] == len(run.events()) == 1
+
         run = Training(first, address, tmp_path / "interrupted", "spread")
         run.goes_on()
         second.cut()
@@ -174,7 +174,12 @@ def test_hosts_that_are_lost(three, tmp_path, bits, every_case):
         assert run.result["restarts"] == len(run.events()) == 1
     nobody_stays(three)
 
-    (other,) = {second, third} - {lost}
+    if every_case:
+        ends_with_nowhere_to_go(first, address, ({second, third} - {lost}).pop(), tmp_path, bits)
+        nobody_stays(three)
+
+
+def ends_with_nowhere_to_go(first, address, other, tmp_path, bits):
     run = Training(first, address, tmp_path / "nowhere", f"{first.address},{other.address}", patient=False)
     run.goes_on()
     other.kill()
@@ -184,7 +189,6 @@ def test_hosts_that_are_lost(three, tmp_path, bits, every_case):
     (error,) = [line for line in run.errors if line.startswith("error: ")]
     assert f"no node that answers had a free CPU in {_PATIENCE} s" in error
     assert f"the last good checkpoint is {run.folder}" in error
-    nobody_stays(three)
     done = run_here(
         "train", "--resume", run.folder, "--address", "local", "--placement", "pack", "--json", cwd=tmp_path
     )
