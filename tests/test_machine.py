@@ -1,5 +1,10 @@
 import json
 import os
+import platform
+import subprocess
+import sys
+
+import pytest
 
 from pipepita.machine import cores, machine
 
@@ -8,3 +13,30 @@ def test_machine_can_be_printed():
     facts = json.loads(json.dumps(machine()))
     assert facts["cores"] == cores() <= (os.cpu_count() or 1)
     assert facts["torch"] and facts["cpu"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
+def test_freed_memory_is_used_again():
+    """A process that makes and frees blocks of 16 MB does not have them mapped again and again."""
+    script = """
+import resource, sys, torch
+from pipepita.machine import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+torch.set_num_threads(1)
+x = torch.ones(4 << 20)
+def twice():
+    a = x + 1
+    return (a + x)[0]
+for _ in range(5):
+    twice()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    twice()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    kept, given = (
+        int(subprocess.run([sys.executable, "-c", script, word], capture_output=True, text=True, check=True).stdout)
+        for word in ("keep", "give")
+    )
+    assert kept < 4096 < given, (kept, given)  # the pages of one block

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 from torch import Tensor
 
+from pipepita.machine import keep_freed_memory
 from pipepita.network.layer import Layer
 from pipepita.pipeline.state import State
 from pipepita.pipeline.task import Task
@@ -200,6 +201,7 @@ def copies(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 @contextmanager
 def compute_mode(threads: int) -> Iterator[None]:
     """Switches autograd off and sets the number of torch's intra-op threads. Restores both afterwards."""
+    keep_freed_memory()
     before = torch.get_num_threads()
     if before != threads:
         torch.set_num_threads(threads)
