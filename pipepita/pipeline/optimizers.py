@@ -4,12 +4,13 @@
 compared with `.grad` and `torch.optim.SGD`. Up to rounding it equals the latter. Every other optimizer of `torch.optim`
 works through `.grad`.
 
-    sgd | sgd:momentum=0.5 | adam | adamw:weight_decay=0.01 | sgd:momentum=0.9,nesterov=true
+    sgd | sgd:momentum=0.5 | adam | adamw:weight_decay=0.01 | sgd:momentum=0.9,nesterov=true | adam:betas=[0.9,0.99]
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Protocol
 
 import torch
@@ -196,14 +197,14 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
         UserError: The name is unknown, or an option cannot be read.
 
     Example:
-        >>> parse("adam:weight_decay=0.1"), parse("sgd")
-        (('adam', {'weight_decay': 0.1}), ('sgd', {'momentum': 0.9}))
+        >>> parse("adam:betas=[0.9,0.99],weight_decay=0.1"), parse("sgd")
+        (('adam', {'betas': [0.9, 0.99], 'weight_decay': 0.1}), ('sgd', {'momentum': 0.9}))
     """
     name, _, rest = spec.partition(":")
     name, options = name.strip().lower(), {}
     if name not in _known():
         raise unknown("optimizer", name, _known())
-    for part in filter(None, rest.split(",")):
+    for part in filter(None, re.split(r",(?![^[]*\])", rest)):  # not at commas within brackets
         key, equals, value = part.partition("=")
         try:
             options[key.strip()] = json.loads(value)
