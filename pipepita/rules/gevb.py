@@ -11,7 +11,6 @@ through no matrix. What a layer computes and keeps is as many times as large as 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pipepita.network.layer import Layer
+    from pipepita.rules.conditions import Conditions
     from pipepita.rules.learner import Learner
 
 
@@ -55,11 +55,12 @@ class ErrorVectors(Rule):
 
         return vectorized(model, classes)
 
-    def warning(self, layers: Sequence[Layer], classes: int) -> str | None:
+    def warning(self, conditions: Conditions) -> str | None:
         """How much more memory it takes."""
+        numbers = sum(math.prod(layer.activity_shape) for layer in conditions.layers)
         return (
-            f"gevb: each unit holds one number per class, so activities take {classes} times the memory and time of an "
-            f"ordinary network: {sum(math.prod(layer.activity_shape) for layer in layers)} numbers per item"
+            f"gevb: each unit holds one number per class, so activities take {conditions.classes} times the memory and "
+            f"time of an ordinary network: {numbers} numbers per item"
         )
 
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:

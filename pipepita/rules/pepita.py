@@ -26,6 +26,7 @@ from pipepita.schedule import MODULATED, STANDARD, Flow
 
 if TYPE_CHECKING:
     from pipepita.network.layer import Layer
+    from pipepita.rules.conditions import Conditions
     from pipepita.rules.learner import Learner
     from pipepita.rules.projection import Perturbation
 
@@ -173,6 +174,23 @@ class Pepita(Rule):
     def defaults(self, layers: int) -> Defaults:
         """The paper's learning rate for one hidden layer; half of it, and a look-ahead, for deeper networks."""
         return Defaults(lr=0.1 if layers <= 2 else 0.05, look_ahead=layers > 2)
+
+    def warning(self, conditions: Conditions) -> str | None:
+        """Whether the form `textbook` will diverge with so many samples in flight."""
+        if self.form != "textbook" or self._unlocked or conditions.window == 1:
+            return None
+        from pipepita.rules.stability import stability_index
+
+        index = stability_index(
+            conditions.layers[0].synapse.module, conditions.items(1024), conditions.lr, conditions.momentum,
+            conditions.window,
+        )  # fmt: skip
+        if index <= 1:
+            return None
+        return (
+            f"textbook form with {conditions.window} samples in flight: stability index {index:.3g} is above 1, so the "
+            "run will probably diverge; use form difference, a lower lr, or a smaller window"
+        )
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """The modulated pass runs up the layers from the error; with modulate="all" it begins at every layer."""

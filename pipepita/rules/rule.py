@@ -10,11 +10,10 @@ from pipepita.schedule import BACKWARD, BROADCAST, MODULATED, STANDARD, Flow
 from pipepita.schedule.topology import Reads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import nn
 
     from pipepita.network.layer import Layer
+    from pipepita.rules.conditions import Conditions
     from pipepita.rules.learner import Learner
 
 __all__ = ["Reads", "Rule"]
@@ -94,12 +93,11 @@ class Rule(Protocol):
         """
         return model
 
-    def warning(self, layers: Sequence[Layer], classes: int) -> str | None:
-        """What a user should know before such a network is trained, in one line. By default nothing.
+    def warning(self, conditions: Conditions) -> str | None:
+        """What a user should know before such a run starts, in one line. By default nothing.
 
         Args:
-            layers: The layers of the whole network.
-            classes: How many classes there are.
+            conditions: The network, and how it will be trained.
         """
         return None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipepita import schedule as schedules
 from pipepita.data import Data
@@ -22,8 +22,8 @@ from pipepita.network.partition import AUTO, in_words
 from pipepita.pipeline import optimizers
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
-from pipepita.rules import Pepita, Rule, options_of, reference
-from pipepita.rules.stability import stability_index
+from pipepita.rules import Rule, options_of, reference
+from pipepita.rules.conditions import Conditions
 from pipepita.runs.advice import DivergenceWarning, advice
 from pipepita.runs.folder import FolderListener, RunFolder
 from pipepita.runs.job import Options
@@ -88,9 +88,8 @@ class Launch:
             items.train_items, items.test_items, settings.batch_size, settings.seed, settings.epochs,
             settings.augmentation,
         )  # fmt: skip
-        if words := rule.warning(layers, data.classes):
+        if words := rule.warning(self._conditions()):
             watch.observer.warn(words)
-        self._warn_if_unstable()
 
     def run(
         self,
@@ -216,19 +215,16 @@ class Launch:
             window=self._schedule.window,
         )  # fmt: skip
 
-    def _warn_if_unstable(self) -> None:
-        rule, settings, window = self._task.rule, self._settings, self._schedule.window
-        if not (isinstance(rule, Pepita) and rule.form == "textbook") or window == 1:
-            return
-        with torch.inference_mode():
-            x = self._task.layers[0].arrive(self._data.items.some(1024)[0])
-        momentum = optimizers.momentum(settings.updater)
-        index = stability_index(self._task.layers[0].synapse.module, x, settings.learning_rate, momentum, window)
-        if index > 1:
-            self._watch.observer.warn(
-                f"textbook form with {window} samples in flight: stability index {index:.3g} is above 1, so the run "
-                "will probably diverge; use form difference, a lower lr, or a smaller window"
-            )
+    def _conditions(self) -> Conditions:
+        task, settings = self._task, self._settings
+
+        def items(count: int) -> Tensor:
+            with torch.inference_mode():
+                return task.layers[0].arrive(self._data.items.some(count)[0])
+
+        return Conditions(
+            task.layers, task.classes, self._schedule.window, task.lr, optimizers.momentum(settings.updater), items
+        )
 
 
 @contextmanager
