@@ -27,7 +27,8 @@ class NormPass:
     """What one sample meets at one normalisation, and what it leaves there.
 
     Attributes:
-        statistics: Mean and variance of the batch, once they are known; of batch normalisation only.
+        statistics: Mean and inverse standard deviation of each channel or feature in the batch, once they are known;
+            of batch normalisation only.
         normalized: n of the sample's latest pass, (B, ...), without a graph.
         output: y of the sample's latest pass, with the graph that it was computed in.
     """
@@ -115,9 +116,8 @@ def normalize(module: nn.Module, x: Tensor, meets: NormPass | None) -> Tensor:
     if weight is not None:
         view = _view(module, x)
         # copies, because the tensors are updated in place while the sample is in flight
-        output = normalized * weight.clone().view(view)
-        if bias is not None:
-            output = output + bias.clone().view(view)
+        weight = weight.clone().view(view)
+        output = normalized * weight if bias is None else torch.addcmul(bias.clone().view(view), normalized, weight)
     if meets is not None:
         meets.normalized, meets.output = normalized.detach(), output
     return output
@@ -136,28 +136,24 @@ def _view(module: nn.Module, x: Tensor) -> tuple[int, ...]:
 
 
 def _batch(module: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor, meets: NormPass | None) -> Tensor:
-    dims = [0, *range(2, x.ndim)]
-    if meets is None:
-        assert module.running_mean is not None and module.running_var is not None
-        shape = (1, -1) + (1,) * (x.ndim - 2)
-        mean, variance = module.running_mean.view(shape), module.running_var.view(shape)
-    elif meets.statistics is not None:
-        mean, variance = meets.statistics
-    else:
-        variance, mean = torch.var_mean(x, dims, correction=0, keepdim=True)
-        meets.statistics = mean.detach(), variance.detach()
-        _move(module, *meets.statistics, count=x.numel() // x.shape[1])
-    return (x - mean) * torch.rsqrt(variance + module.eps)
-
-
-def _move(module: nn.BatchNorm1d | nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Moves the running statistics, as torch does: the variance is that of an unbiased estimate."""
     running_mean, running_var, seen = module.running_mean, module.running_var, module.num_batches_tracked
     assert running_mean is not None and running_var is not None and seen is not None
-    seen.add_(1)
-    share = 1 / float(seen) if module.momentum is None else module.momentum
-    running_mean.mul_(1 - share).add_(mean.flatten(), alpha=share)
-    running_var.mul_(1 - share).add_(variance.flatten(), alpha=share * count / (count - 1))
+    if meets is None:
+        mean, inverse = running_mean, torch.rsqrt(running_var + module.eps)
+    elif meets.statistics is not None:
+        mean, inverse = meets.statistics
+    else:
+        seen.add_(1)
+        share = 1 / float(seen) if module.momentum is None else module.momentum
+        normalized, mean, inverse = torch.native_batch_norm(
+            x, None, None, running_mean, running_var, True, share, module.eps
+        )
+        meets.statistics = mean.detach(), inverse.detach()
+        if normalized.requires_grad:  # for the gradient through the statistics
+            return normalized
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    # in every pass alike, so that equal activities stay equal to the bit
+    return torch.addcmul((-mean * inverse).view(shape), x, inverse.view(shape))
 
 
 def _layer(module: nn.LayerNorm, x: Tensor) -> Tensor:
