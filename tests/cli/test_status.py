@@ -19,7 +19,7 @@ from pipepita.runs.folder import RunFolder
 from pipepita.runs.status import RunStatus
 
 
-def wait(until, what: str, seconds: float = 90.0):
+def wait(until, what: str, seconds: float = 200.0):
     deadline = time.monotonic() + seconds
     while not (answer := until()):
         assert time.monotonic() < deadline, what

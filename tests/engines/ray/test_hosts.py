@@ -72,7 +72,7 @@ class Training:
         path = self.folder / "status.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
-    def wait_until(self, what: Callable[[dict[str, Any]], bool], seconds: float = 90) -> dict[str, Any]:
+    def wait_until(self, what: Callable[[dict[str, Any]], bool], seconds: float = 200) -> dict[str, Any]:
         """Waits until `what` says true of the run's status, and returns that status."""
         deadline = time.monotonic() + seconds
         while not ((status := self.status()) and what(status)):
