@@ -81,7 +81,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         rest = [item for item in items if item.get_closest_marker("rest")]
         config.hook.pytest_deselected(items=rest)
         items[:] = [item for item in items if item not in rest]
-    items.sort(key=lambda item: (item.get_closest_marker("long") is None, item.get_closest_marker("slow") is None))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}  # files, whose tests stay in their order
+    items.sort(key=lambda item: (item.get_closest_marker("long") is None, item.path not in slow))
 
 
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:

@@ -180,6 +180,7 @@ def test_a_flood_that_goes_on_does_not_keep_the_right_peer_out(transport):
 def test_only_the_first_who_knows_the_secret_is_the_peer(transport):
     listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
     outlet = connect(listener.address, WIRE, SECRET)
+    until(listener._joined.is_set)
     late = dialled(listener.address)
     handshake.connect_side(late, SECRET, WIRE.name)
     until(lambda: listener.refused)
