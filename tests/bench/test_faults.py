@@ -11,6 +11,7 @@ import time
 import pytest
 
 import pipepita as pp
+from bench.faults import leftovers
 from bench.faults.kills import Killer, Watch
 from bench.faults.leftovers import Leftovers, processes
 from bench.faults.measure import CASES, trained, undisturbed
@@ -63,23 +64,23 @@ def test_detection_counts_from_the_kill_before():
     assert seconds == pytest.approx(0.25)
 
 
-def test_leftovers_are_found(tmp_path):
-    def now() -> list[str]:  # tests beside this one have shared memory and sockets of their own
-        return [name for name in left._now() if not name.startswith(("/dev/shm/", "@"))]
-
+def test_leftovers_are_found(tmp_path, monkeypatch):
+    # tests beside this one have shared memory and sockets of their own
+    monkeypatch.setattr(Leftovers, "_shared", staticmethod(set))
+    monkeypatch.setattr(leftovers, "_sockets", set)
     left = Leftovers(tmp_path)
-    assert now() == []
+    assert left._now() == []
     (tmp_path / "file").write_text("x")
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", tmp_path])
     try:
-        assert str(tmp_path / "file") in now()
+        assert str(tmp_path / "file") in left._now()
         assert process.pid in processes(tmp_path)
         assert os.getpid() not in processes(tmp_path)
     finally:
         process.kill()
         process.wait()
     (tmp_path / "file").unlink()
-    assert now() == []
+    assert left.remaining() == []
 
 
 def test_leftover_sockets_are_found(tmp_path):

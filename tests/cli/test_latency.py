@@ -16,13 +16,13 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places):
     shared = shared_memory()
     files = {"--plot": "plot.png", "--trace": "trace.json", "--timeline": "gantt.png"}
     done = process(
-        "latency", "--layers", "2", "--width", 16, "--dataset", "random:20", "--batch-size", 2, "--rounds", 1,
+        "latency", "--layers", "2,3", "--width", 16, "--dataset", "random:20", "--batch-size", 2, "--rounds", 1,
         "--seconds", 0.05, *(part for pair in files.items() for part in pair), "--json",
         cwd=tmp_path, **places,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     networks = json.loads(done.stdout)["networks"]
-    assert [(one["network"], one["layers"]) for one in networks] == [("fc:16x1", 2)]
+    assert [(one["network"], one["layers"]) for one in networks] == [("fc:16x1", 2), ("fc:16x2", 3)]
     for one in networks:
         assert set(one["schedules"]) == {"locked", "relaxed", "streaming"}
         assert set(one["in_process"]) == {"one_thread_ms", "all_threads_ms"}

@@ -5,14 +5,27 @@ from __future__ import annotations
 import json
 
 import pytest
-from commandline import error_of, run
+from commandline import error_of, process, run
+from leftovers import forgotten, processes_of, shared_memory
+
+ONE_OBJECT = (
+    "plan", "--network", "fc:16x2", "--dataset", "random:20", "--batch-size", 2, "--seconds", 0.02, "--json",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.rest  # the next test sees what is printed
+def test_nothing_is_left(tmp_path, places):
+    shared = shared_memory()
+    done = process(*ONE_OBJECT, cwd=tmp_path, **places)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    assert not forgotten(shared)
+    assert not processes_of(places["TMPDIR"])
 
 
 def test_one_object_and_no_file(cluster, tmp_path):
-    done = run(
-        "plan", "--network", "fc:16x2", "--dataset", "random:20", "--batch-size", 2, "--seconds", 0.02, "--json",
-        cwd=tmp_path,
-    )  # fmt: skip
+    done = run(*ONE_OBJECT, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert done.stdout.count("\n") == 1

@@ -175,12 +175,19 @@ def test_hosts_that_are_lost(three, tmp_path, bits, every_case):
     nobody_stays(three)
 
     if every_case:
-        ends_with_nowhere_to_go(first, address, ({second, third} - {lost}).pop(), tmp_path, bits)
+        (other,) = {second, third} - {lost}
+        run = Training(first, address, tmp_path / "nowhere", f"{first.address},{other.address}", patient=False)
+        ends_with_nowhere_to_go(run, other)
         nobody_stays(three)
+        done = run_here(
+            "train", "--resume", run.folder, "--address", "local", "--placement", "pack", "--json", cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["weights_sha256"] == bits
 
 
-def ends_with_nowhere_to_go(first, address, other, tmp_path, bits):
-    run = Training(first, address, tmp_path / "nowhere", f"{first.address},{other.address}", patient=False)
+def ends_with_nowhere_to_go(run: Training, other: hosts.Host) -> None:
+    """Kills the only other host that may hold the stage, and waits until the run ends with its one line."""
     run.goes_on()
     other.kill()
     began = time.monotonic()
@@ -189,11 +196,6 @@ def ends_with_nowhere_to_go(first, address, other, tmp_path, bits):
     (error,) = [line for line in run.errors if line.startswith("error: ")]
     assert f"no node that answers had a free CPU in {_PATIENCE} s" in error
     assert f"the last good checkpoint is {run.folder}" in error
-    done = run_here(
-        "train", "--resume", run.folder, "--address", "local", "--placement", "pack", "--json", cwd=tmp_path
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["weights_sha256"] == bits
 
 
 def cut(host: hosts.Host, seconds: float) -> None:
