@@ -6,7 +6,9 @@ import contextlib
 import os
 import random
 import signal
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,3 +64,25 @@ def workers_of(folder: str | None = None) -> list[int]:
                 ours = f"TMPDIR={folder}\0".encode() in (process / "environ").read_bytes()
             found += [int(process.name)] * ours
     return found
+
+
+def same(samples: Iterable[Any], others: Iterable[Any]) -> bool:
+    """Whether two lists of samples are equal to the bit."""
+    return all(torch.equal(a, b) and torch.equal(p, q) for (a, p), (b, q) in zip(samples, others, strict=True))
+
+
+def seed_all() -> None:
+    """Seeds the three global generators."""
+    random.seed(1)
+    np.random.seed(2)
+    torch.manual_seed(3)
+
+
+def drawn() -> tuple[float, float, float]:
+    """One number from each of the three global generators."""
+    return random.random(), np.random.rand(), float(torch.rand(1))
+
+
+def pair(x: object = None, y: object = 0) -> tuple[object, object]:
+    """An item: four zeros and label 0, if nothing else is said."""
+    return np.zeros(4, np.float32) if x is None else x, y
