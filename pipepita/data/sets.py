@@ -7,6 +7,7 @@ import pickle
 import zipfile
 import zlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipepita.errors import RunError, UserError, unknown
 from pipepita.randomness import generator
 
 DATA_DIR_VARIABLE = "PIPEPITA_DATA"
+_DIGITS = "datasets/data/digits.csv.gz"  # in scikit-learn's folder
 
 
 def load(name: str, *, data_dir: str | Path | None = None, download: bool = False) -> Data:
@@ -66,10 +68,20 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
 
 
 def _digits(name: str, folder: Path, download: bool) -> Data:
-    """The 1,797 images of 8 x 8 that scikit-learn has. Every fifth of each class, in their order, is a test item."""
-    from sklearn.datasets import load_digits
+    """The 1,797 images of 8 x 8 that scikit-learn has. Every fifth of each class, in their order, is a test item.
 
-    x, y = load_digits(return_X_y=True)
+    Its file is read as it is, because to import scikit-learn takes longer than to train on them.
+    """
+    package = find_spec("sklearn")
+    assert package is not None and package.origin is not None
+    file = Path(package.origin).parent / _DIGITS
+    if file.exists():
+        table = np.loadtxt(file, delimiter=",")
+        x, y = table[:, :-1], table[:, -1].astype(int)
+    else:
+        from sklearn.datasets import load_digits
+
+        x, y = load_digits(return_X_y=True)
     place = np.empty(len(y), dtype=int)
     for label in range(10):
         place[y == label] = np.arange((y == label).sum())

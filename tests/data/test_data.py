@@ -132,3 +132,17 @@ def test_random_items_are_the_same_every_time():
 def test_random_items_of_no_shape(name):
     with pytest.raises(pp.UserError, match="random"):
         pp.load(name)
+
+
+def test_digits_are_those_of_scikit_learn_with_and_without_its_file(digits, monkeypatch):
+    from sklearn.datasets import load_digits
+
+    monkeypatch.setattr("pipepita.data.sets._DIGITS", "moved")
+    from_function = pp.load("digits")
+    for part in ("x_train", "y_train", "x_test", "y_test"):
+        assert torch.equal(getattr(digits, part), getattr(from_function, part))
+    x, y = load_digits(return_X_y=True)
+    assert sorted(map(bytes, (x / 16).astype("float32"))) == sorted(
+        bytes(item.flatten().numpy()) for item in torch.cat([digits.x_train, digits.x_test])
+    )
+    assert sorted(y) == sorted(torch.cat([digits.y_train, digits.y_test]).tolist())
