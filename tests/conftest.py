@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import signal
@@ -17,11 +18,11 @@ from covering import cross, pairwise
 
 import pipepita as pp
 from pipepita.data.sets import DATA_DIR_VARIABLE
-from pipepita.engines.ray.cluster import Cluster
 
-_CLUSTERED = ("ray_engine", "cluster")  # fixtures that start Ray
+_ENGINES = ("ray_engine", "killable_engine")  # fixtures: actors that many tests use, one after the other
 _SEPARATE = ("ray/test_hosts.py",)  # files whose tests share nothing, and wait for minutes
-_engine: list[pp.RayEngine] = []  # of the tests that use `ray_engine` one after the other
+_THROUGH = {"lent_engine": "ray_engine"}  # fixtures here that use one of them
+_open: dict[str, pp.RayEngine] = {}  # of `_ENGINES`, the one that is open in this process
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,27 +52,39 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file's tests run one after the other, on one worker, and so do all files that use the one `ray_engine`.
+    """A file's tests run one after the other, on one worker, and so do all tests that share an engine.
 
     (Not by xdist's groups, which pytest 9 does not let it note in a test's name.)
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    @cache
-    def scope(file: str) -> str:
-        return "ray_engine" if "ray_engine" in (config.rootpath / file).read_text() else file
-
     class Scheduling(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file = nodeid.split("::")[0]
-            return nodeid if file.endswith(_SEPARATE) else scope(file)
+            file, name = nodeid.split("::")[:2]
+            path = config.rootpath / file
+            shared = [engine for engine in _ENGINES if name.split("[")[0] in _users(path, engine)]
+            return nodeid if file.endswith(_SEPARATE) else "".join(shared) or file
 
     return Scheduling(config, log)
 
 
+@cache
+def _users(path: Path, fixture: str) -> frozenset[str]:
+    """The tests and fixtures of a file that use a fixture, directly or through other fixtures of the file."""
+    if path.suffix != ".py":
+        return frozenset()
+    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    users = {name for name, needs in _THROUGH.items() if needs == fixture} | {fixture}
+    while more := {
+        one.name for one in functions if one.name not in users and users & {argument.arg for argument in one.args.args}
+    }:
+        users |= more
+    return frozenset(users)
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Marks every test that starts Ray as slow."""
-    if any(name in getattr(item, "fixturenames", ()) for name in _CLUSTERED):
+    if any(name in getattr(item, "fixturenames", ()) for name in _ENGINES):
         item.add_marker("slow")
 
 
@@ -85,11 +98,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=lambda item: (item.get_closest_marker("long") is None, item.path not in slow))
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Closes the engine of `ray_engine` if the next file does not use it: most files start Ray for themselves."""
+    """Closes the open engine if the next test is of another file and does not use it, but may start Ray for itself."""
     others = nextitem is None or nextitem.path != item.path
-    if _engine and others and "ray_engine" not in getattr(nextitem, "fixturenames", ()):
-        _engine.pop().close()
+    if others and not _open.keys() & set(getattr(nextitem, "fixturenames", ())):
+        _close()
+
+
+def _close() -> None:
+    while _open:
+        _open.popitem()[1].close()
 
 
 @pytest.fixture(scope="session")
@@ -122,21 +141,36 @@ def mnist(data_dir: Path) -> pp.Data:
     return pp.load("mnist", data_dir=data_dir)
 
 
+def _engine(name: str) -> pp.RayEngine:
+    if name not in _open:
+        _close()  # a process has one connection to Ray
+        _open[name] = pp.RayEngine(3, device="cpu")
+    _open[name].transport = None
+    return _open[name]
+
+
 @pytest.fixture(scope="module")
 def ray_engine() -> pp.RayEngine:
-    """Actors for up to three stages, on an embedded cluster. The next file that asks for them gets the same ones."""
-    if not _engine:
-        _engine.append(pp.RayEngine(3, device="cpu"))
-    _engine[0].transport = None
-    return _engine[0]
+    """Actors for up to three stages, on an embedded cluster. The next test that asks for them gets the same ones."""
+    return _engine("ray_engine")
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    """An embedded cluster with room for three stages, but without actors."""
-    cluster = Cluster(None, 3, 0)
-    yield cluster
-    cluster.close()
+def killable_engine() -> pp.RayEngine:
+    """The same for tests that kill actors, which the next run replaces."""
+    return _engine("killable_engine")
+
+
+@pytest.fixture
+def lent_engine(ray_engine: pp.RayEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes a `RayEngine` during the test gets the actors of `ray_engine`: none has to start."""
+
+    def borrow(self: pp.RayEngine, stages: int, *, transport: str | None = None, **options: object) -> None:
+        assert options.get("address") is None and stages <= ray_engine.stages
+        self.__dict__.update(ray_engine.__dict__ | {"stages": stages, "transport": transport})
+
+    monkeypatch.setattr(pp.RayEngine, "__init__", borrow)
+    monkeypatch.setattr(pp.RayEngine, "close", lambda self: None)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ def test_machine_can_be_printed():
     assert facts["torch"] and facts["cpu"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 def test_freed_memory_is_used_again():
     """A process that makes and frees blocks of 16 MB does not have them mapped again and again.

@@ -131,7 +131,8 @@ class Guarded:
                 self.close()
             causes.append(str(fault))
             if self.restarts == self._allowed:
-                used = f" (restarted {self.restarts} times, as often as --max-restarts allows)" * bool(self._allowed)
+                times = "once" if self.restarts == 1 else f"{self.restarts} times"
+                used = f" (restarted {times}, as often as --max-restarts allows)" * bool(self._allowed)
                 raise type(fault)(f"{fault}{used}") from None
             self.restarts += 1
             try:

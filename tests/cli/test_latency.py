@@ -34,8 +34,7 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places):
 
 
 @pytest.mark.slow
-@pytest.mark.long
-def test_rules_side_by_side(cluster, tmp_path):
+def test_rules_side_by_side(lent_engine, tmp_path):
     done = run(
         "latency", "--network", "fc:16x2", "--dataset", "random:20", "--batch-size", 2, "--rounds", 1,
         "--rules", "pepita:modulate=input, bp,drtp,pepita:modulate=all,form=stash", "--seconds", 0.05,

@@ -1,10 +1,11 @@
-"""Nothing heavy is imported until it is used. Each command runs in its own process, which says what it has imported."""
+"""Nothing heavy is imported until it is used. Commands run in another process, which says what it has imported."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,53 +15,50 @@ from pipepita.rules import BUILT_IN
 HEAVY = {"torch", "torchvision", "ray", "numpy", "scipy", "sklearn", "matplotlib", "river", "safetensors", "pandas"}
 
 SCRIPT = f"""
-import sys
+import contextlib, io, json, sys
 from pipepita.cli import main
-try:
-    main()
-except SystemExit as end:
-    print("imported:", *sorted({HEAVY} & sys.modules.keys()), file=sys.stderr)
-    sys.exit(end.code)
+told = []
+for words in json.loads(sys.argv.pop()):
+    sys.argv[1:] = words
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as errors:
+        try:
+            main()
+        except SystemExit as end:
+            told.append((end.code, sorted({HEAVY} & sys.modules.keys()), errors.getvalue()))
+print(json.dumps(told))
 """
 
-
-def imported(*arguments: str, cwd, code: int = 0) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments], cwd=cwd, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == code, done.stderr
-    return done.stderr.splitlines()[-1].removeprefix("imported:").split()
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("--help",),
-        ("devices",),
-        ("devices", "--json", "--sources"),
-        ("rules",),
-        ("rules", "--json"),
-        *(("schedule", "--rule", rule) for rule in (*BUILT_IN, "pepita:modulate=all,form=recompute")),
-        *((name, "--help") for name in COMMANDS),
-    ],
-    ids=" ".join,
-)
-def test_these_commands_import_nothing_heavy(words, tmp_path):
-    assert imported(*words, cwd=tmp_path) == []
+LIGHT = [
+    ("--help",),
+    ("devices",),
+    ("devices", "--json", "--sources"),
+    ("rules",),
+    ("rules", "--json"),
+    *(("schedule", "--rule", rule) for rule in (*BUILT_IN, "pepita:modulate=all,form=recompute")),
+    *((name, "--help") for name in COMMANDS),
+    ("status", "run"),
+]
+MISTAKES = [("trian",), ("train", "--epoch", "3"), ("train", "--set", "epoch=3")]
 
 
-def test_status_imports_nothing_heavy(tmp_path):
+def imported(*commands: tuple[str, ...], cwd: Path, code: int = 0) -> dict[tuple[str, ...], list[str]]:
+    """What has been imported after each of these commands, which run in one process, one after the other."""
+    arguments = [sys.executable, "-c", SCRIPT, json.dumps(commands)]
+    done = subprocess.run(arguments, cwd=cwd, capture_output=True, text=True, timeout=60, check=True)
+    told = json.loads(done.stdout)
+    assert [(ended, errors) for ended, _, errors in told if ended != code] == []
+    return {words: modules for words, (_, modules, _) in zip(commands, told, strict=True)}
+
+
+@pytest.mark.parametrize(("commands", "code"), [(LIGHT, 0), (MISTAKES, 2)], ids=["right", "mistakes"])
+def test_these_commands_import_nothing_heavy(commands, code, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text(json.dumps({"network": "fc:8", "rule": "pepita"}))
-    assert imported("status", "run", cwd=tmp_path) == []
-
-
-def test_a_mistake_imports_nothing_heavy(tmp_path):
-    assert imported("trian", cwd=tmp_path, code=2) == []
-    assert imported("train", "--epoch", "3", cwd=tmp_path, code=2) == []
-    assert imported("train", "--set", "epoch=3", cwd=tmp_path, code=2) == []
+    modules = imported(*commands, cwd=tmp_path, code=code)
+    assert not any(modules.values()), modules
 
 
 def test_what_is_used_is_imported(tmp_path):
     """Otherwise the other tests here would pass even if imports were not noticed."""
-    assert "torch" in imported("evaluate", "none", cwd=tmp_path, code=2)
+    found = imported(("trian",), ("evaluate", "none"), cwd=tmp_path, code=2)
+    assert "torch" in found["evaluate", "none"] and not found["trian",]

@@ -24,7 +24,7 @@ def test_nothing_is_left(tmp_path, places):
     assert not processes_of(places["TMPDIR"])
 
 
-def test_one_object_and_no_file(cluster, tmp_path):
+def test_one_object_and_no_file(lent_engine, tmp_path):
     done = run(*ONE_OBJECT, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
@@ -35,7 +35,7 @@ def test_one_object_and_no_file(cluster, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_table(cluster, tmp_path):
+def test_the_table(lent_engine, tmp_path):
     done = run(
         "plan", "--network", "fc:16", "--dataset", "random:20", "--schedule", "relaxed", "--no-normalize",
         "--rule", "bp", "--seconds", 0.02, cwd=tmp_path, COLUMNS="80",

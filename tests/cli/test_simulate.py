@@ -86,7 +86,7 @@ def test_mistakes_are_one_line_and_exit_with_2(options, words, tmp_path):
 
 
 @pytest.mark.slow
-def test_real_time_too(cluster, tmp_path):
+def test_real_time_too(lent_engine, tmp_path):
     small = ("--devices", "cortex-m4*2", "--network", "fc:32", "--samples", "20")
     done = run("simulate", *small, "--validate", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -97,7 +97,7 @@ def test_real_time_too(cluster, tmp_path):
 
 
 @pytest.mark.slow
-def test_train_on_a_chain_in_real_time_ends_with_the_same_bits(cluster, tmp_path):
+def test_train_on_a_chain_in_real_time_ends_with_the_same_bits(lent_engine, tmp_path):
     job = ("train", "--network", "fc:32", "--epochs", "1", "--batch-size", "64", "--json", "--seed", "3")
     plain = run(*job, "--engine", "local", "--run-dir", "a", cwd=tmp_path)
     chain = run(*job, "--devices", "cortex-m7*2", "--link", "delay 5ms", "--run-dir", "b", cwd=tmp_path)

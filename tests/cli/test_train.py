@@ -165,7 +165,7 @@ def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
         pytest.param("drtp", marks=pytest.mark.rest),
     ],
 )
-def test_other_rules_from_the_command_line(cluster, tmp_path, rule):
+def test_other_rules_from_the_command_line(lent_engine, tmp_path, rule):
     """The same with actors as in one process, and evaluated again from the run folder."""
     common = (
         "train", "--rule", rule, "--network", "fc:24x2", "--activation", "tanh", "--epochs", 3, "--lr", 0.02,

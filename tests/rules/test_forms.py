@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import itertools
 
 import pytest
 import torch
@@ -18,11 +17,14 @@ from pipepita.schedule import relaxed, streaming
 BATCH, IN_FLIGHT = 8, 3
 
 
-@pytest.mark.parametrize("form", ["stash", "recompute"])
-@pytest.mark.parametrize(
-    ("modulate", "presynaptic"), list(itertools.product(("input", "all"), ("modulated", "standard")))
+@pytest.mark.crossed(
+    {
+        "network": NETWORKS,
+        "modulate": ("input", "all"),
+        "presynaptic": ("modulated", "standard"),
+        "form": ("stash", "recompute"),
+    }
 )
-@pytest.mark.parametrize("network", NETWORKS)
 def test_at_window_one_it_is_textbook_to_the_bit(few_digits, network, modulate, presynaptic, form):
     engine = pp.LocalEngine("cpu")
     options = {"modulate": modulate, "presynaptic": presynaptic}
@@ -69,23 +71,26 @@ class Chain:
             learner.product(step)
 
 
-def alive() -> dict[int, Tensor]:
+def shapes() -> list[tuple[int, ...]]:
+    """Shapes of the tensors that came into being since `gc.freeze`."""
     gc.collect()
-    return {id(thing): thing for thing in gc.get_objects() if type(thing) in (Tensor, nn.Parameter)}
+    return sorted(tuple(thing.shape) for thing in gc.get_objects() if type(thing) in (Tensor, nn.Parameter))
 
 
 def kept_in_flight(form: str, modulate: str) -> tuple[list[tuple[int, ...]], list[tuple[int, ...]]]:
     """Shapes of the tensors that came into being: with `IN_FLIGHT` samples in flight, and once drained."""
     with torch.inference_mode():
         chain = Chain(form, modulate)
-        before = alive()
-        for step in range(IN_FLIGHT):
-            chain.standard(step, torch.rand(BATCH, 1, 8, 8))
-        during = sorted(tuple(t.shape) for key, t in alive().items() if key not in before)
-        for step in range(IN_FLIGHT):
-            chain.second(step, torch.rand(BATCH, 10))
-        after = sorted(tuple(t.shape) for key, t in alive().items() if key not in before)
-    return during, after
+        gc.freeze()  # what is there now is not looked at
+        try:
+            for step in range(IN_FLIGHT):
+                chain.standard(step, torch.rand(BATCH, 1, 8, 8))
+            during = shapes()
+            for step in range(IN_FLIGHT):
+                chain.second(step, torch.rand(BATCH, 10))
+            return during, shapes()
+        finally:
+            gc.unfreeze()
 
 
 @pytest.mark.parametrize("modulate", ["input", "all"])

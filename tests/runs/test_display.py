@@ -9,6 +9,10 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow  # processes of their own
+
 
 def on_a_terminal(folder: Path, *arguments: str) -> tuple[int, str, str]:
     """Runs a command whose stderr is a terminal. Returns its exit code, its stdout and what the terminal showed."""

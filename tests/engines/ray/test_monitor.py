@@ -10,25 +10,17 @@ from collections.abc import Iterator
 import pytest
 import ray
 
-import pipepita as pp
 from pipepita.engines.ray import monitor
 from pipepita.engines.ray.monitor import Monitor
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[pp.RayEngine]:
-    engine = pp.RayEngine(2, device="cpu")
-    yield engine
-    engine.close()
-
-
 @pytest.fixture
-def frozen(engine, monkeypatch) -> Iterator[None]:
+def frozen(ray_engine, monkeypatch) -> Iterator[None]:
     """The second actor does not answer. Some seconds without an answer count as silence: more than a busy one takes."""
     monkeypatch.setattr(monitor, "SILENCE_SECONDS", 10.0)
-    pid = ray.get(engine._actors[1].where.remote()).pid
+    pid = ray.get(ray_engine._actors[1].where.remote()).pid
     os.kill(pid, signal.SIGSTOP)
     yield
     os.kill(pid, signal.SIGCONT)
@@ -41,9 +33,9 @@ def wait_for(what) -> None:
         time.sleep(0.02)
 
 
-def test_an_actor_that_hangs_before_its_first_answer_counts_as_silent(engine, frozen):
+def test_an_actor_that_hangs_before_its_first_answer_counts_as_silent(ray_engine, frozen):
     silent: list[int] = []
-    watching = Monitor(engine._actors, 0.2, silent.append)
+    watching = Monitor(ray_engine._actors, 0.2, silent.append)
     try:
         watching.all_there()
         wait_for(lambda: silent)
@@ -53,9 +45,9 @@ def test_an_actor_that_hangs_before_its_first_answer_counts_as_silent(engine, fr
         watching.close()
 
 
-def test_an_actor_that_may_still_be_starting_does_not_count_as_silent(engine, frozen):
+def test_an_actor_that_may_still_be_starting_does_not_count_as_silent(ray_engine, frozen):
     silent: list[int] = []
-    watching = Monitor(engine._actors, 0.2, silent.append)
+    watching = Monitor(ray_engine._actors, 0.2, silent.append)
     try:
         wait_for(lambda: watching.pulses[0] is not None)
         time.sleep(11)
