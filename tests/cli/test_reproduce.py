@@ -64,7 +64,7 @@ def test_tsne_embeds_real_activities(tmp_path, digits, elsewhere):
 @pytest.mark.slow
 def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewhere):
     data_dir = write(tmp_path / "data", digits)
-    arguments = ("reproduce", "ablation", "--epochs", 2000, "--data-dir", data_dir, "--jobs", 2, "--json")
+    arguments = ("reproduce", "ablation", "--epochs", 2000, "--data-dir", data_dir, "--jobs", 1, "--json")
     child = start(*arguments, cwd=tmp_path, **elsewhere)
     assert child.stderr is not None
     while "cells done" not in (line := child.stderr.readline()):

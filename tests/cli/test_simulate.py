@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from commandline import error_of, process, run
+from commandline import error_of, run
 
 SMALL = ("simulate", "--devices", "cortex-m4*2", "--network", "fc:32", "--samples", "60")
 
@@ -10,7 +10,7 @@ SMALL = ("simulate", "--devices", "cortex-m4*2", "--network", "fc:32", "--sample
 @pytest.fixture(scope="module")
 def summary(tmp_path_factory) -> dict:
     folder = tmp_path_factory.mktemp("simulate")
-    done = process(*SMALL, "--drift", "remap@30", "--detector", "adwin", "--rate", "400", "--policy", "drop-newest",
+    done = run(*SMALL, "--drift", "remap@30", "--detector", "adwin", "--rate", "400", "--policy", "drop-newest",
                "--plot", "all.png", "--page", "all.html", "--json", cwd=folder)  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert (folder / "all.png").read_bytes().startswith(b"\x89PNG")

@@ -47,5 +47,5 @@ def test_an_absent_data_set_is_named(tmp_path):
 def test_a_cell_that_cannot_be_is_an_error_that_names_it(tmp_path):
     wrong = dataclasses.replace(DIGITS, options={**DIGITS.options, "network": "pool:2"})
     with pytest.raises(pp.RunError, match="cell digits pepita seed 0: network 'pool:2' begins with pool"):
-        outcomes([wrong, DIGITS], tmp_path / "cells")
+        outcomes([wrong, DIGITS], tmp_path / "cells", jobs=1)
     assert read(DIGITS, tmp_path / "cells").accuracy > 20  # the others go on

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 
 import pipepita as pp
@@ -22,26 +25,28 @@ def trained(data: pp.Data, schedule: str, **choices) -> pp.Result:
     return pp.train(job.model(data), data, rule=job.make_rule(), engine="local", normalize=False, **options)
 
 
-NEVER_STALE = ("drtp", "local")  # streaming is then the same to the bit, which the conformance tests check
-SLOW = ("gevb",)
+NETWORKS = ("fc:64x3", "fc:256x4", "fc:64x16", "conv:16,3/pool:2/conv:32,3", "conv:16,3,1,1x4/fc:64")
+HARDER = ("streaming", "relaxed")  # the first is the harder one
+LONG = ("gevb", "conv:16,3,1,1x4/fc:64")  # they take half a minute
+
+
+def each(names: Iterable[str]) -> list[Any]:
+    """(name, schedule): everything in the harder schedule; with --all in both."""
+    return [
+        pytest.param(name, schedule, marks=[pytest.mark.rest] if schedule != HARDER[0] or name in LONG else [])
+        for name in names
+        for schedule in HARDER
+    ]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("rule", "schedule"),
-    [
-        pytest.param(rule, schedule, marks=[pytest.mark.rest] if schedule == "streaming" and rule in rest else [])
-        for rule in BUILT_IN
-        for schedule, rest in (("relaxed", ()), ("streaming", NEVER_STALE + SLOW))
-    ],
-)
+@pytest.mark.parametrize(("rule", "schedule"), each(BUILT_IN))
 def test_every_rule_learns(digits, rule, schedule):
     assert trained(digits, schedule, rule=rule).test_accuracy >= 90
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("schedule", ["relaxed", "streaming"])
-@pytest.mark.parametrize("network", ["fc:64x3", "fc:256x4", "fc:64x16", "conv:16,3/pool:2/conv:32,3"])
+@pytest.mark.parametrize(("network", "schedule"), each(NETWORKS))
 def test_every_network_learns(digits, network, schedule):
     assert trained(digits, schedule, network=network).test_accuracy >= 90
 

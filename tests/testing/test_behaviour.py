@@ -151,7 +151,7 @@ class Processes(Direct):
 
 
 @pytest.mark.slow
-def test_in_actors_a_sound_rule_passes_and_one_that_depends_on_its_process_does_not():
+def test_in_actors_a_sound_rule_passes_and_one_that_depends_on_its_process_does_not(lent_engine):
     assert [verdict.name for verdict in check_rule(Sound())][-2:] == [
         "Ray actors agree, shared memory", "Ray actors agree, TCP",
     ]  # fmt: skip

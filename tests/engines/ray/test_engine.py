@@ -91,6 +91,7 @@ def test_unreachable_cluster(address, words, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.rest  # test_placement.py joins one, too
 def test_existing_cluster_is_used_and_left_running(tmp_path, few_digits):
     """A cluster that somebody else started is joined by its address. It has too few CPUs for the second run."""
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}

@@ -14,6 +14,7 @@ from pipepita.engines.ray.placement import Placement
 
 
 @pytest.mark.slow
+@pytest.mark.rest  # test_hosts.py loses one, too, with a network between
 def test_a_lost_node(few_digits):
     """Its stage goes to another node, long before Ray has seen that this one is gone."""
     options = {**OPTIONS, "epochs": 60}  # it takes seconds until a node is dead

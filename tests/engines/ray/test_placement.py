@@ -36,8 +36,8 @@ def test_stages_are_where_they_were_asked_to_be(few_digits, every_case):
     with nodes(2, 2) as cluster:
         head, second = (node.node_id for node in cluster.list_all_nodes())
         expected = pp.train(pp.build("fc:24", few_digits.item_shape, 10), few_digits, engine="local", epochs=1)
-        more = {"spread": [2], f"{second},{second}": [second, second]} if every_case else {}
-        for asked, nodes_of in {"pack": [1], "one-per-host": [2], f"{second},{head}": [second, head], **more}.items():
+        more = {"pack": [1], "spread": [2], f"{second},{second}": [second, second]} if every_case else {}
+        for asked, nodes_of in {"one-per-host": [2], f"{second},{head}": [second, head], **more}.items():
             engine = pp.RayEngine(2, address=cluster.address, device="cpu", placement=asked)
             try:
                 placed_on = [place.node for place in ray.get([actor.where.remote() for actor in engine._actors])]
@@ -48,17 +48,11 @@ def test_stages_are_where_they_were_asked_to_be(few_digits, every_case):
             finally:
                 engine.close()
             _wait_for_room(cluster.address, cpus=4)
-        for asked, words in {
-            "nowhere,nowhere": "unknown node 'nowhere'",
-            head: "names 1 nodes for 2 stages: one each",
-        }.items():
+        for stages, asked, words in (
+            (2, "nowhere,nowhere", "unknown node 'nowhere'"),
+            (2, head, "names 1 nodes for 2 stages: one each"),
+            (3, "one-per-host", "placement 'one-per-host': 3 stages need as many nodes, but the cluster has 2"),
+            (5, "pack", "5 stages need 5 CPUs, but the cluster has 4: use fewer --stages"),
+        ):
             with pytest.raises(pp.UserError, match=words):
-                pp.RayEngine(2, address=cluster.address, device="cpu", placement=asked)
-
-
-@pytest.mark.slow
-def test_one_per_host_needs_as_many_hosts():
-    with pytest.raises(
-        pp.UserError, match="placement 'one-per-host': 2 stages need as many nodes, but the cluster has 1"
-    ):
-        pp.RayEngine(2, device="cpu", placement="one-per-host")
+                pp.RayEngine(stages, address=cluster.address, device="cpu", placement=asked)
