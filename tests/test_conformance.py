@@ -195,6 +195,7 @@ def test_local_splits_agree(expected, few_digits, network, rule, schedule, stage
     assert_equal(whole, trained(LOCAL, network, RULES[rule], ORDERS[schedule], few_digits, stages))
 
 
+@pytest.mark.slow
 @pytest.mark.crossed({"network": NETWORKS, "rule": RULES}, allowed=together)
 def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
     """Relaxing the lock changes nothing. Streaming does, which shows that the comparison can fail."""

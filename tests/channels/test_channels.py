@@ -149,6 +149,7 @@ def _send_and_hang(address: Address) -> None:
     time.sleep(60)
 
 
+@pytest.mark.slow
 def test_killed_sender_is_noticed_at_once(transport):
     listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
     peer = mp.get_context("spawn").Process(target=_send_and_hang, args=(listener.address,))

@@ -22,6 +22,7 @@ from pipepita.schedule import STANDARD
 
 KINDS = ("standard", "a pass of a stranger's rule", *CONTROL)
 WIRE = Wire("test", 0, 1, capacity=4, rows=6, item=(2, 3), kinds=KINDS)
+pytestmark = pytest.mark.slow
 quick = settings(max_examples=1000, deadline=None, derandomize=True)
 slow = settings(max_examples=150, deadline=None, derandomize=True)  # sockets and threads
 

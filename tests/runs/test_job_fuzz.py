@@ -16,7 +16,7 @@ from pipepita.rules import Defaults
 from pipepita.runs.job import Job
 from pipepita.runs.reading import read_job
 
-pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:torch.*")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning:torch.*")]
 fuzz = settings(max_examples=300, deadline=None, derandomize=True)
 
 HUGE = "0x" + "f" * 5000

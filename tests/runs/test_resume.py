@@ -37,7 +37,7 @@ def cut_off(run_dir, copy, step: int):
     return copy
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("rule", RULES)
 def test_from_any_checkpoint_to_the_same_bits(few_digits, tmp_path, rule, optimizer):
     rule, schedule = RULES[rule]
