@@ -15,10 +15,16 @@ PACKAGE = Path(pipepita.__file__).parent
 
 
 def modules_with_examples() -> list[Any]:
-    """The dotted names of all modules of the package whose source holds `>>>`. Examples of ray start a cluster."""
-    files = [path for path in sorted(PACKAGE.rglob("*.py")) if ">>> " in path.read_text()]
-    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files]
-    return [pytest.param(name, marks=[pytest.mark.slow] * (".ray." in name)) for name in names]
+    """The dotted names of all modules of the package whose source holds `>>>`. Some start a cluster."""
+    texts = {path: path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}
+    return [
+        pytest.param(
+            ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts),
+            marks=[pytest.mark.slow] * ("= pp.RayEngine(" in text),
+        )
+        for path, text in texts.items()
+        if ">>> " in text
+    ]
 
 
 @pytest.mark.parametrize("name", modules_with_examples())

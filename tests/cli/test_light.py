@@ -58,6 +58,7 @@ def test_these_commands_import_nothing_heavy(commands, code, tmp_path):
     assert not any(modules.values()), modules
 
 
+@pytest.mark.slow
 def test_what_is_used_is_imported(tmp_path):
     """Otherwise the other tests here would pass even if imports were not noticed."""
     found = imported(("trian",), ("evaluate", "none"), cwd=tmp_path, code=2)

@@ -57,6 +57,7 @@ def test_locked_and_relaxed_learn_the_same_and_streaming_nearly(chain):
     assert digests["locked"] == digests["relaxed"] == digests[ALONE] != digests["streaming"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_is_the_same_simulation(chain):
     again, other = by_name(simulated()), by_name(simulated(seed=1))
     for name, outcome in by_name(chain).items():

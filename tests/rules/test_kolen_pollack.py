@@ -79,6 +79,7 @@ def test_they_turn_towards_the_weights(digits):
     assert cosines["learned"] < cosines["fixed"] - 0.3
 
 
+@pytest.mark.slow
 def test_learning_helps_a_deep_network(digits):
     def accuracy(rule):
         model = pp.build("fc:64x3", digits.item_shape, 10, dropout=0.1, normal=True)

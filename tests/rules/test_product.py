@@ -73,6 +73,7 @@ def test_refreshing_drains_and_changes_what_is_learnt_and_resumes(few_digits, tm
     assert pp.resume(tmp_path / "run", few_digits).weights_sha256 == often.weights_sha256
 
 
+@pytest.mark.slow
 def test_a_fresh_product_teaches_a_deep_tanh_network(digits):
     def accuracy(**options):
         model = pp.build("fc:64x3", digits.item_shape, 10, activation="tanh")

@@ -142,6 +142,7 @@ def test_killed_between_a_checkpoint_and_its_line(few_digits, tmp_path):
     assert [json.loads(line) for line in path.read_text().splitlines()] == whole.history
 
 
+@pytest.mark.slow
 def test_every_optimizer_goes_on_to_the_same_bits(few_digits, tmp_path):
     """All optimizers of torch.optim. One whose state is not saved completely would end with other bits."""
     from pipepita.pipeline.optimizers import _known

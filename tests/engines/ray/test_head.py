@@ -41,6 +41,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(head, "_EVERY_SECONDS", 0.05)
 
 
+@pytest.mark.slow
 def test_a_head_that_ends_is_lost_and_one_that_is_started_again_is_not(quick):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
