@@ -13,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from covering import cross, pairwise
 
 import pipepita as pp
-from pipepita.data.sets import DATA_DIR_VARIABLE
 
 _ENGINES = ("ray_engine", "killable_engine")  # fixtures: actors that many tests use, one after the other
 _SEPARATE = ("ray/test_hosts.py",)  # files whose tests share nothing, and wait for minutes
@@ -130,6 +128,8 @@ def few_digits(digits: pp.Data) -> pp.Data:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
+    from pipepita.data.sets import DATA_DIR_VARIABLE
+
     folder = os.environ.get(DATA_DIR_VARIABLE)
     if not folder:
         pytest.skip(f"needs real data sets: set {DATA_DIR_VARIABLE} to a folder in torchvision's layout")
@@ -175,6 +175,8 @@ def lent_engine(ray_engine: pp.RayEngine, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture(autouse=True)
 def _threads_restored() -> Iterator[None]:
+    import torch  # not above: the process that only hands out tests would wait for it
+
     before = torch.get_num_threads()
     yield
     assert torch.get_num_threads() == before, "a test left another number of threads behind"

@@ -11,6 +11,7 @@ from pipepita.runs.reading import checked
 from pipepita.schedule import SCHEDULES, streaming
 from pipepita.schedule.world import Cost
 
+pytestmark = pytest.mark.slow  # hundreds of samples each
 EQUAL = {"devices": "cortex-m4*4", "link": "delay 1ms", "network": "fc:64x3", "normalize": True,
          "rule": "pepita:modulate=all",         "assign": "1,1,1,1", "samples": 120}  # fmt: skip
 
@@ -57,7 +58,6 @@ def test_locked_and_relaxed_learn_the_same_and_streaming_nearly(chain):
     assert digests["locked"] == digests["relaxed"] == digests[ALONE] != digests["streaming"]
 
 
-@pytest.mark.slow
 def test_the_same_seed_is_the_same_simulation(chain):
     again, other = by_name(simulated()), by_name(simulated(seed=1))
     for name, outcome in by_name(chain).items():
@@ -81,7 +81,6 @@ def test_what_is_learnt_is_what_the_engines_learn():
     assert learnt.weights_sha256 == by_name(found)["streaming"].learnt.weights_sha256
 
 
-@pytest.mark.slow
 def test_more_than_a_chain_can_take_is_dropped(chain):
     capacity = {name: outcome.capacity for name, outcome in by_name(chain).items()}
     rate = 1.15 * capacity["relaxed"]
@@ -105,7 +104,6 @@ def test_late_labels_hold_the_window_up_but_not_predictions():
     assert found["relaxed"].timing.prediction.p50 < 1000 * delay
 
 
-@pytest.mark.slow
 def test_a_device_in_trouble_holds_the_chain_up():
     quiet = by_name(simulated())
     seconds = quiet["streaming"].timing.seconds
@@ -118,7 +116,6 @@ def test_a_device_in_trouble_holds_the_chain_up():
     assert slowed["streaming"].timing.throughput < 0.6 * quiet["streaming"].timing.throughput
 
 
-@pytest.mark.slow
 def test_a_death_that_forgets_costs_what_was_learnt():
     quiet = by_name(simulated(samples=400, lr=0.01))["locked"]
     middle = 0.75 * quiet.timing.seconds
@@ -198,7 +195,6 @@ def test_other_rules_run_on_a_chain(rule):
     assert found["streaming"].timing.update.compute > 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("name", "samples"), [("SEA", 1500), pytest.param("Agrawal", 3000, marks=pytest.mark.rest)])
 def test_learns_from_rivers_generators(name, samples):
     """A stream that nobody here wrote: clearly better than the more frequent class alone would be."""
