@@ -46,6 +46,7 @@ def test_no_benchmark_leaves_it_to_the_depth_where_the_error_enters(path):
 
 
 @pytest.mark.slow
+@pytest.mark.rest  # it measures everything that it would for its page
 def test_one_entry_for_all(tmp_path):
     """A benchmark that takes seconds, through the entry: one JSON, one Markdown file."""
     command = [sys.executable, "-m", "bench", "step", "--out", str(tmp_path)]

@@ -14,7 +14,7 @@ from bench.hops.gloo import gloo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [bare, pipe, gloo])
+@pytest.mark.parametrize("kind", [bare, *(pytest.param(kind, marks=pytest.mark.rest) for kind in (pipe, gloo))])
 def test_hops_between_plain_processes(kind):
     """Sizes one after the other, in the same pair of processes."""
     before = set(mp.active_children())

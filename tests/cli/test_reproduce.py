@@ -6,7 +6,7 @@ import json
 import signal
 
 import pytest
-from commandline import ended, error_of, process, run, start
+from commandline import ended, error_of, run, start
 from leftovers import processes_of
 from mnist_like import write
 
@@ -21,7 +21,7 @@ def elsewhere(places, tmp_path):
 def test_a_quick_run_and_a_second_one_from_the_cells_that_are_kept(tmp_path, digits, elsewhere):
     data_dir = write(tmp_path / "data", digits)
     arguments = ("reproduce", "alignment", "--quick", "--epochs", 1, "--data-dir", data_dir, "--out", "out", "--json")
-    done = process(*arguments, cwd=tmp_path, **elsewhere)
+    done = run(*arguments, cwd=tmp_path, **elsewhere)
     assert done.returncode == 0, done.stderr
     printed = json.loads(done.stdout)
     assert [row["data"] for row in printed["rows"]] == ["mnist", "cifar10", "cifar100"]

@@ -145,7 +145,9 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
         (("--max-restarts", -1), "max_restarts '-1'"),
         (("--keep-checkpoints", 0), "keep_checkpoints '0'"),
         (("--placement", ","), "placement ',' is neither pack, spread, one-per-host nor one node per stage"),
-        pytest.param(("--placement", "sprad"), "placement", marks=pytest.mark.slow),  # asks a cluster for its nodes
+        pytest.param(
+            ("--placement", "sprad"), "placement", marks=[pytest.mark.slow, pytest.mark.rest]
+        ),  # asks a cluster for its nodes
     ],
 )
 def test_mistakes_get_one_line_and_code_2(tmp_path, arguments, words):
@@ -159,11 +161,11 @@ def test_mistakes_get_one_line_and_code_2(tmp_path, arguments, words):
 def test_a_full_disk_ends_the_run_with_the_last_good_checkpoint(tmp_path):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", disk], capture_output=True, text=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"cannot mount a small file system: {mounted.stderr.strip()}")
     try:
-        options = (*OPTIONS, "--engine", "local", "--keep-checkpoints", 100)
+        options = (*OPTIONS, "--engine", "local", "--epochs", 15, "--keep-checkpoints", 100)
         line = error_of(run("train", *options, "--run-dir", "disk/run", cwd=tmp_path), 1)
         assert "No space left on device" in line
         assert "the last good checkpoint is disk/run/checkpoints/step-" in line

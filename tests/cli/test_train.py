@@ -40,7 +40,7 @@ def test_train_then_evaluate(tmp_path):
     assert set(summary) == SUMMARY
     assert done.stdout.count("\n") == 1
     assert "epoch 4/4" in done.stderr
-    again = json.loads(process("evaluate", summary["run_dir"], "--json", cwd=tmp_path).stdout)
+    again = json.loads(run("evaluate", summary["run_dir"], "--json", cwd=tmp_path).stdout)
     assert again["test_accuracy"] == summary["test_accuracy"]
     assert again["weights_sha256"] == summary["weights_sha256"]
     table = run("evaluate", summary["run_dir"], cwd=tmp_path)

@@ -37,8 +37,16 @@ def cut_off(run_dir, copy, step: int):
     return copy
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", pytest.param("adam", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("rule", "optimizer"),
+    [
+        *((rule, "sgd") for rule in RULES),
+        *(
+            pytest.param(rule, "adam", marks=[pytest.mark.slow] + [pytest.mark.rest] * (rule != "mirror"))
+            for rule in RULES
+        ),
+    ],
+)
 def test_from_any_checkpoint_to_the_same_bits(few_digits, tmp_path, rule, optimizer):
     rule, schedule = RULES[rule]
     whole = pp.train(

@@ -40,11 +40,11 @@ def test_stages_are_where_they_were_asked_to_be(few_digits, every_case):
         for asked, nodes_of in {"one-per-host": [2], f"{second},{head}": [second, head], **more}.items():
             engine = pp.RayEngine(2, address=cluster.address, device="cpu", placement=asked)
             try:
-                placed_on = [place.node for place in ray.get([actor.where.remote() for actor in engine._actors])]
-                assert ([len(set(placed_on))] if len(nodes_of) == 1 else placed_on) == nodes_of, asked
                 net = pp.build("fc:24", few_digits.item_shape, 10)
                 result = pp.train(net, few_digits, engine=engine, epochs=1)
                 assert result.weights_sha256 == expected.weights_sha256
+                placed_on = [place.node for place in ray.get([actor.where.remote() for actor in engine._actors])]
+                assert ([len(set(placed_on))] if len(nodes_of) == 1 else placed_on) == nodes_of, asked
             finally:
                 engine.close()
             _wait_for_room(cluster.address, cpus=4)
