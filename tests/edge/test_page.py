@@ -67,8 +67,13 @@ def made(simulation: Simulation) -> tuple[str, Reader]:
     return text, Reader(text)
 
 
-def test_three_svgs_with_ids_of_their_own(simulation):
-    text, found = made(simulation)
+@pytest.fixture(scope="module")
+def drawn(simulation) -> tuple[str, Reader]:
+    return made(simulation)
+
+
+def test_three_svgs_with_ids_of_their_own(drawn):
+    text, found = drawn
     assert found.tags["svg"] == 3
     ids = [value for _, name, value in found.attributes if name == "id"]
     assert len(ids) > 100
@@ -83,8 +88,8 @@ def test_three_svgs_with_ids_of_their_own(simulation):
     assert "remap" in found.inside["text"]
 
 
-def test_nothing_is_loaded_from_anywhere(simulation):
-    text, found = made(simulation)
+def test_nothing_is_loaded_from_anywhere(drawn):
+    text, found = drawn
     for _, name, value in found.attributes:
         if not name.startswith("xmlns"):
             assert "//" not in value
@@ -97,8 +102,8 @@ def test_nothing_is_loaded_from_anywhere(simulation):
     assert policy.startswith("default-src 'none'")
 
 
-def test_pictures_take_the_colours_of_the_page(simulation):
-    text, _ = made(simulation)
+def test_pictures_take_the_colours_of_the_page(drawn):
+    text, _ = drawn
     svgs = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
     assert "currentColor" in svgs
     assert "#000000" not in svgs
@@ -107,8 +112,8 @@ def test_pictures_take_the_colours_of_the_page(simulation):
     assert backgrounds and all("fill: none" in one or "opacity: 0" in one for one in backgrounds)
 
 
-def test_what_was_simulated_is_said(simulation):
-    _, found = made(simulation)
+def test_what_was_simulated_is_said(simulation, drawn):
+    _, found = drawn
     said = dict(zip(found.inside["dt"], found.inside["dd"], strict=False))
     wanted = {
         "devices": "cortex-m7*2", "link": "fast-ethernet", "network": "fc:32", "rule": "pepita", "stream": "digits",
@@ -196,5 +201,5 @@ def test_written_whole_or_not_at_all(simulation, tmp_path, monkeypatch):
         page.write(simulation, scores, [], tmp_path / "no" / "page.html")
 
 
-def test_the_same_simulation_is_the_same_page(simulation):
-    assert made(simulation)[0] == made(simulation)[0]
+def test_the_same_simulation_is_the_same_page(simulation, drawn):
+    assert made(simulation)[0] == drawn[0]

@@ -262,7 +262,9 @@ def test_of_many_devices_the_first_are_shown(dropping):
     assert axes.get_title(loc="left") == "locked, the first 16 of 20 devices"
 
 
-@pytest.mark.parametrize(("suffix", "begins"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+@pytest.mark.parametrize(
+    ("suffix", "begins"), [("svg", b"<?xml"), pytest.param("pdf", b"%PDF", marks=pytest.mark.rest)]
+)
 def test_draw_by_suffix(dropping, tmp_path, suffix, begins):
     path = tmp_path / f"a.{suffix}"
     picture.draw(dropping, report.scores(dropping), path)
