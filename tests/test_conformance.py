@@ -196,7 +196,9 @@ def test_local_splits_agree(expected, few_digits, network, rule, schedule, stage
 
 
 @pytest.mark.slow
-@pytest.mark.crossed({"network": NETWORKS, "rule": RULES}, allowed=together)
+@pytest.mark.crossed(
+    {"network": NETWORKS, "rule": RULES}, allowed=together, fewer={"network": ("deep", "conv", "normalised")}
+)
 def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
     """Relaxing the lock changes nothing. Streaming does, which shows that the comparison can fail."""
     locked_run, relaxed_run, stale_run = (

@@ -26,6 +26,7 @@ def test_a_case_ends_with_the_same_digest_again(case):
 
 
 @pytest.mark.slow
+@pytest.mark.rest
 def test_digests_tell_cases_apart():
     # relaxed equals locked; the rest differ
     assert len({undisturbed(case) for case in range(len(CASES))}) == len(CASES) - 1

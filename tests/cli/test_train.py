@@ -35,7 +35,7 @@ SUMMARY = {
 
 @pytest.mark.slow
 def test_train_then_evaluate(tmp_path):
-    done = process("train", "--engine", "local", "--epochs", 4, "--network", "fc:64", "--json", cwd=tmp_path)
+    done = run("train", "--engine", "local", "--epochs", 4, "--network", "fc:64", "--json", cwd=tmp_path)
     summary = json.loads(done.stdout)
     assert set(summary) == SUMMARY
     assert done.stdout.count("\n") == 1

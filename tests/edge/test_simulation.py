@@ -116,6 +116,7 @@ def test_a_device_in_trouble_holds_the_chain_up():
     assert slowed["streaming"].timing.throughput < 0.6 * quiet["streaming"].timing.throughput
 
 
+@pytest.mark.rest  # the next test has one, too
 def test_a_death_that_forgets_costs_what_was_learnt():
     quiet = by_name(simulated(samples=400, lr=0.01))["locked"]
     middle = 0.75 * quiet.timing.seconds

@@ -22,10 +22,10 @@ def outcomes(cells, folder, data_dir=None, jobs=2):
 
 
 @pytest.mark.slow
-def test_cells_run_are_kept_and_not_run_again_and_one_that_cannot_be_is_named(tmp_path, digits):
+def test_cells_run_are_kept_and_not_run_again_and_one_that_cannot_be_is_named(tmp_path, digits, every_case):
     data_dir = write(tmp_path / "data", digits)
     cells = [DIGITS, MNIST]
-    found, said, steps = outcomes(cells, tmp_path / "cells", data_dir)
+    found, said, steps = outcomes(cells, tmp_path / "cells", data_dir, jobs=2 if every_case else 1)
     assert [outcome.cell for outcome in found] == cells
     assert all(outcome.accuracy > 20 for outcome in found)
     assert not said

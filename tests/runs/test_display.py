@@ -49,6 +49,7 @@ def test_progress_on_a_terminal(tmp_path):
     assert shown.count("\x1b[?25l") == shown.count("\x1b[?25h")  # the cursor is shown again
 
 
+@pytest.mark.rest
 def test_an_error_during_the_start_leaves_the_terminal_as_it_was(tmp_path):
     code, out, shown = on_a_terminal(tmp_path, "train", "--address", "127.0.0.1:1")
     assert (code, out) == (2, "")

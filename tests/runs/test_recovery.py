@@ -33,8 +33,10 @@ RULES = {
     "drtp": pp.TargetProjection(),
 }
 PHASES = [
-    "_connect", "state", "load",
-    *(pytest.param(name, marks=pytest.mark.rest) for name in ("train", "join", "non_finite", "evaluate", "align")),
+    "state", "load",
+    *(pytest.param(name, marks=pytest.mark.rest) for name in (
+        "_connect", "train", "join", "non_finite", "evaluate", "align"
+    )),
 ]  # fmt: skip
 
 

@@ -36,8 +36,10 @@ def test_stages_are_where_they_were_asked_to_be(few_digits, every_case):
     with nodes(2, 2) as cluster:
         head, second = (node.node_id for node in cluster.list_all_nodes())
         expected = pp.train(pp.build("fc:24", few_digits.item_shape, 10), few_digits, engine="local", epochs=1)
-        more = {"pack": [1], "spread": [2], f"{second},{second}": [second, second]} if every_case else {}
-        for asked, nodes_of in {"one-per-host": [2], f"{second},{head}": [second, head], **more}.items():
+        asked_for = {f"{second},{head}": [second, head]}
+        if every_case:
+            asked_for |= {"one-per-host": [2], "pack": [1], "spread": [2], f"{second},{second}": [second, second]}
+        for asked, nodes_of in asked_for.items():
             engine = pp.RayEngine(2, address=cluster.address, device="cpu", placement=asked)
             try:
                 net = pp.build("fc:24", few_digits.item_shape, 10)
