@@ -23,8 +23,8 @@ def actors_of(folder: str) -> list[int]:
 
 
 def shared_memory() -> set[Path]:
-    """The names of the shared memory on this machine, without semaphores of joblib, which its own process removes."""
-    return {path for path in SHARED.iterdir() if not path.name.startswith("sem.loky-")}
+    """The names of the shared memory on this machine, without semaphores of Python, which it removes itself."""
+    return {path for path in SHARED.iterdir() if not path.name.startswith(("sem.mp-", "sem.loky-"))}
 
 
 def forgotten(before: set[Path], seconds: float = 5) -> list[Path]:

@@ -17,8 +17,8 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places, every_case):
     files = {"--plot": "plot.png", "--trace": "trace.json", "--timeline": "gantt.png"}
     done = process(
         "latency", "--layers", "2,3" if every_case else "2", "--width", 16, "--dataset", "random:20",
-        "--batch-size", 2, "--rounds", 1, "--seconds", 0.05, *(part for pair in files.items() for part in pair), "--json",
-        cwd=tmp_path, **places,
+        "--batch-size", 2, "--rounds", 1, "--seconds", 0.05, *(part for pair in files.items() for part in pair),
+        "--json", cwd=tmp_path, **places,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     networks = json.loads(done.stdout)["networks"]
