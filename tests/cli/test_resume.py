@@ -17,7 +17,7 @@ from loading import workers_of
 from pictures import written
 
 OPTIONS = (
-    "--network", "fc:32x2", "--stages", 2, "--epochs", 40, "--schedule", "streaming", "--window", 3,
+    "--network", "fc:32x2", "--stages", 2, "--epochs", 12, "--schedule", "streaming", "--window", 3,
     "--snapshot-every", 5, "--checkpoint-every", 0, "--lr", 0.02, "--json",
 )  # fmt: skip
 SHORT = (*OPTIONS, "--engine", "local", "--epochs", 6)
@@ -54,12 +54,12 @@ def test_killed_and_resumed(lent_engine, tmp_path, places, every_case):
     done = run("train", "--resume", "out", "--json", cwd=tmp_path)
     result = json.loads(done.stdout)
     assert result["weights_sha256"] == whole["weights_sha256"]
-    assert (result["steps"], result["epochs"], result["items"]) == (whole["steps"], 40, whole["items"])
+    assert (result["steps"], result["epochs"], result["items"]) == (whole["steps"], 12, whole["items"])
     assert [line["event"] for line in map(json.loads, (tmp_path / "out" / "events.jsonl").open())] == ["resume"] * (
         1 + every_case
     )
     assert sorted(path.name for path in (tmp_path / "out" / "checkpoints").iterdir()) == [
-        "step-00000912", "step-00000917", "step-00000920",
+        "step-00000268", "step-00000273", "step-00000276",
     ]  # fmt: skip
     assert not forgotten(shared)
 
@@ -82,7 +82,7 @@ def test_a_folder_that_workers_read_killed_and_interrupted_and_resumed(few_digit
         "--batch-size",
         4,
         "--epochs",
-        15,
+        5,
     )
     whole = json.loads(run("train", "--dataset", "npz:memory.npz", *common, "--run-dir", "whole", cwd=tmp_path).stdout)
     folder = ("--dataset", "folder:pictures", "--loader-workers", 1)
