@@ -49,7 +49,7 @@ CONTENDERS: dict[str, Contender] = {
     "local, predsim": Contender("local:loss=predsim"),
     "pepita, learned F": Contender(f"{_PEPITA},feedback=learned"),
     "pepita, local error": Contender("pepita:modulate=all,f_scale=0.05,feedback=fixed,compare=sent,error=local"),
-    "pepita, fixed F": Contender(f"{_PEPITA},feedback=fixed"),
+    "pepita, fixed F": Contender(f"{_PEPITA},feedback=fixed", 0.0003),
     "pepita, F = 0": Contender("pepita:modulate=all,f_scale=0,compare=sent,feedback=fixed"),
     "dfa, learned": Contender("dfa:feedback=learned"),
     "dfa, fixed": Contender("dfa:feedback=fixed"),
