@@ -25,6 +25,7 @@ from pipepita.network import spec
 def test_a_killed_stage_ends_the_run_at_once(killable_engine, few_digits, monkeypatch, victim, modulate):
     """Its closed channels are noticed at once: nobody waits for its heartbeat."""
     monkeypatch.setattr(monitor, "SILENCE_SECONDS", 1000)
+    killable_engine.repair()  # the test before may have killed an actor
     start = RayPipeline.train
 
     def train(self, first, lr):
