@@ -19,7 +19,6 @@ import pipepita as pp
 
 _ENGINES = ("ray_engine", "killable_engine")  # fixtures: actors that many tests use, one after the other
 _SEPARATE = ("ray/test_hosts.py",)  # files whose tests share nothing, and wait for minutes
-_THROUGH = {"lent_engine": "ray_engine"}  # fixtures here that use one of them
 _open: dict[str, pp.RayEngine] = {}  # of `_ENGINES`, the one that is open in this process
 
 
@@ -68,11 +67,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @cache
 def _users(path: Path, fixture: str) -> frozenset[str]:
-    """The tests and fixtures of a file that use a fixture, directly or through other fixtures of the file."""
-    if path.suffix != ".py":
-        return frozenset()
-    functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
-    users = {name for name, needs in _THROUGH.items() if needs == fixture} | {fixture}
+    """The tests and fixtures of a file that use a fixture, directly or through other fixtures, of the file or here."""
+    files = [file for file in (path, Path(__file__)) if file.suffix == ".py"]
+    trees = [ast.parse(file.read_text()) for file in files]
+    functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    users = {fixture}
     while more := {
         one.name for one in functions if one.name not in users and users & {argument.arg for argument in one.args.args}
     }:

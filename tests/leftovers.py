@@ -23,8 +23,8 @@ def actors_of(folder: str) -> list[int]:
 
 
 def shared_memory() -> set[Path]:
-    """The names of the shared memory on this machine, without semaphores of Python, which it removes itself."""
-    return {path for path in SHARED.iterdir() if not path.name.startswith(("sem.mp-", "sem.loky-"))}
+    """The names of the shared memory on this machine."""
+    return set(SHARED.iterdir())
 
 
 def forgotten(before: set[Path], seconds: float = 5) -> list[Path]:
@@ -37,21 +37,23 @@ def forgotten(before: set[Path], seconds: float = 5) -> list[Path]:
 
 
 def _unheld(files: set[Path]) -> list[Path]:
-    held: set[str] = set()
+    held, mapped = set[str](), set[int]()  # mapped: inodes, as the C library maps a semaphore under another name
     for process in Path("/proc").glob("[0-9]*") if files else ():
         if process.name == str(os.getpid()):
             continue
         with contextlib.suppress(OSError):
-            held.update(line.split()[-1] for line in (process / "maps").read_text().splitlines() if "/dev/shm/" in line)
+            maps = (process / "maps").read_text().splitlines()
+            mapped.update(int(line.split()[4]) for line in maps if "/dev/shm/" in line)
             held.update(str(file.readlink()) for file in (process / "fd").iterdir())
-    return [path for path in files if str(path) not in held and _ours(path)]
+    return [path for path in files if str(path) not in held and _ours(path, mapped)]
 
 
-def _ours(path: Path) -> bool:
+def _ours(path: Path, mapped: set[int]) -> bool:
     try:
-        return path.stat().st_uid == os.geteuid()
+        about = path.stat()
     except FileNotFoundError:
         return False
+    return about.st_uid == os.geteuid() and about.st_ino not in mapped
 
 
 def _text(path: Path) -> str:

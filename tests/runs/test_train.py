@@ -294,8 +294,7 @@ def test_costs_decide_the_split(few_digits):
     ],
 )
 def test_mnist_in_two_epochs(mnist, network, options, rule, least):
-    window = options.pop("window", None)
-    model = pp.build(network, mnist.item_shape, 10, **options)
-    schedule = "streaming" if window else "relaxed"
-    result = pp.train(model, mnist, engine="local", rule=rule, schedule=schedule, window=window, epochs=2)
+    model = pp.build(network, mnist.item_shape, 10, **{key: options[key] for key in options if key != "window"})
+    schedule = {"schedule": "streaming", "window": window} if (window := options.get("window")) else {}
+    result = pp.train(model, mnist, engine="local", rule=rule, epochs=2, **schedule)
     assert result.test_accuracy >= least
