@@ -15,7 +15,8 @@ from pipepita.errors import PipepitaError
 
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
-app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
+# Plain, since rich takes as long to import as everything else does. A command's own help has its panels.
+app = typer.Typer(cls=Commands, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()
@@ -26,7 +27,8 @@ def pipepita() -> None:
 def main() -> NoReturn:
     """The console script. Exit codes: 0; 1 if a run failed, 2 if the user made a mistake, 130 after Ctrl-C."""
     try:
-        code = typer.main.get_command(app).main(prog_name="pipepita", standalone_mode=False)
+        arguments = sys.argv[1:] or ["--help"]
+        code = typer.main.get_command(app).main(arguments, prog_name="pipepita", standalone_mode=False)
     except PipepitaError as error:
         code = _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
@@ -40,6 +42,5 @@ def main() -> NoReturn:
 
 
 def _fail(text: str, code: int) -> int:
-    if text:  # click's error for no arguments has shown the help, and holds no text
-        print(f"error: {' '.join(text.split())}", file=sys.stderr)
+    print(f"error: {' '.join(text.split())}", file=sys.stderr)
     return code

@@ -60,7 +60,7 @@ class Commands(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command as the list of commands shows it, not loaded."""
-        return TyperCommand(cmd_name, help=COMMANDS[cmd_name].line) if cmd_name in COMMANDS else None
+        return TyperCommand(cmd_name, short_help=COMMANDS[cmd_name].line) if cmd_name in COMMANDS else None
 
     def get_params(self, ctx: Any) -> Any:
         """The group's own options, which are all flags."""

@@ -35,6 +35,14 @@ def test_the_line_of_a_command_begins_as_its_own_help_does(name):
     assert text.startswith(COMMANDS[name].line.rstrip("."))
 
 
+@pytest.mark.parametrize("words", [(), ("--help",)], ids=["nothing", "help"])
+def test_the_list_of_commands_has_each_with_its_whole_line(words):
+    done = run(*words)
+    assert done.returncode == 0 and done.stderr == "" and max(map(len, done.stdout.splitlines())) <= 80
+    listed = done.stdout.partition("Commands:")[2].split()
+    assert listed == " ".join(f"{name} {entry.line}" for name, entry in COMMANDS.items()).split()
+
+
 def test_an_unknown_command_is_one_line_with_the_nearest():
     done = run("trian")
     assert done.returncode == 2 and done.stdout == ""
