@@ -22,11 +22,12 @@ from pipepita.network.partition import balance
 from pipepita.network.vectorized import vectorized
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Engine
+from pipepita.pipeline.source import Stored, shuffled
 from pipepita.pipeline.stage import stages as stages_of
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.rules import Rule
-from pipepita.schedule import Schedule, locked, relaxed, streaming
+from pipepita.schedule import Schedule, adaptive, decisions, locked, relaxed, streaming
 
 BATCH, SEED, EPOCHS = 32, 5, 2
 LOCAL = pp.LocalEngine("cpu")
@@ -119,10 +120,11 @@ NEVER_STALE = ("local error", "drtp", "local, pred", "local, predsim")
 
 
 class Order(NamedTuple):
-    """A schedule, and whether standard passes use predicted weights."""
+    """A schedule, and whether standard passes use predicted weights. decided: what an adaptive one is to do."""
 
     schedule: Schedule
     look_ahead: bool = False
+    decided: str = ""
 
 
 ORDERS = {
@@ -131,6 +133,8 @@ ORDERS = {
     "streaming-2": Order(streaming(2)),
     "streaming-5": Order(streaming(5)),
     "streaming-3, ahead": Order(streaming(3), look_ahead=True),
+    # an epoch has five samples: S0 M0 S1 S2 S3 M1 S4 M2 M3 M4
+    "adaptive-3": Order(adaptive(3), decided="1011101000"),
 }
 
 
@@ -162,7 +166,9 @@ def trained(
     try:
         coordinator = Coordinator(pipeline, order.schedule, rule.passes, batch_size=BATCH, seed=SEED)
         for epoch in range(1, EPOCHS + 1):
-            coordinator.train_epoch(data.x_train, data.y_train, epoch, 0.05 / epoch)
+            coordinator.align(epoch)
+            source = Stored(data.x_train, data.y_train, shuffled(len(data.x_train), SEED, epoch), BATCH)
+            coordinator.train(source, 0.05 / epoch, order=decisions.Order(bit == "1" for bit in order.decided))
             coordinator.evaluate(data.x_test, data.y_test)
         return pipeline.state()
     finally:
@@ -200,15 +206,16 @@ def test_local_splits_agree(expected, few_digits, network, rule, schedule, stage
     {"network": NETWORKS, "rule": RULES}, allowed=together, fewer={"network": ("deep", "conv", "normalised")}
 )
 def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
-    """Relaxing the lock changes nothing. Streaming does, which shows that the comparison can fail."""
-    locked_run, relaxed_run, stale_run = (
-        expected(network, rule, schedule) for schedule in ("locked", "relaxed", "streaming-2")
+    """Relaxing the lock changes nothing. Samples in flight do, which shows that the comparison can fail."""
+    locked_run, relaxed_run, *stale_runs = (
+        expected(network, rule, schedule) for schedule in ("locked", "relaxed", "streaming-2", "adaptive-3")
     )
     assert_equal(locked_run, relaxed_run)
-    if rule in NEVER_STALE:
-        assert_equal(locked_run, stale_run)
-    else:
-        assert_all_differ(locked_run[0], stale_run[0])
+    for stale_run in stale_runs:
+        if rule in NEVER_STALE:
+            assert_equal(locked_run, stale_run)
+        else:
+            assert_all_differ(locked_run[0], stale_run[0])
 
 
 @pytest.mark.long
@@ -223,7 +230,7 @@ def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
     allowed=together,
     fewer={  # in one process every rule meets every network and every order
         "network": ("deep", "conv", "normalised"),
-        "schedule": ("locked", "streaming-5", "streaming-3, ahead"),
+        "schedule": ("locked", "streaming-5", "streaming-3, ahead", "adaptive-3"),
     },
 )
 def test_ray_agrees_with_local(ray_engine, expected, few_digits, network, rule, schedule, stages, transport):

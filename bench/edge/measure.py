@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.common import note
+from bench.edge.arriving import by_rate
 from pipepita.edge.arrivals import Queue, times
 from pipepita.edge.chain import Chain
 from pipepita.edge.deployment import Deployment
@@ -108,5 +109,5 @@ def _without_jitter(link: LinkProfile) -> LinkProfile:
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """Both tables."""
-    return in_real_time(quick) + growing(quick)
+    """All tables."""
+    return in_real_time(quick) + by_rate(quick) + growing(quick)

@@ -181,7 +181,7 @@ def _time_to_accuracy(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
         f"ray, {STAGES} stages": (pp.RayEngine(STAGES, device="cpu"), STAGES),
     }
     runs: dict[tuple[str, str], list[pp.Result | None]] = {
-        (where, name): [] for where in engines for name in schedules.SCHEDULES
+        (where, name): [] for where in engines for name in schedules.FIXED
     }
     try:
         for seed in scale.seeds:

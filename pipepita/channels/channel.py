@@ -17,8 +17,8 @@ from torch import Tensor
 from pipepita.errors import UserError
 
 # the kinds of messages that are not passes of a rule
-EVALUATE, END, DONE = CONTROL = ("evaluate", "end", "done")
-BARE = (END, DONE)  # messages of all other kinds hold a tensor
+EVALUATE, END, DONE, NEXT_FIRST, NEXT_SECOND = CONTROL = ("evaluate", "end", "done", "next-first", "next-second")
+BARE = (END, DONE, NEXT_FIRST, NEXT_SECOND)  # messages of all other kinds hold a tensor
 FLOAT_BYTES = 4
 
 

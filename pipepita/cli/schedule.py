@@ -12,9 +12,14 @@ from pipepita.cli.words import JSON_HELP
 
 def schedule(
     layers: Annotated[int, typer.Option(help="how many layers the network has")] = 4,
-    schedule: Annotated[str, typer.Option(help="order of the passes: locked, relaxed or streaming")] = "relaxed",
+    schedule: Annotated[
+        str, typer.Option(help="order of the passes: locked, relaxed, streaming or adaptive")
+    ] = "relaxed",
     window: Annotated[
-        int | None, typer.Option(help="samples in flight at once, for streaming (default: enough to fill the pipeline)")
+        int | None,
+        typer.Option(
+            help="samples in flight at once, for streaming and adaptive (default: enough to fill the pipeline)"
+        ),
     ] = None,
     rule: Annotated[
         str,

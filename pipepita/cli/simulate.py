@@ -50,8 +50,8 @@ def simulate(
     """Simulate online learning on a chain of edge devices.
 
     The report says how many samples are served and how late, what that costs, and how well the network learns. It
-    compares the schedules locked, relaxed and streaming with the whole network on one of the devices. Only the time is
-    simulated, the learning is real. Ray is not needed.
+    compares the schedules locked, relaxed, streaming and adaptive with the whole network on one of the devices. Only
+    the time is simulated, the learning is real. Ray is not needed.
     """
     settings: Scenario = read_job(
         scenario, {k: v for k, v in given.items() if v is not None}, assignments or [], Scenario

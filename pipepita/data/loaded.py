@@ -157,6 +157,9 @@ class _Samples:
         self._next += 1
         return sample
 
+    def waiting(self) -> bool:
+        return True  # it would be read now, if no worker has read it
+
     def ahead(self) -> None:
         self._feed.ahead(self._agenda, self._next)
 

@@ -86,10 +86,7 @@ class Queue:
 
         If no sample is there, the next one that arrives enters. now: in seconds, never before that of an earlier call.
         """
-        if self._arrivals is None and self._offered < self._samples:
-            self._next = now
-        while self._offered < self._samples and self._next <= now and self._room():
-            self._arrive()
+        self._pass_time(now)
         if self._waiting:
             index, arrived = self._waiting.popleft()
             return Taken(index, arrived, now)
@@ -99,6 +96,18 @@ class Queue:
         self._arrive()
         index, _ = self._waiting.popleft()
         return Taken(index, arrived, max(now, arrived))
+
+    def arrival(self, now: float) -> float:
+        """When a sample is there that can enter from `now` on; `now` itself if no more will come."""
+        self._pass_time(now)
+        return now if self._waiting or self._offered == self._samples else self._next
+
+    def _pass_time(self, now: float) -> None:
+        """Samples arrive until `now`."""
+        if self._arrivals is None and self._offered < self._samples:
+            self._next = now
+        while self._offered < self._samples and self._next <= now and self._room():
+            self._arrive()
 
     def _room(self) -> bool:
         if self._arrivals is None:

@@ -24,6 +24,7 @@ from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.runs.checkpoint import weights_sha256
 from pipepita.schedule import Schedule
+from pipepita.schedule.decisions import Order
 from pipepita.streams import Stream
 
 
@@ -84,6 +85,9 @@ class Replay:
         number = next(self._chosen, None)
         return None if number is None else self._reader.sample(number)
 
+    def waiting(self) -> bool:
+        return True  # the order was decided in virtual time, and is repeated
+
     def ahead(self) -> None:
         """Nothing to prepare."""
 
@@ -93,16 +97,16 @@ class Replay:
 
 def learn(
     stages: Sequence[StageSpec], schedule: Schedule, stream: Stream, chosen: Sequence[int], batch_size: int,
-    stop: Callable[[], bool] = lambda: False,
+    stop: Callable[[], bool] = lambda: False, order: Sequence[bool] = (),
 ) -> Learnt:  # fmt: skip
-    """Trains a copy of what `stages` hold on samples `chosen` of `stream`."""
+    """Trains a copy of what `stages` hold on samples `chosen` of `stream`; in this order, if the schedule adapts."""
     task = stages[0].task.copy()
     stages = [replace(stage, task=task) for stage in stages]
     reader = Reader(stream, batch_size)
     source = Replay(reader, chosen, stop)
     pipeline = LocalEngine("cpu").open(Plan(stages, schedule, batch_size))
     try:
-        return train(pipeline, schedule, task, source, reader, batch_size)
+        return train(pipeline, schedule, task, source, reader, batch_size, Order(order))
     finally:
         pipeline.close()
 
@@ -114,12 +118,13 @@ class Predicting(Source, Protocol):
 
 
 def train(
-    pipeline: Pipeline, schedule: Schedule, task: Task, source: Predicting, reader: Reader, batch_size: int
-) -> Learnt:
+    pipeline: Pipeline, schedule: Schedule, task: Task, source: Predicting, reader: Reader, batch_size: int,
+    order: Order | None = None,
+) -> Learnt:  # fmt: skip
     """Runs all samples of `source`, which come from `reader`, through `pipeline`, which trains `task`."""
     coordinator = Coordinator(pipeline, schedule, task.rule.passes, batch_size=batch_size, seed=task.seed)
     coordinator.align(1)
-    coordinator.train(source, task.lr)
+    coordinator.train(source, task.lr, order=order)
     return Learnt(
         reader.indices,
         torch.cat(source.predictions).tolist() if source.predictions else [],

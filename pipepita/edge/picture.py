@@ -26,6 +26,7 @@ _LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "tab:red", "linewidth": 3.8, "markersize": 7, "marker": "o"},
     {"color": "gold", "linewidth": 2.5, "markersize": 5.5, "marker": "o"},
     {"color": "tab:cyan", "linewidth": 1.6, "markersize": 4.5, "marker": "s"},
+    {"color": "tab:purple", "linewidth": 1.3, "markersize": 4, "marker": "D"},
     {"color": "tab:gray", "linewidth": 1.1, "markersize": 3.5, "marker": "^"},
 )
 

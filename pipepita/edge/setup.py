@@ -81,7 +81,7 @@ def network(scenario: Scenario, stream: Stream) -> Network:
 def setups(
     scenario: Scenario, net: Network, profiles: Catalogue, cost: CostOf = counted_cost
 ) -> tuple[list[Setup], str | None]:
-    """Locked, relaxed and streaming on the chain, and the whole network on one of its devices: the fastest that fits.
+    """Each schedule on the chain, and the whole network on one of its devices: the fastest that fits.
 
     Also returns why there is no setup with one device, or None if there is one. cost: of a layer (from 0) on a device.
     """
@@ -101,12 +101,13 @@ def setups(
 
     troubles = parse(scenario.trouble or "", len(chain.devices))
     streaming = schedules.make("streaming", total, scenario.window, flow)
+    adaptive = schedules.adaptive(streaming.window)
     # the same layers per device for all, so that schedules are compared and not assignments
     parts = assign(chain, net.works, streaming.window, scenario.assign)
     compared = [
         setup(name, schedule, chain, parts, troubles)
         for name, schedule in zip(
-            schedules.SCHEDULES, (schedules.locked(), schedules.relaxed(), streaming), strict=True
+            schedules.SCHEDULES, (schedules.locked(), schedules.relaxed(), streaming, adaptive), strict=True
         )
     ]
     fitting = [place for place, device in enumerate(chain.devices) if memory(net.works, 1) <= device.ram]

@@ -1,7 +1,7 @@
 """`simulate`: a chain of edge devices that learns online in virtual time, next to the alternatives.
 
 scenario --> chain, layers of each device, costs of each pass, messages
-         --> locked | relaxed | streaming | the whole network on one device
+         --> locked | relaxed | streaming | adaptive | the whole network on one device
                each: recurrences in virtual time (when does what happen, which samples are dropped)
                      the samples that entered, learnt from for real, in the schedule's order
 """
@@ -56,7 +56,7 @@ class Outcome:
     """The results of a setup.
 
     capacity: the most samples per second that it can learn from. curve: its timing at other arrival rates. events: the
-    passes of a few samples.
+    passes of a few samples. order: what was decided, if the schedule adapts.
     """
 
     setup: Setup
@@ -65,6 +65,7 @@ class Outcome:
     learnt: Learnt
     curve: list[Point] = field(default_factory=list)
     events: list[PassEvent] = field(default_factory=list)
+    order: list[bool] = field(default_factory=list)
 
 
 @dataclass
@@ -121,7 +122,7 @@ def simulate(
     Example:
         >>> simulation = simulate(Scenario(samples=64, network="fc:16"), pictures=False)
         >>> [outcome.setup.name for outcome in simulation.outcomes]
-        ['locked', 'relaxed', 'streaming', 'one device']
+        ['locked', 'relaxed', 'streaming', 'adaptive', 'one device']
     """
     items = scenario.samples * scenario.batch_size
     for drift in parse_drift(scenario.drift) if scenario.drift is not None else ():
@@ -148,7 +149,9 @@ def simulate(
         step(f"{setup.name}: time")
         timeline, world = course(setup, scenario, rule, rate=scenario.rate, samples=scenario.samples, stop=stop)
         capacity = _capacity(setup, scenario, rule)
-        outcome = Outcome(setup, timed(setup, timeline, world, scenario.samples), capacity, NOTHING)
+        outcome = Outcome(
+            setup, timed(setup, timeline, world, scenario.samples), capacity, NOTHING, order=timeline.order
+        )
         outcomes.append(outcome)
         step(f"{setup.name}: learning")
         chosen = [taken.number for taken in world.taken]
@@ -156,9 +159,9 @@ def simulate(
             stages = split(net.task, setup.parts, _forgotten(setup, scenario, rule))
             # the same samples in the same order give the same bits: relaxed learns what locked does
             forgets = [(len(s.layers), s.forgets) if isinstance(s, EmulatedSpec) else None for s in stages]
-            key = (setup.schedule.window, tuple(chosen), tuple(forgets))
+            key = (setup.schedule.window, tuple(timeline.order), tuple(chosen), tuple(forgets))
             if key not in learnt:
-                learnt[key] = learn(stages, setup.schedule, stream, chosen, scenario.batch_size, stop)
+                learnt[key] = learn(stages, setup.schedule, stream, chosen, scenario.batch_size, stop, timeline.order)
             outcome.learnt = learnt[key]
         if pictures:
             outcome.events = _excerpt(setup, scenario, rule, len(chosen))

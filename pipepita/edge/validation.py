@@ -25,6 +25,7 @@ from pipepita.pipeline.stage import stages
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import locked
 from pipepita.schedule.course import Arrival
+from pipepita.schedule.decisions import Order
 from pipepita.timeline.recorder import UPDATE
 
 _WARM_UP = 8
@@ -92,6 +93,10 @@ class Live:
             self._labelled(-1)
         return sample
 
+    def waiting(self) -> bool:
+        now = time.perf_counter() - self._began()
+        return self._stop() or self._queue.arrival(now) <= now
+
     def ahead(self) -> None:
         """Nothing to prepare: the next sample may not have arrived yet."""
 
@@ -147,7 +152,8 @@ def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome, stop: Cal
             queue, reader, scenario.label_delay, lambda: plan.origin.began,
             taught_at_once=len(net.passes) == 1, stop=stop,
         )  # fmt: skip
-        learnt = train(pipeline, setup.schedule, net.task, source, reader, scenario.batch_size)
+        # an order that adapts is repeated: decided anew, it would be another one
+        learnt = train(pipeline, setup.schedule, net.task, source, reader, scenario.batch_size, Order(outcome.order))
         if stop():
             raise KeyboardInterrupt
         updates = _updates(pipeline, plan.origin.began, len(source.taken))

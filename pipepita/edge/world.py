@@ -120,6 +120,9 @@ class ChainWorld(World):
         size = self._sizes[source, target, name]
         return partial(self._traffics.between(source, target).arrives, size=size)
 
+    def arrival(self, now: float) -> float:
+        return self.queue.arrival(now)
+
     def take(self, now: float) -> float | None:
         if self._stop():
             raise KeyboardInterrupt

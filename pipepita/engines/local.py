@@ -19,7 +19,7 @@ from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.pulse import Pulse, Vitals
 from pipepita.pipeline.stage import compute_mode
 from pipepita.pipeline.state import State
-from pipepita.pipeline.wiring import DONES, OUTPUTS, SAMPLES, SIGNAL, Plan, kind, port, wires
+from pipepita.pipeline.wiring import DONES, OUTPUTS, SAMPLES, SIGNAL, Plan, kind, port, told, wires
 from pipepita.schedule.topology import COORDINATOR
 from pipepita.timeline.recorder import Spans, stage_recorder
 
@@ -91,10 +91,7 @@ class LocalPipeline:
                 signal_channels[wire.target] = channel
             elif kind(wire) == DONES:
                 self.done.append(plan.inlet(wire.source, channel))
-        topology = plan.topology
-        self.signals = {
-            name: [signal_channels[stage] for stage in topology.told(name)] for name in topology.route.passes
-        }
+        self.signals = {name: [signal_channels[stage] for stage in those] for name, those in told(plan).items()}
         self._ports = [loop.Ports(**by_name) for by_name in ports]
         self._vitals = [Vitals() for _ in plan.stages]
         self._running: list[tuple[loop.Loop, Inlet] | None] = []

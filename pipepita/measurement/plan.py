@@ -87,8 +87,8 @@ def plan(
     if not 0 < seconds <= 3600:
         raise UserError(f"{seconds} s: more than 0 and up to 3600 s")
     wanted = options.pop("schedule", None)
-    if wanted not in (None, *schedules.SCHEDULES):
-        raise unknown("schedule", wanted, schedules.SCHEDULES)
+    if wanted not in (None, *schedules.FIXED):
+        raise unknown("schedule", wanted, schedules.FIXED)
     settings: Options = checked(Options, {"schedule": "streaming", **options})
     data = load(data) if isinstance(data, str) else data
     task = task_of(model, data, rule or Pepita(), settings)
@@ -99,7 +99,7 @@ def plan(
     task = replace(task, look_ahead=defaults.look_ahead)
     windows = {"streaming": settings.window}
     compared = [
-        schedules.make(name, layers, windows.get(name), task.rule.flow, defaults.window) for name in schedules.SCHEDULES
+        schedules.make(name, layers, windows.get(name), task.rule.flow, defaults.window) for name in schedules.FIXED
     ]
     site = Site(settings.device, settings.address, settings.placement, engine)
     prediction = survey(task, compared, settings.batch_size, site, seconds, progress)
@@ -117,7 +117,7 @@ def plan(
 
 def _figures(prediction: Prediction, wanted: str | None) -> dict[str, Any]:
     """What is predicted, as JSON has it. wanted: the schedule to choose stages for, or None for the fastest."""
-    best = {name: prediction.best(name) for name in schedules.SCHEDULES}
+    best = {name: prediction.best(name) for name in schedules.FIXED}
     # one process is as fast with any schedule, and then it should be the one that `train` has by default
     fastest = min(best.values(), key=lambda choice: (choice.forecast.period, choice.schedule != _USUAL))
     usual, layers = wanted or _USUAL, max(prediction.parts)

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipepita.schedule import SCHEDULES
+from pipepita.schedule import FIXED
 
 _WORDS = (
     "*: the fastest of its column. The word behind a time is what limits it: the cores; one core; the stage that has "
@@ -31,17 +31,17 @@ def _table(summary: dict[str, Any]) -> Table:
     table = Table(title=f"{what}; predicted ms per sample", title_justify="left")
     table.add_column("stages", no_wrap=True)
     table.add_column("layers of each")
-    for name in SCHEDULES:
+    for name in FIXED:
         table.add_column(_column(name, summary["windows"][name]), no_wrap=True)
     best = {name: one["ms"] for name, one in summary["best"].items()}
 
     def cells(row: dict[str, Any]) -> list[str]:
         return [
             f"{'*' if row[name]['ms'] == best[name] else ' '}{row[name]['ms']:.3g} {row[name]['limit']}"
-            for name in SCHEDULES
+            for name in FIXED
         ]
 
-    table.add_row("one process", str(summary["layers"]), *cells(dict.fromkeys(SCHEDULES, summary["one_process"])))
+    table.add_row("one process", str(summary["layers"]), *cells(dict.fromkeys(FIXED, summary["one_process"])))
     table.add_section()
     for row in summary["stages"]:
         table.add_row(str(row["stages"]), split_in_words(row["split"]), *cells(row))

@@ -14,16 +14,18 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from pipepita.channels.channel import END, EVALUATE
+from pipepita.channels.channel import END, EVALUATE, NEXT_FIRST, NEXT_SECOND, Message
 from pipepita.errors import Diverged, RunError
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.source import Sample, Source, Stored, batches, shuffled
 from pipepita.pipeline.stage import compute_mode
 from pipepita.pipeline.tally import Tally
-from pipepita.schedule import Schedule
+from pipepita.schedule import Actions, Schedule
+from pipepita.schedule.decisions import Decided, Order
 from pipepita.timeline.recorder import DATA, OTHER, PASS, RECEIVE, SEND, Recorder, Silent
 
 COLLECT = "collect"  # the coordinator receives an output after which there is no second pass
+_GLANCE_SECONDS = 0.001  # how long it waits for an output before it looks whether a sample has arrived
 
 
 class Coordinator:
@@ -61,10 +63,11 @@ class Coordinator:
         self._stop, self._on_sample = stop, on_sample
         self.recorder = recorder or Silent()
         self.step = 0
+        self._early: Message | None = None  # an output that arrived while it was decided what is next
 
     def go_on(self, pipeline: Pipeline, step: int) -> None:
         """Continues with `pipeline`, which may be a new one, at sample `step`."""
-        self._pipeline, self.step = pipeline, step
+        self._pipeline, self.step, self._early = pipeline, step, None
 
     def train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
         """Trains on each item once, in an order drawn from (seed, epoch). All updates are applied when it returns.
@@ -90,12 +93,28 @@ class Coordinator:
         if self._pipeline.aligns:
             self._pipeline.align(epoch)
 
-    def train(self, source: Source, lr: float, tally: Tally | None = None) -> Tally:
-        """Trains on the samples of `source` until it ends, and returns `tally` with their results. Raises as above."""
-        with compute_mode(self._pipeline.threads):
-            return self._train(source, lr, Tally() if tally is None else tally)
+    def train(self, source: Source, lr: float, tally: Tally | None = None, order: Order | None = None) -> Tally:
+        """Trains on the samples of `source` until it ends.
 
-    def _train(self, source: Source, lr: float, tally: Tally) -> Tally:
+        Args:
+            source: The samples.
+            lr: The learning rate.
+            tally: What earlier outputs added up to, which is added to.
+            order: Decides what is next, if the schedule adapts and the rule has a second pass, and keeps what it
+                decided.
+
+        Returns:
+            The tally.
+
+        Raises:
+            Diverged: As above.
+            RunError: The pipeline failed.
+            UserError: `order` repeats decisions that are not possible here.
+        """
+        with compute_mode(self._pipeline.threads):
+            return self._train(source, lr, Tally() if tally is None else tally, order or Order())
+
+    def _train(self, source: Source, lr: float, tally: Tally, order: Order) -> Tally:
         began = time.perf_counter()
         one_hot = torch.eye(self._pipeline.classes)
         targets: dict[int, tuple[Tensor, Tensor]] = {}  # of each sample in flight: labels, and the same one-hot
@@ -103,10 +122,10 @@ class Coordinator:
         self._pipeline.train(self.step, lr)
         lap = self.recorder.lap
         self.recorder.start()
-        admit, *answers = self._passes
-        in_flight = self._schedule.in_flight(self._pipeline.depth, self._passes)
-        actions = self._schedule.actions(self.step, (admit, *(answers or [COLLECT])), [in_flight])
-        target_outlets = self._pipeline.signals[admit]
+        admit = self._passes[0]
+        actions = self._actions(source, order)
+        signals = self._pipeline.signals
+        target_outlets, heeding = signals[admit], signals.get(NEXT_FIRST, ())
         for name, step, _ in actions:
             if name == admit:
                 stopped = bad_step is not None or self._stop()
@@ -114,11 +133,14 @@ class Coordinator:
                 sample = None if stopped else source.take()
                 if sample is None:
                     actions.end(step)
-                    self._pipeline.samples.send(END, step)
+                    for outlet in (self._pipeline.samples, *signals.get(END, ())):
+                        outlet.send(END, step)
                     continue
                 items, labels = sample
                 lap(DATA, name, step)  # hardly any time, unless it had to wait
                 self._pipeline.samples.send(name, step, items)
+                for outlet in heeding:
+                    outlet.send(NEXT_FIRST, step)
                 lap(SEND, name, step)
                 # this can be done while the pipeline already works
                 targets[step] = labels, one_hot.index_select(0, labels)
@@ -135,11 +157,32 @@ class Coordinator:
         self._check(bad_step)
         return tally
 
+    def _actions(self, source: Source, order: Order) -> Actions | Decided:
+        """The order of what the coordinator does. Without a second pass it only collects outputs."""
+        passes = self._passes if len(self._passes) > 1 else (*self._passes, COLLECT)
+        in_flight = self._schedule.in_flight(self._pipeline.depth, self._passes)
+        if not self._schedule.adapts:
+            return self._schedule.actions(self.step, passes, [in_flight])
+        if len(self._passes) == 1:
+            order = Order()  # nothing is ever stale, so any order ends with the same bits, and none need be repeated
+        return Decided(in_flight, self.step, passes, order, lambda: self._sample_is_first(source))
+
+    def _sample_is_first(self, source: Source) -> bool:
+        """Waits until a sample or an output has arrived, and returns whether it is a sample."""
+        while not source.waiting():
+            try:
+                self._early = self._pipeline.outputs.receive(_GLANCE_SECONDS)
+            except TimeoutError:
+                continue
+            return False
+        return True
+
     def _answer(self, name: str, step: int, labels: Tensor, one_hot: Tensor, source: Source, tally: Tally) -> bool:
         """Receives `step`'s output and sends its error to all that need it. Returns whether the output was finite."""
         lap = self.recorder.lap
         lap(OTHER, name, step)
-        message = self._pipeline.outputs.receive()
+        message = self._early or self._pipeline.outputs.receive()
+        self._early = None
         lap(RECEIVE, name, step)
         if message.step != step or message.tensor is None:
             raise RunError(f"the output of sample {message.step} arrived when sample {step}'s was due")
@@ -150,8 +193,11 @@ class Coordinator:
         if not finite:
             error.zero_()  # so that the samples in flight do not spread NaN to layers that are still sound
         lap(PASS, name, step)
-        for outlet in self._pipeline.signals.get(name, ()):
+        signals = self._pipeline.signals
+        for outlet in signals.get(name, ()):
             outlet.send(name, step, error)
+        for outlet in signals.get(NEXT_SECOND, ()):
+            outlet.send(NEXT_SECOND, step)
         lap(SEND, name, step)
         tally.completed.append(time.perf_counter())
         tally.add(output, labels)

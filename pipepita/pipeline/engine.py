@@ -64,7 +64,10 @@ class Pipeline(Protocol):
 
     @property
     def signals(self) -> Mapping[str, Sequence[Outlet]]:
-        """By pass: the channels to all stages that need the target (first pass) or the error (second pass)."""
+        """By kind of message (`wiring.told`): the channels to all stages that get it.
+
+        A pass stands for the target (first pass) or the error (second pass) of its sample.
+        """
 
     @property
     def done(self) -> Sequence[Inlet]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipepita.channels.channel import DONE, END, EVALUATE, Inlet, Message, Outlet
+from pipepita.channels.channel import DONE, END, EVALUATE, NEXT_FIRST, NEXT_SECOND, Inlet, Message, Outlet
 from pipepita.errors import RunError
 from pipepita.pipeline.stage import Stage
 from pipepita.schedule import Action, Schedule
@@ -21,6 +21,7 @@ from pipepita.timeline.recorder import RECEIVE, SEND
 
 Loop = Generator[Inlet, Message, None]
 _Receiving = Generator[Inlet, Message, bool]
+_Next = Generator[Inlet, Message, Action | None]
 
 
 @dataclass
@@ -68,6 +69,11 @@ class _Training:
         self._visits = spec.topology.visits(spec.index, schedule)
         windows = [visit.group.window for (name, _), visit in self._visits.items() if name == self._rule.passes[0]]
         self._actions = schedule.actions(first, self._rule.passes, windows)
+        self._order = iter(self._actions)
+        # if the coordinator decides the order: the inlet whose messages tell it, and one that has told it
+        heeds = spec.topology.heeds(spec.index, schedule)
+        self._guide = (ports.signal if heeds else ports.upstream) if schedule.adapts else None
+        self._told: Message | None = None
         self._lap = stage.recorder.lap
         # by sample: messages whose tensors are needed until the update
         self._held: dict[int, list[Message]] = {}
@@ -78,11 +84,12 @@ class _Training:
         # the first sample that does not exist, once that is known; and the next sample that is sent to the stage above
         self._end: int | None = None
         self._next_above = first
+        self._unfinished = first  # the next sample whose last pass is due
 
     def run(self) -> Loop:
         """For every pass in the schedule's order: receives, computes, sends on, and updates."""
         self._stage.recorder.start()
-        for action in self._actions:
+        while (action := (yield from self._next())) is not None:
             visit = self._visits[action.name, action.part]
             if not (yield from self._receive(action, visit)):
                 continue
@@ -90,6 +97,22 @@ class _Training:
             # before the update, for which the next stage need not wait
             self._send(action, visit, result)
             self._update(action, visit)
+
+    def _next(self) -> _Next:
+        """The next pass; None after the last one."""
+        if self._guide is None:
+            return next(self._order, None)
+        first, last = self._rule.passes[0], self._rule.passes[-1]
+        while self._unfinished != self._end:
+            message = yield self._guide
+            if message.kind != END:
+                name = {NEXT_FIRST: first, NEXT_SECOND: last}.get(message.kind)
+                self._told = message if name is None else None
+                return Action(name or message.kind, message.step)
+            if self._guide is not self._ports.upstream:
+                yield self._ports.upstream  # the end that came with the samples
+            self._ends(message.step)
+        return None
 
     def _receive(self, action: Action, visit: Visit) -> _Receiving:
         """Waits for what the pass needs. Returns false if there is no such sample."""
@@ -100,16 +123,24 @@ class _Training:
         elif visit.source is not None:
             inlet = self._ports.above if visit.down else self._ports.upstream
             assert inlet is not None
-            message = yield inlet
+            message = yield from self._message(inlet)
             if message.kind == END:
                 self._ends(step)
                 return False
             self._arriving = self._take(message, action)
         if visit.hears:
             assert self._ports.signal is not None
-            self._heard[name, step] = self._take((yield self._ports.signal), action)
+            self._heard[name, step] = self._take((yield from self._message(self._ports.signal)), action)
         self._lap(RECEIVE, name, step)
         return True
+
+    def _message(self, inlet: Inlet) -> Generator[Inlet, Message, Message]:
+        """The next message of `inlet`, which may have told what is next."""
+        message = self._told if inlet is self._guide else None
+        if message is None:
+            return (yield inlet)
+        self._told = None
+        return message
 
     def _take(self, message: Message, action: Action) -> Tensor | None:
         """The tensor of a message, which must belong to this pass. It is kept until the sample's update."""
@@ -163,6 +194,7 @@ class _Training:
         if name == self._rule.passes[-1]:
             for message in self._held.pop(step, ()):
                 message.release()
+            self._unfinished = step + 1
             if self._ports.done is not None:
                 self._ports.done.send(DONE, step)
 

@@ -35,6 +35,9 @@ class Source(Protocol):
             The items, (B, *item_shape), float32, and their labels, (B,), int64; or None if there are no more samples.
         """
 
+    def waiting(self) -> bool:
+        """Whether a sample waits to be taken. A schedule that adapts asks this while others are in flight."""
+
     def ahead(self) -> None:
         """Called once the sample is on its way, when there is time to prepare the next one."""
 
@@ -61,6 +64,9 @@ class Prepared:
 
     def take(self) -> Sample | None:
         return self._next
+
+    def waiting(self) -> bool:
+        return True  # stored items always do; after the last one, `take` says so
 
     def ahead(self) -> None:
         self._next = next(self._samples, None)
@@ -125,6 +131,9 @@ class ReplayableSource:
             self._fresh = True
         self._given += 1
         return self._kept[self._given - 1]
+
+    def waiting(self) -> bool:
+        return self._given < len(self._kept) or self._given == self._limit or self._source.waiting()
 
     def ahead(self) -> None:
         if self._fresh:  # once per sample: not when it is returned again

@@ -2,7 +2,7 @@
 
 coordinator --samples--> stage 0 --forward---> stage 1 ... stage n-1 --outputs--> coordinator
                          stage 0 <--backward-- stage 1 ...             if the rule has a backward pass
-coordinator --signal---> every stage with a layer that needs the error or the target
+coordinator --signal---> every stage with a layer that needs the error or the target, or that must be told what is next
 every stage --done-----> coordinator, if the schedule waits for updates
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipepita.channels.channel import DONE, END, EVALUATE, Inlet, Wire
+from pipepita.channels.channel import DONE, END, EVALUATE, NEXT_FIRST, NEXT_SECOND, Inlet, Wire
 from pipepita.pipeline.stage import StageSpec
 from pipepita.pipeline.task import Task
 from pipepita.schedule import Schedule
@@ -60,7 +60,7 @@ class Plan:
 def wires(plan: Plan) -> list[Wire]:
     """Every channel of `plan`. A name consists of a purpose and a stage."""
     topology, schedule, task = plan.topology, plan.schedule, plan.task
-    rule, stages = task.rule, range(len(plan.stages))
+    rule, stages, by_kind = task.rule, range(len(plan.stages)), told(plan)
     # a receiver keeps the messages of the samples in flight until their updates: 2 x window. There is one more slot per
     # pass, so that a sender can send the next message while the receiver is still updating
     enough = 2 * schedule.window + 2
@@ -86,11 +86,27 @@ def wires(plan: Plan) -> list[Wire]:
             channels.append(wire(f"{BACKWARD}-{below}", (below + 1, below), item, down))
     channels.append(wire(OUTPUTS, (last, COORDINATOR), (task.classes,), (*passes(last, COORDINATOR), EVALUATE)))
     for stage in stages:
-        if told := tuple(name for name in rule.passes if topology.hears(stage, name)):
-            channels.append(wire(f"{SIGNAL}-{stage}", (COORDINATOR, stage), (task.classes,), told))
+        if signals := tuple(name for name, those in by_kind.items() if stage in those):
+            channels.append(wire(f"{SIGNAL}-{stage}", (COORDINATOR, stage), (task.classes,), signals))
         if schedule.waits:
             channels.append(wire(f"{DONES}-{stage}", (stage, COORDINATOR), (), (DONE,), 0))
     return channels
+
+
+def told(plan: Plan) -> dict[str, list[int]]:
+    """The stages that get each kind of signal from the coordinator.
+
+    By the name of a pass: the target or the error. If the coordinator decides the order on the way, stages to which no
+    signal says what is next are told so, and when the samples end.
+    """
+    topology, passes = plan.topology, plan.task.rule.passes
+    by_kind = {name: topology.told(name) for name in passes}
+    heeding = [stage for stage in range(len(plan.stages)) if topology.heeds(stage, plan.schedule)]
+    if heeding:
+        for next_pass, name in zip((NEXT_FIRST, NEXT_SECOND), passes, strict=True):
+            by_kind[next_pass] = [stage for stage in heeding if stage not in by_kind[name]]
+        by_kind[END] = heeding
+    return by_kind
 
 
 def kind(wire: Wire) -> str:

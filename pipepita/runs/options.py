@@ -29,8 +29,8 @@ class Window(Group):
     window: int | None = Field(
         None,
         ge=1,
-        description="samples in flight at once, for streaming (default: enough to fill the pipeline, but at most what "
-        "the rule learns well with, mostly 4)",
+        description="samples in flight at once, for streaming and adaptive (default: enough to fill the pipeline, but "
+        "at most what the rule learns well with, mostly 4)",
     )
 
 
@@ -40,7 +40,10 @@ class ScheduleChoice(Window):
     panel: ClassVar[str] = "Schedule"
 
     schedule: str = Field(
-        "relaxed", description="order of the passes: locked, relaxed or streaming", examples=[*SCHEDULES]
+        "relaxed",
+        description="order of the passes: locked, relaxed, streaming, or adaptive (as streaming, but if no sample "
+        "waits, those in flight are finished at once)",
+        examples=[*SCHEDULES],
     )
 
     look_ahead: Literal["auto", "on", "off"] = Field(

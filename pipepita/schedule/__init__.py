@@ -3,6 +3,7 @@
 from pipepita.schedule.order import (
     BACKWARD,
     BROADCAST,
+    FIXED,
     MAX_WINDOW,
     MODULATED,
     SCHEDULES,
@@ -12,6 +13,7 @@ from pipepita.schedule.order import (
     Flow,
     Group,
     Schedule,
+    adaptive,
     locked,
     make,
     relaxed,
@@ -21,6 +23,7 @@ from pipepita.schedule.order import (
 __all__ = [
     "BACKWARD",
     "BROADCAST",
+    "FIXED",
     "MAX_WINDOW",
     "MODULATED",
     "SCHEDULES",
@@ -30,6 +33,7 @@ __all__ = [
     "Flow",
     "Group",
     "Schedule",
+    "adaptive",
     "locked",
     "make",
     "relaxed",

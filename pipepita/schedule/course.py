@@ -29,9 +29,12 @@ class Course:
         outputs: When each sample's output arrived at the coordinator.
         updates: When each sample's last update was done.
         busy: How long each stage worked.
+        order: The decisions of a schedule that adapts: whether a sample entered, or else one was answered. Empty if
+            there is no second pass, since nothing depends on them then.
     """
 
     admitted: list[float] = field(default_factory=list)
     outputs: list[Arrival] = field(default_factory=list)
     updates: list[Arrival] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
+    order: list[bool] = field(default_factory=list)

@@ -3,6 +3,7 @@
     locked, relaxed   S0 M0 S1 M1 S2 M2 ...          (locked also waits for every update before S(t+1))
     streaming, K = 2  S0 S1 M0 S2 M1 S3 M2 ...
     streaming, K = 3  S0 S1 S2 M0 S3 M1 S4 M2 ...
+    adaptive, K = 3   up to K samples in flight, as they arrive: see `schedule.decisions`
 
 Channels are first in, first out. So if the second pass travels up the layers or goes to all at once, each layer works
 in the order in which the coordinator sends. A backward pass comes from above, and a layer at the top makes it before
@@ -88,11 +89,13 @@ class Schedule:
         name: The schedule's name.
         window: How many samples may be in flight. A standard pass then uses weights that lack window - 1 updates.
         waits: Whether the coordinator admits the next sample only when every layer has applied the last update.
+        adapts: Whether the coordinator decides the order as samples arrive. All stages then work in its order.
     """
 
     name: str
     window: int = 1
     waits: bool = False
+    adapts: bool = False
 
     def actions(
         self,
@@ -113,7 +116,7 @@ class Schedule:
         """Groups the layers of a stage by window; `layers` are their places in a network of `total` layers."""
         groups: list[Group] = []
         for place in layers:
-            window = self.window if flow is not Flow.DOWN else -(-self.window * (total - place) // total)
+            window = self.window if flow is not Flow.DOWN or self.adapts else -(-self.window * (total - place) // total)
             if groups and groups[-1].window == window:
                 groups[-1] = groups[-1]._replace(stop=place + 1)
             else:
@@ -179,11 +182,17 @@ def streaming(window: int) -> Schedule:
     return Schedule("streaming", window)
 
 
+def adaptive(window: int) -> Schedule:
+    """Up to `window` samples are in flight while samples wait; if none waits, those in flight are finished at once."""
+    return Schedule("adaptive", window, adapts=True)
+
+
 # More samples in flight would overfill the sockets that wake the stages (2 x window messages each), and no pipeline is
 # deep enough to use them.
 MAX_WINDOW = 128
 
-SCHEDULES = ("locked", "relaxed", "streaming")
+FIXED = ("locked", "relaxed", "streaming")  # whose order does not depend on when samples arrive
+SCHEDULES = (*FIXED, "adaptive")
 
 
 def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP, most: int = MAX_WINDOW) -> Schedule:
@@ -192,15 +201,15 @@ def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP
     Args:
         name: One of `SCHEDULES`.
         layers: How many layers the network has.
-        window: How many samples may be in flight, for streaming. The default is the smallest window that fills the
-            pipeline: ceil((layers + 1) / 2) and at least 2; for a backward pass, the number of layers; and 1 if there
-            is no second pass.
+        window: How many samples may be in flight, for streaming and adaptive. The default is the smallest window that
+            fills the pipeline: ceil((layers + 1) / 2) and at least 2; for a backward pass, the number of layers; and 1
+            if there is no second pass.
         flow: How the second pass travels.
         most: The largest window that is chosen by default.
 
     Raises:
         UserError: The name is unknown, the window is below 1 or above `MAX_WINDOW`, or it is above 1 for a schedule
-            other than streaming.
+            that has one sample in flight.
     """
     if name not in SCHEDULES:
         raise unknown("schedule", name, SCHEDULES)
@@ -208,10 +217,11 @@ def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP
         raise UserError(f"window {window} is below 1: it is the number of samples that may be in flight")
     if window is not None and window > MAX_WINDOW:
         raise UserError(f"window {window} is above {MAX_WINDOW}, the most samples that may be in flight")
-    if name == "streaming":
-        return streaming(window if window is not None else min(most, MAX_WINDOW, _filling(layers, flow)))
+    if name in ("streaming", "adaptive"):
+        chosen = window if window is not None else min(most, MAX_WINDOW, _filling(layers, flow))
+        return streaming(chosen) if name == "streaming" else adaptive(chosen)
     if window not in (None, 1):
-        raise UserError(f"window {window} needs --schedule streaming: {name} has one sample in flight")
+        raise UserError(f"window {window} needs --schedule streaming or adaptive: {name} has one sample in flight")
     return locked() if name == "locked" else relaxed()
 
 

@@ -7,7 +7,8 @@
     flow ALL    coordinator --error--> every stage
     flow NONE   (the target goes out with the sample)
 
-The rule says for each layer whether it needs the coordinator's signal. Inside a stage, neighbouring layers with the
+The rule says for each layer whether it needs the coordinator's signal. If the coordinator decides the order on the way,
+a stage whose messages come from two sides must be told which is next. Inside a stage, neighbouring layers with the
 same window work as one group. For a backward pass with samples in flight, a stage may consist of several groups. The
 engines and the simulator all use the topology that is defined here.
 """
@@ -172,6 +173,10 @@ class Topology:
     def hears(self, stage: int, name: str) -> bool:
         """Whether `stage` gets the coordinator's signal in pass `name`: target in the first pass, else error."""
         return any(self._reads(name, place).signal for place in self.parts[stage])
+
+    def heeds(self, stage: int, schedule: Schedule) -> bool:
+        """Whether the coordinator tells `stage` what is next, since the order of its messages from below does not."""
+        return schedule.adapts and any(self.source(stage, name) != stage - 1 for name in self.route.passes)
 
     def told(self, name: str) -> list[int]:
         """The stages that get the coordinator's signal in pass `name`."""

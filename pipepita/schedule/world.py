@@ -98,6 +98,10 @@ class World:
         hop = self.hop
         return lambda sent: sent + hop
 
+    def arrival(self, now: float) -> float:
+        """When a sample is there that can enter from `now` on; `now` itself if no more will come."""
+        return now
+
     def take(self, now: float) -> float | None:
         """When the next sample enters if the coordinator is ready for it at `now`; None if there is none."""
         return now

@@ -21,7 +21,7 @@ def summary(tmp_path_factory) -> dict:
 
 @pytest.mark.slow
 def test_json_has_every_figure(summary):
-    assert list(summary["setups"]) == ["locked", "relaxed", "streaming", "one device"]
+    assert list(summary["setups"]) == ["locked", "relaxed", "streaming", "adaptive", "one device"]
     for setup in summary["setups"].values():
         assert setup["offered"] == 60 and 0 < setup["served"] <= 60
         assert setup["capacity"] > 0 and setup["joules_per_sample"] > 0
@@ -91,7 +91,7 @@ def test_real_time_too(lent_engine, tmp_path):
     done = run("simulate", *small, "--validate", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     validation = json.loads(done.stdout)["validation"]
-    assert list(validation) == ["locked", "relaxed", "streaming"]
+    assert list(validation) == ["locked", "relaxed", "streaming", "adaptive"]
     assert all(one["same_weights"] for one in validation.values())
     assert not Path(tmp_path, "runs").exists()
 

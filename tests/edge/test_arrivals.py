@@ -33,6 +33,16 @@ def test_a_quick_server_waits_for_each():
     assert taken(Queue(iter([1.0, 2.0, 5.0, 9.0]), 3, 4, "block"), 0.5) == [(0, 1, 1), (1, 2, 2), (2, 5, 5)]
 
 
+def test_when_the_next_one_is_there():
+    queue = Queue(iter([1.0, 2.0, 5.0, 9.0]), 3, 4, "block")
+    assert [queue.arrival(now) for now in (0.0, 1.5, 3.0)] == [1.0, 1.5, 3.0]
+    assert [queue.take(now).number for now in (3.0, 3.0)] == [0, 1]
+    assert queue.arrival(3.0) == 5.0 and queue.take(4.0).entered == 5.0
+    assert queue.arrival(6.0) == 6.0 and queue.take(6.0) is None  # it need not be waited for: nothing comes any more
+    always = Queue(None, 2, 1, "block")
+    assert always.arrival(0.5) == 0.5 and always.take(1.0).entered == 1.0
+
+
 def test_blocking_loses_nothing():
     queue = Queue(times(10, "fixed", 0), 20, 2, "block")
     found = taken(queue, 1.0)

@@ -20,7 +20,7 @@ from pipepita.schedule import Action
 
 pytestmark = pytest.mark.slow  # they draw
 
-NAMES = ["locked", "relaxed", "streaming", ALONE]
+NAMES = ["locked", "relaxed", "streaming", "adaptive", ALONE]
 
 
 def simulated(**values) -> Simulation:
@@ -67,9 +67,9 @@ def test_rates_have_a_line_a_setup_its_capacity_and_the_simulated_rate(dropping)
             assert outcome.capacity in upright
         assert dropping.scenario.rate in upright
     named = texts(figure)
-    assert [text.split(" (")[0] for text in named[:4]] == NAMES
+    assert [text.split(" (")[0] for text in named[:5]] == NAMES
     assert number(dropping.outcomes[2].capacity) in named[2]
-    assert named[4:] == ["beyond capacity: samples are dropped", "simulated: 20000/s"]
+    assert named[5:] == ["beyond capacity: samples are dropped", "simulated: 20000/s"]
 
 
 def test_points_beyond_capacity_are_hollow(dropping):
@@ -132,7 +132,7 @@ def test_accuracy_is_over_the_items_of_the_stream(dropping):
 def test_setups_that_learnt_the_same_share_a_line():
     simulation = simulated()
     figure = picture.accuracy(simulation, report.scores(simulation))
-    assert texts(figure) == ["locked = relaxed = one device", "streaming"]
+    assert texts(figure) == ["locked = relaxed = one device", "streaming = adaptive"]
     assert len([line for line in figure.axes[0].lines if line.get_linestyle() == "-"]) == 2
 
 
@@ -180,7 +180,7 @@ def test_gantt_has_a_panel_a_setup_on_one_scale():
     assert [axes.get_title(loc="left") for axes in figure.axes] == NAMES
     assert len({axes.get_xlim() for axes in figure.axes}) == 1
     labels = [[tick.get_text() for tick in axes.get_yticklabels()] for axes in figure.axes]
-    assert labels == [["1 cortex-m7", "2 cortex-m7"]] * 3 + [["1 cortex-m7"]]
+    assert labels == [["1 cortex-m7", "2 cortex-m7"]] * 4 + [["1 cortex-m7"]]
     assert texts(figure) == ["standard pass", "modulated pass", "update"]
     # locked is idle between passes: each bar that is not cut off is a pass or an update as it was
     unit = {"milliseconds": 1e-3, "microseconds": 1e-6}[figure.axes[-1].get_xlabel()]

@@ -57,6 +57,6 @@ def test_accuracy_is_counted_over_what_was_served(simulation):
 def test_rows_hold_a_figure_for_each_setup(simulation):
     scored = report.scores(simulation)
     for rows in (report.rows(simulation, scored), report.latency_rows(simulation)):
-        assert [row["setup"] for row in rows] == ["locked", "relaxed", "streaming", "one device"]
+        assert [row["setup"] for row in rows] == ["locked", "relaxed", "streaming", "adaptive", "one device"]
         assert len({tuple(row) for row in rows}) == 1
     assert [row["device"] for row in report.device_rows(simulation)] == ["1 cortex-m4", "2 cortex-m4"]

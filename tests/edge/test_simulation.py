@@ -56,6 +56,20 @@ def test_locked_and_relaxed_learn_the_same_and_streaming_nearly(chain):
     found = by_name(chain)
     digests = {name: outcome.learnt.weights_sha256 for name, outcome in found.items()}
     assert digests["locked"] == digests["relaxed"] == digests[ALONE] != digests["streaming"]
+    assert digests["adaptive"] == digests["streaming"]  # nothing arrives at a rate: a sample always waits
+
+
+def test_adaptive_is_early_at_low_rates_and_full_at_high_ones():
+    """Streaming learns from a sample once two later ones have come; locked and relaxed cannot keep up."""
+    rare = by_name(simulated(rate=10.0, arrivals="fixed", samples=60, window=3))
+    for name in ("locked", "relaxed", "adaptive"):
+        assert rare[name].timing.update.p95 < 100 < rare["streaming"].timing.update.p95
+    assert rare["adaptive"].capacity == rare["streaming"].capacity > rare["relaxed"].capacity
+    digests = {name: outcome.learnt.weights_sha256 for name, outcome in rare.items()}
+    assert digests["adaptive"] == digests["relaxed"] != digests["streaming"]
+    between = by_name(simulated(rate=0.9 * rare["adaptive"].capacity, samples=60, window=3))["adaptive"]
+    assert between.learnt.weights_sha256 not in digests.values()
+    assert 0 < sum(between.order) == between.timing.served < len(between.order)
 
 
 def test_the_same_seed_is_the_same_simulation(chain):

@@ -34,8 +34,8 @@ def test_real_time_ends_with_the_simulations_bits(lent_engine, tmp_path, options
     simulation = simulate(checked(Scenario, chain | common | options))
     told = []
     real = validate(simulation, lambda *state: told.append(state))
-    assert [one.outcome.setup.name for one in real] == ["locked", "relaxed", "streaming"]
-    assert told[0][:2] == (0, 3) and told[-1][:2] == (3, 3)
+    assert [one.outcome.setup.name for one in real] == ["locked", "relaxed", "streaming", "adaptive"]
+    assert told[0][:2] == (0, 4) and told[-1][:2] == (4, 4)
     for one in real:
         assert one.same_weights
         assert one.learnt.predictions == one.outcome.learnt.predictions

@@ -6,7 +6,7 @@ import pytest
 
 import pipepita as pp
 from pipepita.errors import RunError
-from pipepita.schedule import BACKWARD, MODULATED, STANDARD, Flow, locked, relaxed, streaming
+from pipepita.schedule import BACKWARD, MODULATED, STANDARD, Flow, adaptive, locked, relaxed, streaming
 from pipepita.schedule.recurrence import run
 from pipepita.schedule.topology import COORDINATOR, Reads, Route
 from pipepita.schedule.world import Cost, World
@@ -28,6 +28,9 @@ class Uneven(World):
             return None
         self.taken += 1
         return max(now, (self.taken - 1) * self.every)
+
+    def arrival(self, now):
+        return now if self.taken == self.samples else max(now, self.taken * self.every)
 
     def answer(self, step, there, now):
         return max(now, step * self.every + self.late)
@@ -59,7 +62,48 @@ def test_samples_wait_for_their_time_and_the_pipeline_for_labels():
     assert late.admitted == [0, 25, 35, 45]
 
 
-@pytest.mark.parametrize("schedule", [locked(), relaxed(), streaming(3)])
+ROUTES = [Route(), Route((STANDARD, MODULATED), Flow.ALL), Route((STANDARD, BACKWARD), Flow.DOWN)]
+
+
+def passes(schedule, world, samples, route=Route()) -> dict[int, str]:
+    """What each stage does, in order."""
+    seen = {stage: [] for stage in range(len(world.parts))}
+    run(schedule, world, samples, route, lambda stage, action, *_: seen[stage].append(str(action)))
+    return {stage: " ".join(actions) for stage, actions in seen.items()}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=["up", "all", "down"])
+def test_an_adaptive_order_is_that_of_every_stage(route):
+    """Four layers: a sample is back at the coordinator after 4, and another one comes after 3."""
+    second = route.passes[1][0].upper()
+    orders = passes(adaptive(2), Uneven([Cost(1, 1, 0)] * 4, {}, every=3.0), 3, route)
+    assert set(orders.values()) == {f"S0 S1 {second}0 S2 {second}1 {second}2"}
+    rare = passes(adaptive(2), Uneven([Cost(1, 1, 0)] * 4, {}, every=50.0), 3, route)
+    assert set(rare.values()) == {f"S0 {second}0 S1 {second}1 S2 {second}2"}
+
+
+def updates(schedule, every: float) -> list[float]:
+    """When 20 samples have been learnt from that come so often."""
+    world = Uneven([Cost(1, 1, 0)] * 4, {}, every=every)
+    return [update.time for update in run(schedule, world, 20).updates]
+
+
+def test_adaptive_never_waits_for_later_samples_and_fills_the_pipeline():
+    assert updates(adaptive(3), 0.0) == updates(streaming(3), 0.0)
+    assert updates(adaptive(3), 30.0) == updates(relaxed(), 30.0)
+    for every in (2.5, 4.0):  # in between it is better than both
+        mine = updates(adaptive(3), every)
+        for other in (streaming(3), relaxed()):
+            assert sum(mine) < sum(updates(other, every))
+
+
+def test_what_was_decided_is_told():
+    course = run(adaptive(2), Uneven([Cost(1, 1, 0)] * 4, {}, every=3.0), 3)
+    assert course.order == [True, True, False, True, False, False]
+    assert run(streaming(2), Uneven([Cost(1, 1, 0)] * 4, {}), 3).order == []
+
+
+@pytest.mark.parametrize("schedule", [locked(), relaxed(), streaming(3), adaptive(3)])
 @pytest.mark.parametrize(
     "route", [Route(), Route((STANDARD, MODULATED), Flow.ALL), Route((STANDARD, BACKWARD), Flow.DOWN),
               Route((STANDARD,), Flow.NONE)],

@@ -24,7 +24,7 @@ from pipepita.engines.ray.watched import WatchedInlet, WatchedOutlet
 from pipepita.machine import cores
 from pipepita.pipeline.pulse import Place, Pulse
 from pipepita.pipeline.state import State
-from pipepita.pipeline.wiring import DONES, OUTPUTS, SAMPLES, SIGNAL, Plan, kind, port, wires
+from pipepita.pipeline.wiring import DONES, OUTPUTS, SAMPLES, SIGNAL, Plan, kind, port, told, wires
 from pipepita.schedule.topology import COORDINATOR
 from pipepita.timeline.recorder import Spans
 
@@ -114,10 +114,7 @@ class RayPipeline:
                     self.samples = outlet
                 elif kind(wire) == SIGNAL:
                     signal_outlets[wire.target] = outlet
-        topology = self._plan.topology
-        self.signals = {
-            name: [signal_outlets[stage] for stage in topology.told(name)] for name in topology.route.passes
-        }
+        self.signals = {name: [signal_outlets[stage] for stage in those] for name, those in told(self._plan).items()}
         self._diagnosis.results(connecting)
         for wire, listener in listeners.items():
             inlet = WatchedInlet(self._plan.inlet(wire.source, listener.inlet()), self._diagnosis)
