@@ -32,6 +32,9 @@ T = TypeVar("T")
 # What can be rebuilt. After any other error the same would happen again.
 _FAULTS = (StageDied, ChannelClosed)
 
+# before the next try, if rebuilding failed: a cluster that has just lost a node may need a moment to notice
+_PAUSE_SECONDS = 1.0
+
 
 class Guarded:
     """A pipeline that is rebuilt when a stage, its process, its node or its link goes away.
@@ -140,6 +143,7 @@ class Guarded:
                 self._open()
             except _FAULTS as another:
                 fault = another
+                time.sleep(_PAUSE_SECONDS)
                 continue
             seconds = time.perf_counter() - began
             self._listener.restarted(

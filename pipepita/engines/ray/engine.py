@@ -156,23 +156,24 @@ class RayEngine:
             self._head.wait()
             if stop() and time.monotonic() > began + _STOP_SECONDS:
                 raise KeyboardInterrupt
-            if died_again := dead & starting.keys():
-                raise StageDied(f"stage {min(died_again)} died again as it was started", min(died_again))
+            if died_again := sorted(dead.keys() & starting.keys()):
+                reason = dead[died_again[0]]
+                raise StageDied(f"stage {died_again[0]} died again as it was started: {reason}", died_again[0])
             now = time.monotonic()
-            for index in sorted(dead | silent):
+            for index in sorted(dead.keys() | silent):
                 # a silent actor whose node answers may only be slow: a machine that restarts processes is busy
                 node_answers = index not in self._places or self._placement.answers(self._places[index].node)
                 patience = starting.get(index, began + SILENCE_SECONDS if node_answers else began)
                 if index in silent and now < patience:
                     continue
                 hangs = node_answers and index in silent and index not in starting  # a new one has no known place
-                others = self._replace(index, dead | silent, tried, hangs=hangs)
+                others = self._replace(index, dead.keys() | silent, tried, hangs=hangs)
                 if others is not None:
                     starting[index] = now + (_START_SECONDS if others else _REPLACE_SECONDS)
-            dead, silent = self._lost(dead | silent)
+            dead, silent = self._lost(dead.keys() | silent)
             if (dead or silent) and time.monotonic() > began + _REPLACE_SECONDS:
                 raise RunError(
-                    f"stage {min(dead | silent)} finds no place: no node that answers had a free CPU in "
+                    f"stage {min(dead.keys() | silent)} finds no place: no node that answers had a free CPU in "
                     f"{_REPLACE_SECONDS:.0f} s"
                 )
         return sorted(starting)
@@ -199,18 +200,18 @@ class RayEngine:
         tried[index] += 1
         return len(candidates) > 1
 
-    def _lost(self, indices: Iterable[int]) -> tuple[set[int], set[int]]:
-        """Which of these stages' actors are dead, and which do not answer."""
+    def _lost(self, indices: Iterable[int]) -> tuple[dict[int, str], set[int]]:
+        """Which of these stages' actors are dead, and why, by Ray's account; and which do not answer."""
         asked = {self._actors[index].where.remote(): index for index in indices}
         ready, waiting = self._ray.wait(list(asked), num_returns=len(asked), timeout=_ANSWER_SECONDS)
-        dead = set()
+        dead = dict[int, str]()
         for ref in ready:
             try:
                 self._places[asked[ref]] = self._ray.get(ref)
             except self._ray.exceptions.RayError as error:
                 if getattr(error, "actor_init_failed", False):
                     raise cannot_start(f"stage {asked[ref]}", error) from None
-                dead.add(asked[ref])
+                dead[asked[ref]] = " ".join(str(error).split())
         if dead and not waiting:
             time.sleep(_LOOK_SECONDS)  # before the next search: there may be no place for them yet
         return dead, {asked[ref] for ref in waiting}
