@@ -17,8 +17,10 @@ from torch import Tensor
 from pipepita.errors import UserError
 
 # the kinds of messages that are not passes of a rule
-EVALUATE, END, DONE, NEXT_FIRST, NEXT_SECOND = CONTROL = ("evaluate", "end", "done", "next-first", "next-second")
-BARE = (END, DONE, NEXT_FIRST, NEXT_SECOND)  # messages of all other kinds hold a tensor
+EVALUATE, END, DONE = "evaluate", "end", "done"
+NEXT = NEXT_FIRST, NEXT_SECOND, NEXT_EVALUATE = "next-first", "next-second", "next-evaluate"
+CONTROL = (EVALUATE, END, DONE, *NEXT)
+BARE = (END, DONE, *NEXT)  # messages of all other kinds hold a tensor
 FLOAT_BYTES = 4
 
 

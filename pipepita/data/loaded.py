@@ -17,7 +17,7 @@ from pipepita.data.agenda import Agenda, Blocks, Request
 from pipepita.data.reader import Reader, Unreadable
 from pipepita.errors import RunError, UserError
 from pipepita.network.standardize import BLOCK
-from pipepita.pipeline.source import Sample, Source
+from pipepita.pipeline.source import Labelled, Sample, Source
 
 _FINGERPRINT_ITEMS = 64
 # From so many numbers in all training items on, reading an epoch takes longer than starting workers, some seconds
@@ -143,7 +143,7 @@ class Loaded:
         return x, torch.tensor(labels)
 
 
-class _Samples:
+class _Samples(Labelled):
     """A source of the samples at these positions of an agenda."""
 
     def __init__(self, feed: Feed, agenda: Agenda, positions: range) -> None:

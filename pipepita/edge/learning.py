@@ -18,7 +18,7 @@ from pipepita.engines.local import LocalEngine
 from pipepita.errors import UserError
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
-from pipepita.pipeline.source import Sample, Source
+from pipepita.pipeline.source import Labelled, Sample, Source
 from pipepita.pipeline.stage import StageSpec
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
@@ -72,7 +72,7 @@ class Reader:
         return torch.stack([x for _, (x, _) in items]), torch.tensor(labels)
 
 
-class Replay:
+class Replay(Labelled):
     """A source of the samples that a simulated run took. It keeps what is predicted for them."""
 
     def __init__(self, reader: Reader, chosen: Sequence[int], stop: Callable[[], bool] = lambda: False) -> None:

@@ -20,7 +20,7 @@ from pipepita.edge.timing import Timing, timing
 from pipepita.engines.ray.engine import RayEngine
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
-from pipepita.pipeline.source import Sample
+from pipepita.pipeline.source import Labelled, Sample
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import locked
@@ -62,7 +62,7 @@ class Real:
         return self.learnt.weights_sha256 == self.outcome.learnt.weights_sha256
 
 
-class Live:
+class Live(Labelled):
     """A source whose samples arrive in real time.
 
     began: returns when the run began, in seconds of this host's clock. taught_at_once: whether a sample needs its label

@@ -7,6 +7,7 @@ between two layers goes through it.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -14,10 +15,11 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from pipepita.channels.channel import END, EVALUATE, NEXT_FIRST, NEXT_SECOND, Message
+from pipepita.channels.channel import END, EVALUATE, NEXT_EVALUATE, NEXT_FIRST, NEXT_SECOND, Message
 from pipepita.errors import Diverged, RunError
 from pipepita.pipeline.engine import Pipeline
-from pipepita.pipeline.source import Sample, Source, Stored, batches, shuffled
+from pipepita.pipeline.evaluation import evaluate
+from pipepita.pipeline.source import Sample, Source, Stored, Taken, batches, shuffled
 from pipepita.pipeline.stage import compute_mode
 from pipepita.pipeline.tally import Tally
 from pipepita.schedule import Actions, Schedule
@@ -64,10 +66,12 @@ class Coordinator:
         self.recorder = recorder or Silent()
         self.step = 0
         self._early: Message | None = None  # an output that arrived while it was decided what is next
+        self._asked = 0  # how many samples without labels are in flight
 
     def go_on(self, pipeline: Pipeline, step: int) -> None:
         """Continues with `pipeline`, which may be a new one, at sample `step`."""
-        self._pipeline, self.step, self._early = pipeline, step, None
+        self._pipeline, self.step = pipeline, step
+        self._early, self._asked = None, 0
 
     def train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
         """Trains on each item once, in an order drawn from (seed, epoch). All updates are applied when it returns.
@@ -130,7 +134,7 @@ class Coordinator:
             if name == admit:
                 stopped = bad_step is not None or self._stop()
                 lap(OTHER, name, step)
-                sample = None if stopped else source.take()
+                sample = None if stopped else self._take(source)
                 if sample is None:
                     actions.end(step)
                     for outlet in (self._pipeline.samples, *signals.get(END, ())):
@@ -138,6 +142,9 @@ class Coordinator:
                     continue
                 items, labels = sample
                 lap(DATA, name, step)  # hardly any time, unless it had to wait
+                if labels is None:
+                    self._ask(step, items, actions)
+                    continue
                 self._pipeline.samples.send(name, step, items)
                 for outlet in heeding:
                     outlet.send(NEXT_FIRST, step)
@@ -152,6 +159,8 @@ class Coordinator:
                 finite = self._answer(name, step, *targets.pop(step), source, tally)
                 bad_step = step if not finite and bad_step is None else bad_step
                 self._on_sample(tally)
+        while self._asked:
+            self._receive(source)
         self._pipeline.join()
         tally.seconds += time.perf_counter() - began
         self._check(bad_step)
@@ -171,23 +180,53 @@ class Coordinator:
         """Waits until a sample or an output has arrived, and returns whether it is a sample."""
         while not source.waiting():
             try:
-                self._early = self._pipeline.outputs.receive(_GLANCE_SECONDS)
+                self._early = self._receive(source, _GLANCE_SECONDS)
             except TimeoutError:
                 continue
-            return False
+            if self._early is not None:
+                return False
         return True
+
+    def _take(self, source: Source) -> Taken | None:
+        """The next sample. While it waits for one, it receives the outputs of samples without labels."""
+        while self._asked and not source.waiting():
+            with contextlib.suppress(TimeoutError):
+                self._receive(source, _GLANCE_SECONDS)
+        return source.take()
+
+    def _ask(self, step: int, items: Tensor, actions: Actions | Decided) -> None:
+        """Lets a sample without labels through, between those that are learnt from."""
+        if not isinstance(actions, Decided):
+            raise RunError(f"a sample without labels needs the schedule adaptive, not {self._schedule.name}")
+        actions.withdraw()
+        self._pipeline.samples.send(EVALUATE, step, items)
+        for outlet in self._pipeline.signals.get(NEXT_EVALUATE, ()):
+            outlet.send(NEXT_EVALUATE, step)
+        self._asked += 1
+
+    def _receive(self, source: Source, timeout: float | None = None) -> Message | None:
+        """The next output; None if it is that of a sample without labels, which is passed on to the source."""
+        message = self._pipeline.outputs.receive(timeout)
+        if message.kind != EVALUATE:
+            return message
+        assert message.tensor is not None
+        self._asked -= 1
+        source.predicted(message.tensor.cpu().clone(), _arrived(message))
+        message.release()
+        return None
 
     def _answer(self, name: str, step: int, labels: Tensor, one_hot: Tensor, source: Source, tally: Tally) -> bool:
         """Receives `step`'s output and sends its error to all that need it. Returns whether the output was finite."""
         lap = self.recorder.lap
         lap(OTHER, name, step)
-        message = self._early or self._pipeline.outputs.receive()
-        self._early = None
+        message, self._early = self._early, None
+        while message is None:
+            message = self._receive(source)
         lap(RECEIVE, name, step)
         if message.step != step or message.tensor is None:
             raise RunError(f"the output of sample {message.step} arrived when sample {step}'s was due")
         output = message.tensor.cpu()
-        source.answer(step, output, message.sent / 1e9 if message.sent else time.perf_counter())
+        source.answer(step, output, _arrived(message))
         error = output - one_hot
         finite = math.isfinite(float(error.sum()))
         if not finite:
@@ -231,30 +270,10 @@ class Coordinator:
 
     def test(self, samples: Iterable[Sample]) -> Tally:
         """Sends `samples`, of at most the batch size, through the pipeline in this way. Returns and raises the same."""
-        with compute_mode(self._pipeline.threads):
-            return self._test(samples)
+        # fewer than the capacity of each channel, so no send blocks
+        return evaluate(self._pipeline, samples, in_flight=2 * self._schedule.window)
 
-    def _test(self, samples: Iterable[Sample]) -> Tally:
-        tally, began = Tally(), time.perf_counter()
-        labels_in_flight: list[Tensor] = []
-        self._pipeline.evaluate()
-        for number, (items, labels) in enumerate(samples):
-            # less than the capacity of each channel, so no send blocks
-            if len(labels_in_flight) == 2 * self._schedule.window:
-                self._count(labels_in_flight.pop(0), tally)
-            self._pipeline.samples.send(EVALUATE, number, items)
-            labels_in_flight.append(labels)
-        while labels_in_flight:
-            self._count(labels_in_flight.pop(0), tally)
-        self._pipeline.samples.send(END, 0)
-        self._pipeline.join()
-        tally.seconds = time.perf_counter() - began
-        if math.isnan(tally.loss):
-            raise Diverged("the output for some test items is not finite, though all weights are")
-        return tally
 
-    def _count(self, labels: Tensor, tally: Tally) -> None:
-        message = self._pipeline.outputs.receive()
-        assert message.tensor is not None
-        tally.add(message.tensor.cpu(), labels)
-        message.release()
+def _arrived(message: Message) -> float:
+    """When an output arrived, in seconds of this host's monotonic clock."""
+    return message.sent / 1e9 if message.sent else time.perf_counter()

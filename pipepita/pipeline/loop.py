@@ -12,7 +12,17 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pipepita.channels.channel import DONE, END, EVALUATE, NEXT_FIRST, NEXT_SECOND, Inlet, Message, Outlet
+from pipepita.channels.channel import (
+    DONE,
+    END,
+    EVALUATE,
+    NEXT_EVALUATE,
+    NEXT_FIRST,
+    NEXT_SECOND,
+    Inlet,
+    Message,
+    Outlet,
+)
 from pipepita.errors import RunError
 from pipepita.pipeline.stage import Stage
 from pipepita.schedule import Action, Schedule
@@ -105,13 +115,16 @@ class _Training:
         first, last = self._rule.passes[0], self._rule.passes[-1]
         while self._unfinished != self._end:
             message = yield self._guide
-            if message.kind != END:
+            if message.kind not in (END, EVALUATE, NEXT_EVALUATE):
                 name = {NEXT_FIRST: first, NEXT_SECOND: last}.get(message.kind)
                 self._told = message if name is None else None
                 return Action(name or message.kind, message.step)
             if self._guide is not self._ports.upstream:
-                yield self._ports.upstream  # the end that came with the samples
-            self._ends(message.step)
+                message = yield self._ports.upstream  # the same, with the samples
+            if message.kind == END:
+                self._ends(message.step)
+            else:
+                _pass_on(self._stage, self._ports, message)
         return None
 
     def _receive(self, action: Action, visit: Visit) -> _Receiving:
@@ -207,7 +220,12 @@ def evaluate(stage: Stage, ports: Ports) -> Loop:
             if not stage.spec.last:
                 ports.downstream.send(END, message.step)
             return
-        if message.tensor is None or message.kind != EVALUATE:
-            raise RunError(f"stage {stage.spec.index} got message {message.kind} {message.step} during an evaluation")
-        ports.downstream.send(EVALUATE, message.step, stage.evaluate(message.tensor))
-        message.release()
+        _pass_on(stage, ports, message)
+
+
+def _pass_on(stage: Stage, ports: Ports, message: Message) -> None:
+    """Makes a forward pass that changes nothing."""
+    if message.tensor is None or message.kind != EVALUATE:
+        raise RunError(f"stage {stage.spec.index} got message {message.kind} {message.step} during an evaluation")
+    ports.downstream.send(EVALUATE, message.step, stage.evaluate(message.tensor))
+    message.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from pipepita.randomness import generator
 
 Sample = tuple[Tensor, Tensor]
+Taken = Sample | tuple[Tensor, None]  # without labels
 
 
 class Source(Protocol):
@@ -28,11 +30,12 @@ class Source(Protocol):
         (1, 3) 1
     """
 
-    def take(self) -> Sample | None:
+    def take(self) -> Taken | None:
         """The next sample. It waits for one if need be.
 
         Returns:
-            The items, (B, *item_shape), float32, and their labels, (B,), int64; or None if there are no more samples.
+            The items, (B, *item_shape), float32, and their labels, (B,), int64. Without labels (None), which only a
+            schedule that adapts allows, they are predicted and not learnt from. Or None if there are no more samples.
         """
 
     def waiting(self) -> bool:
@@ -50,8 +53,19 @@ class Source(Protocol):
             there: When the output arrived, in seconds of this host's monotonic clock.
         """
 
+    def predicted(self, output: Tensor, there: float) -> None:
+        """Gets the output of a sample without labels, in the order in which they were taken. Arguments as above."""
 
-class Prepared:
+
+class Labelled:
+    """What sources share whose samples all have labels."""
+
+    def predicted(self, output: Tensor, there: float) -> None:
+        """Never called."""
+        raise AssertionError("all samples of this source have labels")
+
+
+class Prepared(Labelled):
     """Mini-batches of an iterator, which is asked for the next one as soon as a mini-batch is on its way.
 
     Args:
@@ -106,9 +120,11 @@ class ReplayableSource:
 
     def __init__(self, source: Source, limit: int | None = None) -> None:
         self._source, self._limit = source, limit
-        self._kept: list[Sample] = []
+        self._kept: list[Taken] = []
         self._given, self._fresh = 0, False
         self._answered = -1  # the last sample whose output the source has got
+        self._asked: deque[Taken] = deque()  # samples without labels whose outputs are still to come
+        self._again: deque[Taken] = deque()  # those of them that are to be asked again
         self.ended = False
 
     def mark(self) -> None:
@@ -118,8 +134,11 @@ class ReplayableSource:
     def again(self) -> None:
         """Goes back to the last `mark`."""
         self._given = 0
+        self._again = self._asked.copy()
 
-    def take(self) -> Sample | None:
+    def take(self) -> Taken | None:
+        if self._again:
+            return self._again.popleft()
         if self._limit is not None and self._given == self._limit:
             return None
         if self._given == len(self._kept):
@@ -127,13 +146,17 @@ class ReplayableSource:
             if sample is None:
                 self.ended = True
                 return None
-            self._kept.append(sample)
             self._fresh = True
+            if sample[1] is None:  # nothing is learnt from it, so it is not given again once its output is there
+                self._asked.append(sample)
+                return sample
+            self._kept.append(sample)
         self._given += 1
         return self._kept[self._given - 1]
 
     def waiting(self) -> bool:
-        return self._given < len(self._kept) or self._given == self._limit or self._source.waiting()
+        known = self._again or self._given < len(self._kept) or self._given == self._limit
+        return bool(known) or self._source.waiting()
 
     def ahead(self) -> None:
         if self._fresh:  # once per sample: not when it is returned again
@@ -145,6 +168,10 @@ class ReplayableSource:
         if step > self._answered:
             self._source.answer(step, output, there)
             self._answered = step
+
+    def predicted(self, output: Tensor, there: float) -> None:
+        self._asked.popleft()
+        self._source.predicted(output, there)
 
 
 def shuffled(items: int, seed: int, epoch: int) -> Tensor:

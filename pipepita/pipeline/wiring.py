@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipepita.channels.channel import DONE, END, EVALUATE, NEXT_FIRST, NEXT_SECOND, Inlet, Wire
+from pipepita.channels.channel import DONE, END, EVALUATE, NEXT_EVALUATE, NEXT_FIRST, NEXT_SECOND, Inlet, Wire
 from pipepita.pipeline.stage import StageSpec
 from pipepita.pipeline.task import Task
 from pipepita.schedule import Schedule
@@ -105,7 +105,7 @@ def told(plan: Plan) -> dict[str, list[int]]:
     if heeding:
         for next_pass, name in zip((NEXT_FIRST, NEXT_SECOND), passes, strict=True):
             by_kind[next_pass] = [stage for stage in heeding if stage not in by_kind[name]]
-        by_kind[END] = heeding
+        by_kind |= {NEXT_EVALUATE: heeding, END: heeding}
     return by_kind
 
 

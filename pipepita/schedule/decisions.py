@@ -101,11 +101,16 @@ class Decided:
     ) -> None:
         self._window, self._first, self._passes = window, first, passes
         self._order, self._arrived = order, arrived
-        self._ended = False
+        self._ended = self._withdrawn = False
 
     def end(self, step: int) -> None:
         """There is no sample `step`, which was to enter."""
         self._ended = True
+        self.withdraw()
+
+    def withdraw(self) -> None:
+        """The sample that was to enter just now does not count: it is not learnt from."""
+        self._withdrawn = True
         self._order.withdraw()
 
     def __iter__(self) -> Iterator[Action]:
@@ -115,8 +120,9 @@ class Decided:
             # after the end there is no choice, but the decisions are kept all the same
             window = 0 if self._ended else self._window
             if self._order.enters(entered - finished, window, self._arrived):
+                self._withdrawn = False
                 yield Action(admit, entered)
-                entered += not self._ended
+                entered += not self._withdrawn
             else:
                 yield Action(answer, finished)
                 finished += 1
