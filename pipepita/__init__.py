@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pipepita.engines.local import LocalEngine
     from pipepita.engines.ray.engine import RayEngine
     from pipepita.errors import Diverged, PipepitaError, RunError, StageDied, UserError
+    from pipepita.live.entry import Prediction
+    from pipepita.live.learn import online
     from pipepita.measurement.latency import latency
     from pipepita.measurement.plan import Planned, plan
     from pipepita.measurement.report import Latency
@@ -67,6 +69,7 @@ _HOMES = {
     "LocalLoss": "rules",
     "Pepita": "rules",
     "PipepitaError": "errors",
+    "Prediction": "live.entry",
     "Planned": "measurement.plan",
     "Product": "rules",
     "RandomSigns": "rules",
@@ -87,6 +90,7 @@ _HOMES = {
     "latency": "measurement.latency",
     "load": "data",
     "normalized": "network.grow",
+    "online": "live.learn",
     "plan": "measurement.plan",
     "resume": "runs.resume",
     "train": "runs.train",

@@ -37,6 +37,7 @@ COMMANDS = {
     "plan": Entry("plan", "Predict which number of stages trains fastest here."),
     "schedule": Entry("schedule", "Draw a schedule: which layer does which pass of which sample, step by step."),
     "simulate": Entry("simulate", "Simulate online learning on a chain of edge devices."),
+    "online": Entry("online", "Learn online: predict each item as it arrives, and learn once its label is known."),
     "rules": Entry("rules", "List the learning rules that have a name, and their options."),
     "check-rule": Entry("check_rule", "Check that a learning rule keeps its contract; it may be your own."),
     "devices": Entry("devices", "List the edge devices and links that have a name, and what they can do."),

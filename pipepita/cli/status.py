@@ -67,6 +67,7 @@ def look(run_dir: Path) -> dict[str, Any]:
     else:
         state = "done" if written is None and (run_dir / "result.json").is_file() else "dead"
     facts: dict[str, Any] = {"run_dir": str(run_dir), **{key: about.get(key) for key in _ABOUT}, "living": living}
+    facts["command"] = about.get("command", "train")
     # what is not known is null
     facts |= dict.fromkeys(RunStatus.model_fields) | (written.model_dump() if written is not None else {"stages": []})
     facts |= {
@@ -129,7 +130,7 @@ def _about(facts: dict[str, Any]) -> str:
 def _progress(facts: dict[str, Any]) -> str:
     """One line: what the run does, how far it is, and how old this information is."""
     parts = [facts["state"]]
-    resume = f"go on with pipepita train --resume {facts['run_dir']}"
+    resume = f"go on with pipepita {facts['command']} --resume {facts['run_dir']}"
     match facts["state"]:
         case "dead":
             parts = [f"dead: killed or crashed; {resume}"]
@@ -138,7 +139,10 @@ def _progress(facts: dict[str, Any]) -> str:
         case "failed":
             parts = [f"failed: {facts['error']}"]
     if facts["epoch"] is not None:
-        parts += [f"epoch {facts['epoch']}/{facts['epochs']}", f"sample {facts['sample']}/{facts['samples']}"]
+        if facts["samples"] is None:
+            parts += [f"{facts['sample']} samples"]
+        else:
+            parts += [f"epoch {facts['epoch']}/{facts['epochs']}", f"sample {facts['sample']}/{facts['samples']}"]
     for key, words in (
         ("samples_per_second", "{:.0f} samples/s"), ("loss", "loss {:.4f}"), ("accuracy", "accuracy {:.2f} %"),
         ("restarts", "restarts {}"),

@@ -1,8 +1,7 @@
-"""Where the coordinator's samples come from. Stored items are here, and live ones in `pipepita.edge`."""
+"""Where the coordinator's samples come from. Stored items are here; live ones are in `pipepita.live`."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -101,77 +100,6 @@ class Stored(Prepared):
 
     def __init__(self, x: Tensor, y: Tensor, order: Tensor, batch_size: int) -> None:
         super().__init__(batches(x, y, order, batch_size))
-
-
-class ReplayableSource:
-    """A live source that can be rewound after a fault: it keeps the samples that came since the last `mark`.
-
-                 mark ........ a fault     again                mark
-    source       s4 s5 s6 s7                          s8 s9
-    samples      s4 s5 s6 s7               s4 s5 s6 s7 s8 s9    s10 ...
-
-    Args:
-        source: The live source.
-        limit: How many samples `take` returns between two marks, before it returns None; None for no limit.
-
-    Attributes:
-        ended: Whether the source has no more samples.
-    """
-
-    def __init__(self, source: Source, limit: int | None = None) -> None:
-        self._source, self._limit = source, limit
-        self._kept: list[Taken] = []
-        self._given, self._fresh = 0, False
-        self._answered = -1  # the last sample whose output the source has got
-        self._asked: deque[Taken] = deque()  # samples without labels whose outputs are still to come
-        self._again: deque[Taken] = deque()  # those of them that are to be asked again
-        self.ended = False
-
-    def mark(self) -> None:
-        """All samples that were returned are learnt for good: they need not be kept."""
-        self._kept, self._given = self._kept[self._given :], 0
-
-    def again(self) -> None:
-        """Goes back to the last `mark`."""
-        self._given = 0
-        self._again = self._asked.copy()
-
-    def take(self) -> Taken | None:
-        if self._again:
-            return self._again.popleft()
-        if self._limit is not None and self._given == self._limit:
-            return None
-        if self._given == len(self._kept):
-            sample = self._source.take()
-            if sample is None:
-                self.ended = True
-                return None
-            self._fresh = True
-            if sample[1] is None:  # nothing is learnt from it, so it is not given again once its output is there
-                self._asked.append(sample)
-                return sample
-            self._kept.append(sample)
-        self._given += 1
-        return self._kept[self._given - 1]
-
-    def waiting(self) -> bool:
-        known = self._again or self._given < len(self._kept) or self._given == self._limit
-        return bool(known) or self._source.waiting()
-
-    def ahead(self) -> None:
-        if self._fresh:  # once per sample: not when it is returned again
-            self._fresh = False
-            self._source.ahead()
-
-    def answer(self, step: int, output: Tensor, there: float) -> None:
-        """Passes the output on once per sample: not when it is learnt from again."""
-        if step > self._answered:
-            self._source.answer(step, output, there)
-            self._answered = step
-
-    def predicted(self, output: Tensor, there: float) -> None:
-        self._asked.popleft()
-        self._source.predicted(output, there)
 
 
 def shuffled(items: int, seed: int, epoch: int) -> Tensor:

@@ -4,6 +4,7 @@ RUN_DIR/run.json         network, data, rule and options; locked as long as the 
         metrics.jsonl    one line per epoch
         events.jsonl     one line per restart, and one each time the run was resumed
         status.json      how the stages are; written about every second
+        order.txt        of an online run: what its schedule decided, 1 for a sample that entered and 0 for one finished
         checkpoints/     see `checkpoint`
         result.json      what the command printed
 """
@@ -120,6 +121,18 @@ class RunFolder:
     def history(self, lines: list[dict[str, Any]]) -> None:
         """Replaces what metrics.jsonl holds by `lines`."""
         self._replace("metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+    def order(self, decided: list[bool], step: int) -> None:
+        """Appends decisions to order.txt, behind those of the samples before `step`, which are two for each."""
+        if not decided:  # a schedule with a fixed order, or a rule with one pass
+            return
+        path = self.path / "order.txt"
+        try:
+            with path.open("a") as file:
+                file.truncate(2 * step)
+                file.write("".join("01"[enters] for enters in decided))
+        except OSError as error:
+            raise RunError(f"cannot write {path}: {error.strerror}") from None
 
     def result(self, summary: dict[str, Any]) -> None:
         """Writes result.json."""

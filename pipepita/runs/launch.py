@@ -10,17 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipepita import schedule as schedules
 from pipepita.data import Data
 from pipepita.data.agenda import Agenda
 from pipepita.errors import Diverged, RunError, UserError
-from pipepita.network.cut import cut
 from pipepita.network.layer import Layer
 from pipepita.network.modules import NORM, leaves, role
 from pipepita.network.norms import check_batches
 from pipepita.network.partition import AUTO, in_words
 from pipepita.pipeline import optimizers
-from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.rules import Rule, options_of, reference
 from pipepita.rules.conditions import Conditions
@@ -30,6 +27,7 @@ from pipepita.runs.job import Options
 from pipepita.runs.keeper import Keeper
 from pipepita.runs.listeners import Listener, Listeners
 from pipepita.runs.place import Where
+from pipepita.runs.prepared import prepare
 from pipepita.runs.progress import Progress, Resumption
 from pipepita.runs.recovery import Guarded
 from pipepita.runs.result import Result
@@ -64,19 +62,9 @@ class Launch:
         self, model: nn.Sequential, data: Data, rule: Rule, settings: Options, where: Where, watch: Watch
     ) -> None:
         self._model, self._data, self._where, self._watch = model, data, where, watch
-        layers = cut(model, data.item_shape, data.classes, settings.seed)
-        rule, defaults = rule.settled(len(layers)), rule.defaults(len(layers))
-        settings = settings.settled(defaults)
-        self._schedule = schedules.make(settings.schedule, len(layers), settings.window, rule.flow, defaults.window)
-        # what was chosen here is written down, so that a resumed run does not choose anew
-        wanted = {"on": True, "off": False, "auto": defaults.look_ahead}[settings.look_ahead]
-        look_ahead = wanted and self._schedule.window > 1
-        chosen = {"window": self._schedule.window, "look_ahead": "on" if look_ahead else "off"}
-        settings = self._settings = settings.model_copy(update=chosen)
-        self._task = Task(
-            layers, data.classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads,
-            look_ahead,
-        )  # fmt: skip
+        prepared = prepare(model, data.item_shape, data.classes, rule, settings)
+        self._task, self._schedule = prepared.task, prepared.schedule
+        settings = self._settings = prepared.settings
         if settings.tensorboard and settings.run_dir is None:
             raise UserError("tensorboard needs --run-dir, the folder for its curves")
         items = data.items
@@ -88,7 +76,7 @@ class Launch:
             items.train_items, items.test_items, settings.batch_size, settings.seed, settings.epochs,
             settings.augmentation,
         )  # fmt: skip
-        if words := rule.warning(self._conditions()):
+        if words := self._task.rule.warning(self._conditions()):
             watch.observer.warn(words)
 
     def run(

@@ -17,12 +17,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from pipepita.errors import ChannelClosed, PipepitaError, StageDied
-from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Engine, Pipeline
 from pipepita.pipeline.pulse import Pulse
-from pipepita.pipeline.source import ReplayableSource, Source
 from pipepita.pipeline.state import State
-from pipepita.pipeline.tally import Tally
 from pipepita.pipeline.wiring import Plan
 from pipepita.runs.listeners import Listener
 from pipepita.runs.restart import Restart
@@ -150,24 +147,3 @@ class Guarded:
                 Restart(self.restarts, self._allowed, "; then ".join(causes), tuple(replaced), round(seconds, 3))
             )
             return
-
-
-def follow(guarded: Guarded, coordinator: Coordinator, source: Source, lr: float, every: int) -> Tally:
-    """Learns from a live `source` until it ends, and takes a snapshot after every `every` samples.
-
-    The samples that arrived since the last snapshot are kept, and learnt from again after a fault.
-    """
-    kept, tally = ReplayableSource(source, every), Tally()
-    while not kept.ended:
-        first, before = coordinator.step, tally
-
-        def work(pipeline: Pipeline, first: int = first, before: Tally = before) -> Tally:
-            coordinator.go_on(pipeline, first)
-            kept.again()
-            return coordinator.train(kept, lr, before.copy())
-
-        tally = guarded.learn(work)
-        if coordinator.step == first:  # stopped
-            break
-        kept.mark()
-    return tally

@@ -51,7 +51,8 @@ class StageStatus(BaseModel):
 class RunStatus(BaseModel):
     """How a run is: what status.json holds. time: when this was so, in seconds since 1970. pid: of the coordinator.
 
-    epoch: the current one, from 1. sample: how many of this epoch's `samples` are done. loss (nats) and accuracy
+    epoch: the current one, from 1. sample: how many of this epoch's `samples` are done; those of a live stream are not
+    known (None). loss (nats) and accuracy
     (percent): the means over those samples, or over the last epoch's if there are none. samples_per_second: of the
     latest samples. restarts: so far. error: why the run failed.
     """
@@ -64,7 +65,7 @@ class RunStatus(BaseModel):
     epoch: int
     epochs: int
     sample: int
-    samples: int
+    samples: int | None
     samples_per_second: float | None = None
     loss: float | None = None
     accuracy: float | None = None
@@ -75,12 +76,14 @@ class RunStatus(BaseModel):
     @property
     def step(self) -> int:
         """How many samples are done since the run began."""
-        return (self.epoch - 1) * self.samples + self.sample
+        return (self.epoch - 1) * (self.samples or 0) + self.sample
 
     @property
     def eta(self) -> float | None:
-        """The seconds of training that are left at the current rate; None if there is no rate yet."""
-        return (self.epochs * self.samples - self.step) / self.samples_per_second if self.samples_per_second else None
+        """The seconds of training that are left at the current rate; None if there is no rate yet, or no end."""
+        if self.samples is None or not self.samples_per_second:
+            return None
+        return (self.epochs * self.samples - self.step) / self.samples_per_second
 
 
 class Sink(Protocol):
@@ -106,17 +109,18 @@ class Sink(Protocol):
 class StatusListener(Listener):
     """Tells sinks how a run is.
 
-    epochs: of the whole run. samples: of one epoch. progress: where the run begins.
+    epochs: of the whole run. samples: of one epoch; None for a live stream. progress: where the run begins.
     """
 
-    def __init__(self, epochs: int, samples: int, progress: Progress) -> None:
+    def __init__(self, epochs: int, samples: int | None, progress: Progress) -> None:
         epoch, sample = progress.epoch, progress.sample
-        if epoch > epochs:  # nothing is left to do
+        if epoch > epochs and samples is not None:  # nothing is left to do
             epoch, sample = epochs, samples
         self._sinks: list[Sink] = []
         self._pulses: Callable[[], Sequence[Pulse | None]] = list
         self._told_at = 0.0
         self._phase_before_fault: Phase = "starting"
+        self._latest: Tally | None = None
         self._now = RunStatus(
             state="starting", time=time.time(), pid=os.getpid(), epoch=epoch, epochs=epochs, sample=sample,
             samples=samples,
@@ -140,6 +144,7 @@ class StatusListener(Listener):
         self._tell(state="training", epoch=epoch, **_sums(tally))
 
     def sample(self, tally: Tally) -> None:
+        self._latest = tally
         now = time.monotonic()
         if self._sinks and now - self._told_at >= SECONDS:
             self._told_at = now
@@ -164,7 +169,7 @@ class StatusListener(Listener):
         )
 
     def finished(self, outcome: str, error: str | None = None) -> None:
-        self._tell(state=outcome, error=error)
+        self._tell(state=outcome, error=error, **({} if self._latest is None else _sums(self._latest)))
 
     def _tell(self, **changes: Any) -> None:
         self._now = self._now.model_copy(update={"time": round(time.time(), 3), **changes})

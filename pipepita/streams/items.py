@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,10 +84,15 @@ def _ordered(x: Mapping[Hashable, Any], keys: list[Hashable], where: str) -> lis
 class Labels:
     """Turns labels into classes. Strings are numbered from 0 in the order in which they come; ints and bools stay."""
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, names: Sequence[str] = ()) -> None:
         self._classes = classes
-        self._names: dict[str, int] = {}
-        self._kind: type | None = None
+        self._names: dict[str, int] = {name: number for number, name in enumerate(names)}
+        self._kind: type | None = str if names else None
+
+    @property
+    def names(self) -> list[str]:
+        """The strings so far, in the order of their classes."""
+        return [*self._names]
 
     def number(self, y: Any, where: str) -> int:
         """The class of label `y`; `UserError` if it is no label, or there are more labels than classes."""

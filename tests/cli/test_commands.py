@@ -79,7 +79,7 @@ def test_a_shell_completes_commands_options_and_names():
     assert completed("pipepita sch") == ["schedule"]
     assert completed("pipepita train --sch") == ["--schedule"]
     assert completed("pipepita train --no-do") == ["--no-download"]
-    assert completed("pipepita train --schedule ") == ["locked", "relaxed", "streaming"]
+    assert completed("pipepita train --schedule ") == ["locked", "relaxed", "streaming", "adaptive"]
     assert completed("pipepita train --engine r") == ["ray"]
     assert completed("pipepita train --dataset cif") == ["cifar10", "cifar100"]
     assert completed("pipepita simulate --policy d") == ["drop-newest", "drop-oldest"]

@@ -1,0 +1,56 @@
+"""`pipepita online`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pipepita.cli.options import Assignments, with_options
+from pipepita.errors import UserError
+from pipepita.live.job import OnlineJob
+from pipepita.runs.reading import read_changes, read_job
+
+_SIMULATED = ("timing_only", "calibrate", "trouble", "label_delay")
+
+
+@with_options(OnlineJob, [name for name in OnlineJob.model_fields if name not in _SIMULATED])
+def online(
+    job: Annotated[
+        Path | None, typer.Argument(metavar="JOB", help="TOML file with options", show_default=False)
+    ] = None,
+    *,
+    assignments: Assignments = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            help="go on with the run of this folder, from its last checkpoint",
+            show_default=False,
+            rich_help_panel="Other",
+        ),
+    ] = None,
+    **given: Any,
+) -> None:
+    """Learn online: predict each item as it arrives, and learn once its label is known.
+
+    Items come from standard input, a TCP connection, or a stream by name, like digits. Each prediction is one JSON line
+    on stdout; figures go to stderr and into the run folder. A job file may be that of a simulation: the same chain then
+    runs for real, with one Ray actor per device.
+    """
+    values = {name: value for name, value in given.items() if value is not None}
+    from pipepita.live.display import Complaints, Display, Writer, in_words
+    from pipepita.live.start import again, begin
+    from pipepita.runs.interrupt import Interrupt
+
+    if resume is not None:
+        if job is not None:
+            raise UserError(f"job file {job}: --resume {resume} keeps the run's own job, so leave the file out")
+        started = again(resume, read_changes(values, assignments or []), Writer(sys.stdout), Complaints, Display())
+    else:
+        settings: OnlineJob = read_job(job, values, assignments or [], OnlineJob)
+        started = begin(settings, Writer(sys.stdout), Complaints, Display())
+    with Interrupt("stopping after what has arrived (press Ctrl-C again to stop at once)") as stop:
+        summary = started(stop)
+    print(f"{summary['run_dir']}: {in_words(summary)}", file=sys.stderr)

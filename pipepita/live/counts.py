@@ -1,0 +1,69 @@
+"""How an online run goes: how many items of what kind, how right and how late the predictions were."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pipepita.streams.prequential import Prequential
+
+_LATENCIES = 10_000  # the latest, of which the quantiles are taken
+
+
+@dataclass
+class Counts:
+    """The figures of a run.
+
+    Attributes:
+        score: Prequential accuracy, and a drift detector.
+        predicted: How many items were predicted.
+        learnt: How many were learnt from.
+        refused: How many lines were refused, by what was wrong with them.
+        odd: How many labels, ids and items could not be used, by why.
+        alarms: At which predictions the detector found a drift, as far as nobody has been told yet.
+    """
+
+    score: Prequential
+    predicted: int = 0
+    learnt: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    odd: Counter[str] = field(default_factory=Counter)
+    alarms: list[int] = field(default_factory=list)
+    _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
+    _began: float = field(default_factory=time.monotonic)
+
+    def prediction(self, milliseconds: float) -> None:
+        """One more prediction, so long after its item arrived."""
+        self.predicted += 1
+        self._latencies.append(milliseconds)
+
+    def scored(self, predicted: int, label: int) -> None:
+        """One more label is known, of an item that was predicted."""
+        if self.score.add(predicted, label):
+            self.alarms.append(self.score.items - 1)
+
+    def figures(self, dropped: int) -> dict[str, Any]:
+        """All figures as JSON has them. dropped: by the inbox."""
+        quantiles = np.percentile(self._latencies, (50, 95, 99)).tolist() if self._latencies else [math.nan] * 3
+        seconds = time.monotonic() - self._began
+        return {
+            "items": self.predicted,
+            "learnt": self.learnt,
+            "accuracy": _rounded(self.score.accuracy),
+            "sliding_accuracy": _rounded(self.score.windowed),
+            "drifts": list(self.score.detected),
+            "latency_ms": {name: _rounded(value) for name, value in zip(("p50", "p95", "p99"), quantiles, strict=True)},
+            "items_per_second": _rounded(self.predicted / seconds) if seconds else None,
+            "dropped": dropped,
+            "refused": dict(self.refused),
+            "odd": dict(self.odd),
+        }
+
+
+def _rounded(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None

@@ -1,0 +1,67 @@
+"""What people see of an online run on stderr. The predictions go to stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from typing import Any, TextIO
+
+from pipepita.live.counts import Counts
+from pipepita.live.entry import Prediction
+from pipepita.live.items import Refused
+from pipepita.runs.display import Observer
+
+
+class Display(Observer):
+    """One line every ten seconds, and one for everything that people should know."""
+
+    def warn(self, text: str) -> None:
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def prepares(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+    chose = prepares
+
+    def epoch_ends(self, line: dict[str, Any]) -> None:
+        print(in_words(line), file=sys.stderr, flush=True)
+
+
+def in_words(figures: dict[str, Any]) -> str:
+    """The figures of `Counts` in one line."""
+    parts = [f"{figures['items']} items", f"{figures['learnt']} learnt from"]
+    if figures["items_per_second"] is not None:
+        parts.append(f"{figures['items_per_second']:.0f} per second")
+    if figures["accuracy"] is not None:
+        parts.append(f"accuracy {figures['accuracy']:.2f} % (lately {figures['sliding_accuracy']:.2f})")
+    latency = figures["latency_ms"]
+    if latency["p50"] is not None:
+        parts.append(f"latency {latency['p50']:.1f}, {latency['p95']:.1f}, {latency['p99']:.1f} ms (p50, p95, p99)")
+    parts += [f"{figures['dropped']} dropped"] if figures["dropped"] else []
+    return "  ".join(parts + [f"{count} x {what}" for what, count in {**figures["refused"], **figures["odd"]}.items()])
+
+
+class Complaints:
+    """Says of each kind of line that is of no use once what is wrong with it, and counts the others."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def __call__(self, number: int, error: Refused) -> None:
+        self._counts.refused[error.kind] += 1
+        if self._counts.refused[error.kind] == 1:
+            text = f"warning: line {number} is skipped: {error}; others like it are only counted"
+            print("".join(c if c.isprintable() else repr(c)[1:-1] for c in text)[:500], file=sys.stderr, flush=True)
+
+
+class Writer:
+    """Writes one JSON line per prediction. They are written at once."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._lock = file, threading.Lock()
+
+    def __call__(self, prediction: Prediction) -> None:
+        with self._lock:
+            self._file.write(json.dumps(prediction.line()) + "\n")
+            self._file.flush()

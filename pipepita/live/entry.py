@@ -1,0 +1,54 @@
+"""One item on its way through the pipeline: what is known of it so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from pipepita.live.items import Id
+
+
+class Prediction(NamedTuple):
+    """What was predicted for an item, before its label was used.
+
+    Attributes:
+        id: What the source calls the item; its number if it does not.
+        prediction: The class, from 0.
+        probabilities: Of each class, (classes,), float32.
+        milliseconds: From the item's arrival to the prediction.
+    """
+
+    id: Id
+    prediction: int
+    probabilities: Tensor
+    milliseconds: float
+
+    def line(self) -> dict[str, Any]:
+        """The same as JSON has it."""
+        return {
+            "id": self.id,
+            "prediction": self.prediction,
+            "probabilities": [round(value, 6) for value in self.probabilities.tolist()],
+            "ms": round(self.milliseconds, 3),
+        }
+
+
+@dataclass(slots=True)
+class Entry:
+    """An item on its way.
+
+    Attributes:
+        id: Its name.
+        x: The item.
+        at: When it arrived, in seconds of this host's monotonic clock.
+        label: Its class; None if that is not known yet.
+        predicted: The class that was predicted; None before.
+    """
+
+    id: Id
+    x: Tensor
+    at: float
+    label: int | None = None
+    predicted: int | None = field(default=None)

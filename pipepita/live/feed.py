@@ -1,0 +1,146 @@
+"""What the coordinator reads: items as they arrive, some with labels, and what goes back to them.
+
+inbox --> item with label ----------------------------------> learnt from, and predicted on the way
+      --> item without ------> predicted, and kept until ...
+      --> ... its label -----> learnt from
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from pipepita.live.counts import Counts
+from pipepita.live.entry import Entry, Prediction
+from pipepita.live.inbox import Inbox
+from pipepita.live.items import Given, Id
+from pipepita.pipeline.source import Taken
+
+_LOOK_SECONDS = 0.05  # how long it waits for an item before it looks whether it should stop
+
+
+class Feed:
+    """A source of samples for the coordinator. A sample is up to `batch_size` items that wait at the same time.
+
+    Args:
+        inbox: Where items arrive.
+        batch_size: How many items a sample has at most.
+        kept: How many items without labels are kept until theirs come; then the oldest are forgotten.
+        counts: Told of everything.
+        publish: Called with each prediction, in the order of arrival.
+        number: The number of the next item, which is the id of one that has none.
+
+    Attributes:
+        number: As above.
+    """
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        batch_size: int,
+        kept: int,
+        counts: Counts,
+        publish: Callable[[Prediction], None],
+        number: int = 0,
+    ) -> None:
+        self._inbox, self._batch_size, self._most, self._counts = inbox, batch_size, kept, counts
+        self._publish = publish
+        self.number = number
+        self._unlabelled: dict[Id, Entry] = {}
+        self._held: tuple[Entry, bool] | None = None  # one that has been read, but is of another kind than those before
+        self._teaching: deque[list[Entry]] = deque()  # of each sample with labels in flight
+        self._asking: deque[list[Entry]] = deque()  # and without
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will come."""
+        return self._held is None and self._inbox.over
+
+    def waiting(self) -> bool:
+        """Whether something waits."""
+        return self._held is not None or self._inbox.waiting() > 0
+
+    def take(self) -> Taken | None:
+        """The next sample; None if nothing came for a short while."""
+        first = self._next(_LOOK_SECONDS)
+        if first is None:
+            return None
+        entries, labelled = [first[0]], first[1]
+        while len(entries) < self._batch_size and self.waiting():
+            another = self._next(0.0)
+            if another is None:
+                break
+            if another[1] != labelled:
+                self._held = another
+                break
+            entries.append(another[0])
+        items = torch.stack([entry.x for entry in entries])
+        if not labelled:
+            self._asking.append(entries)
+            return items, None
+        self._teaching.append(entries)
+        return items, torch.tensor([entry.label for entry in entries])
+
+    def answer(self, step: int, output: Tensor, there: float) -> None:
+        """Gets the output of a sample with labels."""
+        entries = self._teaching.popleft()
+        self._counts.learnt += len(entries)
+        self._predicted(entries, output, there)
+
+    def predicted(self, output: Tensor, there: float) -> None:
+        """Gets the output of a sample without labels."""
+        self._predicted(self._asking.popleft(), output, there)
+
+    def _next(self, timeout: float) -> tuple[Entry, bool] | None:
+        """The next item for the pipeline, and whether its label is known; None if none came in time."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            return held
+        while (given := self._inbox.take(timeout)) is not None:
+            if (entry := self._entry(given)) is not None:
+                return entry, entry.label is not None
+        return None
+
+    def _entry(self, given: Given) -> Entry | None:
+        """The item that has arrived, or the one whose label has; None if it is of no use."""
+        counts = self._counts
+        if given.x is None:
+            assert given.id is not None
+            entry = self._unlabelled.pop(given.id, None)
+            if entry is None:
+                counts.odd["a label for no item that waits for one"] += 1
+                return None
+            entry.label = given.y
+            self._score(entry)
+            return entry
+        name = self.number if given.id is None else given.id
+        self.number += 1
+        if name in self._unlabelled:
+            counts.odd["an item with the id of another one that waits for its label"] += 1
+            return None
+        entry = Entry(name, given.x, given.at, given.y)
+        if given.y is None:
+            self._unlabelled[name] = entry
+            if len(self._unlabelled) > self._most:
+                del self._unlabelled[next(iter(self._unlabelled))]
+                counts.odd["an item forgotten before its label came"] += 1
+        return entry
+
+    def _predicted(self, entries: list[Entry], output: Tensor, there: float) -> None:
+        chosen = output.argmax(1).tolist()
+        for row, entry in enumerate(entries):
+            if entry.predicted is not None:  # it was predicted when it arrived
+                continue
+            entry.predicted = chosen[row]
+            milliseconds = 1000 * (there - entry.at)
+            self._counts.prediction(milliseconds)
+            self._score(entry)
+            self._publish(Prediction(entry.id, chosen[row], output[row].clone(), milliseconds))
+
+    def _score(self, entry: Entry) -> None:
+        """Counts the prediction, once both it and the label are known."""
+        if entry.label is not None and entry.predicted is not None:
+            self._counts.scored(entry.predicted, entry.label)

@@ -1,0 +1,88 @@
+"""The bounded queue between what gives items and the pipeline that takes them. The two are different threads."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from pipepita.edge.arrivals import POLICIES
+from pipepita.errors import UserError, unknown
+from pipepita.live.items import Given
+
+
+class Inbox:
+    """Holds what has arrived and was not taken yet.
+
+    Args:
+        size: How many it holds.
+        policy: What happens if something arrives while it is full. "block" lets the source wait, which a pipe or a
+            socket can feel; "drop-newest" drops what arrives; "drop-oldest" drops what waited longest.
+
+    Attributes:
+        dropped: How many were dropped.
+
+    Raises:
+        UserError: The policy is unknown, or the size is below 1.
+    """
+
+    def __init__(self, size: int, policy: str) -> None:
+        if policy not in POLICIES:
+            raise unknown("queue policy", policy, POLICIES)
+        if size < 1:
+            raise UserError(f"queue {size}: it must hold at least 1 item")
+        self._size, self._policy = size, policy
+        self._held: deque[Given] = deque()
+        self._changed = threading.Condition()
+        self._ended = self._closed = False
+        self.dropped = 0
+
+    def put(self, given: Given) -> bool:
+        """Adds what has arrived. Returns whether more is wanted."""
+        with self._changed:
+            if self._policy == "block":
+                self._changed.wait_for(lambda: self._closed or len(self._held) < self._size)
+            if self._closed:
+                return False
+            if len(self._held) >= self._size:
+                self.dropped += 1
+                if self._policy == "drop-newest":
+                    return True
+                self._held.popleft()
+            self._held.append(given)
+            self._changed.notify_all()
+            return True
+
+    def end(self) -> None:
+        """Nothing more will arrive."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Nothing more is wanted. What is held stays."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def peek(self) -> Given | None:
+        """What has waited longest, if anything waits."""
+        with self._changed:
+            return self._held[0] if self._held else None
+
+    def take(self, timeout: float) -> Given | None:
+        """What has waited longest. It waits for it, if need be; None if nothing came in time."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._held or self._ended, timeout) or not self._held:
+                return None
+            given = self._held.popleft()
+            self._changed.notify_all()
+            return given
+
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._held)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing waits, and nothing more will arrive."""
+        return self._ended and not self._held

@@ -1,0 +1,143 @@
+"""What one line of input says: an item, its label, or both.
+
+{"x": [0.5, 1.25], "y": 3}              an item and its label
+{"id": 7, "x": [0.5, 1.25]}             an item whose label comes later ...
+{"id": 7, "y": 3}                       ... like this
+0.5,1.25,3                              the first, as CSV: the features, and then the label
+0.5,1.25                                an item without a label, as CSV
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pipepita.errors import UserError
+from pipepita.streams.items import Labels
+
+Id = str | int
+
+
+class Refused(Exception):
+    """A line that says nothing that can be used.
+
+    Attributes:
+        kind: What is wrong, in a few words that are the same for all such lines.
+    """
+
+    def __init__(self, kind: str, more: str = "") -> None:
+        super().__init__(f"{kind}{more}")
+        self.kind = kind
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What has been given.
+
+    Attributes:
+        id: What the source calls the item; None if it does not.
+        x: The item, float32 of the network's input shape; None if this is only a label.
+        y: Its class; None if it is not known yet.
+        at: When it arrived, in seconds of this host's monotonic clock.
+    """
+
+    id: Id | None
+    x: Tensor | None
+    y: int | None
+    at: float = 0.0
+
+
+class Parser:
+    """Reads lines.
+
+    Args:
+        shape: The shape of an item.
+        classes: How many classes there are. Labels are their numbers, from 0, or strings, which are numbered in the
+            order in which they come.
+        names: Strings that are numbered already.
+
+    Example:
+        >>> parser = Parser((2,), classes=10)
+        >>> parser.read(b'{"id": 7, "x": [0.5, 1.25], "y": 3}', at=0.0)
+        Given(id=7, x=tensor([0.5000, 1.2500]), y=3, at=0.0)
+        >>> parser.read(b"0.5,1.25", at=0.0).y is None
+        True
+    """
+
+    def __init__(self, shape: tuple[int, ...], classes: int, names: Sequence[str] = ()) -> None:
+        self._shape, self._features = shape, math.prod(shape)
+        self._labels = Labels(classes, names)
+
+    def names(self) -> list[str]:
+        """The labels that are texts, so far, in the order of their classes."""
+        return self._labels.names
+
+    def read(self, line: bytes, at: float) -> Given:
+        """What `line` says. Raises `Refused` if it says nothing that can be used."""
+        if line.lstrip()[:1] == b"{":
+            return self._json(line, at)
+        return self._csv(line, at)
+
+    def _json(self, line: bytes, at: float) -> Given:
+        try:
+            fields = json.loads(line, parse_constant=_not_finite)
+        except (ValueError, RecursionError):
+            raise Refused("not a line of JSON") from None
+        unknown = fields.keys() - {"id", "x", "y"}
+        if unknown:
+            raise Refused("unknown field", f" {min(unknown)!r}: an item has id, x and y")
+        name, x, y = fields.get("id"), fields.get("x"), fields.get("y")
+        if name is not None and (isinstance(name, bool) or not isinstance(name, int | str)):
+            raise Refused("the id is no number and no text")
+        if x is None and (name is None or y is None):
+            raise Refused("neither an item nor a label", ": an item has x, a late label has id and y")
+        return Given(name, None if x is None else self.item(x), None if y is None else self.label(y), at)
+
+    def _csv(self, line: bytes, at: float) -> Given:
+        try:
+            cells = line.decode().strip().split(",")
+        except UnicodeDecodeError:
+            raise Refused("not text") from None
+        if len(cells) not in (self._features, self._features + 1):
+            raise Refused("the wrong number of cells", f": {len(cells)} instead of {self._features}, or one more")
+        label = None
+        if len(cells) > self._features and (cell := cells.pop().strip()):
+            label = self.label(int(cell) if cell.lstrip("-").isdecimal() else cell)
+        try:
+            numbers = [float(cell) for cell in cells]
+        except ValueError:
+            raise Refused("a cell is no number") from None
+        return Given(None, self._tensor(numbers), label, at)
+
+    def item(self, x: Any) -> Tensor:
+        """Numbers, nested or not, as an item. Raises `Refused` if they cannot be one."""
+        try:
+            return self._tensor(x)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            raise Refused("x holds something that is no number, or is ragged") from None
+
+    def _tensor(self, numbers: Sequence[Any]) -> Tensor:
+        tensor = torch.tensor(numbers, dtype=torch.float32)
+        if tensor.numel() != self._features:
+            raise Refused("x has the wrong size", f": {tensor.numel()} numbers instead of {self._features}")
+        # a sum is finite only if all numbers are, or they are too large to learn from
+        if not math.isfinite(float(tensor.sum())):
+            raise Refused("x holds a number that is not finite")
+        return tensor.view(self._shape)
+
+    def label(self, y: Any) -> int:
+        """A label as a class. Raises `Refused` if it cannot be one."""
+        try:
+            return self._labels.number(y, "y")
+        except UserError as error:
+            raise Refused("the label is out of range, or no label", f": {error}") from None
+
+
+def _not_finite(text: str) -> float:
+    raise Refused("x holds a number that is not finite")

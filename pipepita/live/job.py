@@ -1,0 +1,151 @@
+"""What is learnt from online, by which network, and where: the options of a simulation, and of real engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, model_validator
+
+from pipepita.edge.scenario import Scenario
+from pipepita.engines.registry import ENGINES
+from pipepita.errors import UserError, unknown
+from pipepita.runs.group import Group
+from pipepita.runs.job import Options
+from pipepita.runs.options import Chain, Output, Places, ScheduleChoice
+
+if TYPE_CHECKING:
+    from pipepita.edge.chain import Chain as Devices
+
+
+class LiveInput(Group):
+    """Where items come from."""
+
+    panel: ClassVar[str] = "Stream"
+
+    source: str | None = Field(
+        None,
+        description="where items come from, one per line: - for standard input, or tcp:HOST:PORT (default: --stream)",
+        examples=["-", "tcp:"],
+    )
+    features: str | None = Field(
+        None, description="how many numbers an item has; or its shape, like 1x28x28, for a network with convolutions"
+    )
+    classes: int | None = Field(None, ge=2, le=1_000_000, description="how many classes there are")
+    unlabelled: int = Field(
+        10_000, ge=1, le=10_000_000, description="how many items are kept until their labels come; older are forgotten"
+    )
+
+    order: Path | None = Field(
+        None,
+        description="repeat the order of the passes that another run has decided (its order.txt), which ends with the "
+        "same bits in every engine",
+    )
+
+    @model_validator(mode="after")
+    def _input(self) -> Self:
+        if self.source is None:
+            for name in ("features", "classes"):
+                if getattr(self, name) is not None:
+                    raise UserError(f"{name} needs --source: a stream by name knows its own")
+            return self
+        from pipepita.live.sources import check
+
+        check(self.source)
+        for name in ("features", "classes"):
+            if getattr(self, name) is None:
+                raise UserError(f"source {self.source} needs --{name}: a network cannot be built without")
+        self.shape  # noqa: B018  a mistake shows here
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of an item from `source`."""
+        sizes = (self.features or "").split("x")
+        if not all(size.isdecimal() and 0 < int(size) < 1 << 24 for size in sizes) or len(sizes) > 3:
+            raise UserError(f"features {self.features!r}: write a number like 64, or a shape like 1x28x28")
+        return tuple(map(int, sizes))
+
+
+class LiveEngine(Group):
+    """What runs the stages."""
+
+    panel: ClassVar[str] = "Engine"
+
+    engine: str | None = Field(
+        None,
+        description="ray runs each stage as a Ray actor, local runs all of them in one process (default: ray if "
+        "devices, stages, placement or address are given)",
+        examples=[*ENGINES],
+    )
+
+    @model_validator(mode="after")
+    def _engines(self) -> Self:
+        if self.engine is not None and self.engine not in ENGINES:
+            raise unknown("engine", self.engine, ENGINES)
+        return self
+
+
+class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output):
+    """An online run, as on the command line or in a TOML file, which may be that of a simulation."""
+
+    schedule: str = Field(
+        "adaptive",
+        description="order of the passes: adaptive, locked, relaxed or streaming",
+        examples=["adaptive", "locked", "relaxed", "streaming"],
+    )
+    snapshot_every: int | None = Field(
+        1000, ge=1, description="samples between two snapshots, for which the pipeline is drained"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.order is not None and (self.schedule != "adaptive" or self.batch_size > 1):
+            raise UserError(f"order {self.order} needs --schedule adaptive and --batch-size 1")
+        return self
+
+    @property
+    def where(self) -> str:
+        """The name of the engine."""
+        spread = {"devices", "stages", "placement", "address"} & self.model_fields_set
+        return self.engine or ("ray" if spread else "local")
+
+    @property
+    def devices_named(self) -> bool:
+        """Whether the chain was named, so that its devices decide how many stages there are."""
+        return "devices" in self.model_fields_set and self.stages is None
+
+    @property
+    def limit(self) -> int | None:
+        """After how many samples a live source ends for us; None for never."""
+        return self.samples if self.source is None or "samples" in self.model_fields_set else None
+
+    def options(self, stages: str | None = None) -> Options:
+        """The options of `train` that hold here, too. stages: instead of the job's own."""
+        names = Options.model_fields.keys() & type(self).model_fields.keys() - Chain.model_fields.keys()
+        values: dict[str, Any] = {name: getattr(self, name) for name in names}
+        return Options(**values | ({} if stages is None else {"stages": stages}))
+
+    def decided(self, step: int) -> list[bool]:
+        """What `order` holds behind the decisions of the samples before `step`; nothing if it was not given."""
+        if self.order is None:
+            return []
+        try:
+            text = self.order.read_text()
+        except (OSError, ValueError) as error:
+            raise UserError(f"order {self.order} cannot be read: {error}") from None
+        if text.strip("01"):
+            raise UserError(f"order {self.order} is no order: it holds something else than 0 and 1")
+        return [bit == "1" for bit in text[2 * step :]]
+
+    def chain(self) -> Devices:
+        """The devices that the job names."""
+        from pipepita.edge.chain import parse_chain
+        from pipepita.edge.profiles import catalogue
+
+        return parse_chain(self.devices, self.link, catalogue(self.profiles))
+
+    @classmethod
+    def unknown(cls, name: str) -> UserError:
+        """The error for an option that an online run does not have."""
+        return unknown("option", name, cls.model_fields)

@@ -1,0 +1,127 @@
+"""`pipepita.online`: online learning from any iterable, as an iterator of predictions."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from torch import nn
+
+from pipepita.live.counts import Counts
+from pipepita.live.entry import Prediction
+from pipepita.live.inbox import Inbox
+from pipepita.live.run import Desk, Net, Online
+from pipepita.live.sources import Pairs
+from pipepita.network.modules import leaves
+from pipepita.network.norms import check_batches
+from pipepita.pipeline.engine import Engine
+from pipepita.rules import Pepita, Rule
+from pipepita.runs.display import Observer
+from pipepita.runs.job import Options
+from pipepita.runs.listeners import Listener
+from pipepita.runs.place import Where
+from pipepita.runs.prepared import prepare
+from pipepita.runs.progress import Progress, Resumption
+from pipepita.runs.reading import checked
+from pipepita.streams import Prequential, as_stream
+
+_LOOK_SECONDS = 0.1  # how long it waits for somebody to take a prediction before it looks whether anybody still will
+_WAITING = 256  # predictions that nobody has asked for yet; then learning waits
+
+
+def online(
+    model: nn.Sequential,
+    stream: Iterable[Any],
+    *,
+    rule: Rule | None = None,
+    engine: str | Engine = "local",
+    classes: int | None = None,
+    counts: Counts | None = None,
+    observer: Listener | None = None,
+    **options: Any,
+) -> Iterator[Prediction]:
+    """Learns from `stream` online: each item is predicted, and then learnt from.
+
+    Learning goes on in another thread. It waits if nobody asks for the predictions, and ends if the iterator is closed.
+
+    Args:
+        model: An `nn.Sequential`, which begins with its own weights and is trained in place. It holds what was learnt
+            once the iterator has ended.
+        stream: Pairs (x, y), as `pipepita.streams.as_stream` takes them; or a `Stream`.
+        rule: The learning rule; by default `Pepita()`.
+        engine: "local", "ray", or an open engine, which is then kept open.
+        classes: How many classes there are, if `stream` cannot say.
+        counts: Gets the figures: prequential accuracy, latencies, how many were learnt from.
+        observer: Told how the run goes; by default only warnings are passed on.
+        **options: The fields of `pipepita.runs.job.Options` that mean something online, above all lr (0.002),
+            optimizer, batch_size (1), seed, schedule ("adaptive"), window, look_ahead, stages, placement,
+            snapshot_every, max_restarts.
+
+    Yields:
+        One `Prediction` per item, in the order of the stream, made before the item's label was used.
+
+    Raises:
+        UserError: An argument is wrong, or an item is.
+        Diverged: A weight or an output stopped being finite.
+        RunError: A stage was lost more often than `max_restarts` allows.
+
+    Example:
+        >>> import pipepita as pp
+        >>> data = pp.load("digits")
+        >>> model = pp.build("fc:32", data.item_shape, data.classes)
+        >>> pp.initialise(model, seed=0)
+        >>> stream = list(zip(data.x_train[:300], data.y_train[:300].tolist()))
+        >>> predictions = [one.prediction for one in pp.online(model, stream, lr=0.01)]
+        >>> len(predictions)
+        300
+    """
+    settings: Options = checked(
+        Options,
+        {"schedule": "adaptive", "batch_size": 1, "lr": 0.002, "snapshot_every": 1000, **options},
+    )
+    rule, observer = rule or Pepita(), observer or Observer()
+    items = as_stream(stream, classes=classes)
+    check_batches(leaves(model), 0, settings.batch_size)
+    prepared = prepare(model, items.item_shape, items.classes, rule, settings)
+    net = Net(model, items.item_shape, items.classes, rule)
+    waiting: queue.Queue[Prediction | None] = queue.Queue(_WAITING)
+    closed, failures = threading.Event(), list[BaseException]()
+
+    def give(prediction: Prediction | None) -> None:
+        while not closed.is_set():
+            with contextlib.suppress(queue.Full):
+                return waiting.put(prediction, timeout=_LOOK_SECONDS)
+
+    def learn() -> None:
+        try:
+            run.run(Pairs(items), None, {}, Resumption(Progress()))
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            give(None)
+
+    counts = counts or Counts(Prequential(seed=settings.seed))
+    desk = Desk(Inbox(max(16, 2 * settings.batch_size), "block"), counts, give)
+    run = Online(net, prepared, Where(engine), desk, observer, closed.is_set)
+    thread = threading.Thread(target=learn, name="pipepita online")
+    return _predictions(thread, waiting, closed, failures)
+
+
+def _predictions(
+    thread: threading.Thread,
+    waiting: queue.Queue[Prediction | None],
+    closed: threading.Event,
+    failures: list[BaseException],
+) -> Iterator[Prediction]:
+    thread.start()
+    try:
+        while (prediction := waiting.get()) is not None:
+            yield prediction
+    finally:
+        closed.set()
+        thread.join()
+    if failures:
+        raise failures[0]

@@ -1,0 +1,249 @@
+"""An online run: what arrives is predicted, learnt from once its label is known, and a snapshot is taken now and then.
+
+source --thread--> inbox --> feed --> kept --> coordinator --> pipeline
+                               |                                  |
+          predictions <--------+----------------- outputs --------+
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from pipepita.errors import PipepitaError, RunError
+from pipepita.live.counts import Counts
+from pipepita.live.entry import Prediction
+from pipepita.live.feed import Feed
+from pipepita.live.inbox import Inbox
+from pipepita.live.kept import Kept
+from pipepita.live.sources import Source
+from pipepita.pipeline.coordinator import Coordinator
+from pipepita.pipeline.engine import Pipeline
+from pipepita.pipeline.tally import Tally
+from pipepita.rules import Rule, options_of, reference
+from pipepita.runs.checkpoint import weights_sha256
+from pipepita.runs.folder import FolderListener, RunFolder
+from pipepita.runs.keeper import Keeper
+from pipepita.runs.listeners import Listener, Listeners
+from pipepita.runs.place import Where
+from pipepita.runs.prepared import Prepared, prepare
+from pipepita.runs.progress import Progress, Resumption
+from pipepita.runs.recovery import Guarded
+from pipepita.runs.status import StatusListener
+from pipepita.schedule.decisions import Order
+
+_METRICS_SECONDS = 10.0
+_END_SECONDS = 1.0
+_REMEMBERED = 100  # times of the latest samples, from which the status takes their rate
+
+
+@dataclass(frozen=True)
+class Net:
+    """What learns. model: an initialised network, which is trained in place."""
+
+    model: nn.Sequential
+    item_shape: tuple[int, ...]
+    classes: int
+    rule: Rule
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where items wait and results go.
+
+    inbox: holds what has arrived. counts: the run's figures. unlabelled: how many items are kept until their labels
+    come. publish: called with each prediction. limit: how many samples are learnt from at most; None for no limit.
+    names: the labels that are texts, in the order of their classes, so far.
+    """
+
+    inbox: Inbox
+    counts: Counts
+    publish: Callable[[Prediction], None]
+    unlabelled: int = 10_000
+    limit: int | None = None
+    names: Callable[[], list[str]] = list
+
+
+class Online:
+    """One online run.
+
+    Args:
+        net: What learns.
+        prepared: The task, the schedule and the settings.
+        where: The engine.
+        desk: Where items wait and results go.
+        observer: Told how the run goes.
+        stop: Asked all the time; if it says true, what has arrived is still learnt from, and then the run ends.
+
+    Attributes:
+        decided: What the order is to repeat, if the schedule adapts: see `schedule.decisions`.
+    """
+
+    def __init__(
+        self, net: Net, prepared: Prepared, where: Where, desk: Desk, observer: Listener, stop: Callable[[], bool]
+    ) -> None:
+        self.decided: list[bool] = []
+        self._net, self._prepared, self._where, self._desk = net, prepared, where, desk
+        self._listeners, self._stop = Listeners([observer]), stop
+        self._failure: PipepitaError | None = None
+        self._folder: RunFolder | None = None
+        self._snapshot_at = self._metrics_at = time.monotonic()
+        self._step = self._first_item = 0
+
+    @classmethod
+    def of(
+        cls, net: Net, settings: Any, where: Where, desk: Desk, observer: Listener, stop: Callable[[], bool]
+    ) -> Online:
+        """The run of `net` with these `Options`."""
+        prepared = prepare(net.model, net.item_shape, net.classes, net.rule, settings)
+        return cls(net, prepared, where, desk, observer, stop)
+
+    def run(self, source: Source, folder: RunFolder | None, about: dict[str, Any], start: Resumption) -> dict[str, Any]:
+        """Learns until the source ends. Returns the summary.
+
+        folder: a new or reopened run folder. about: more for its run.json. start: where the run begins.
+        """
+        task, schedule, settings = self._prepared.task, self._prepared.schedule, self._prepared.settings
+        listeners = self._listeners
+        self._step, self._first_item = start.progress.step, start.progress.items
+        with ExitStack() as cleanup:
+            cleanup.callback(listeners.end)
+            engine, plan = self._where.plan(
+                task, settings, schedule, settings.batch_size, listeners, cleanup, self._stop
+            )
+            summary = {**self._summary(engine.name, len(plan.stages)), **about}
+            status = StatusListener(1, None, start.progress)
+            if folder is not None:
+                if start.state is None and not folder.path.exists():
+                    folder.create(summary)
+                self._folder = folder
+                listeners.add(FolderListener(folder, self._step))
+                status.add(folder)
+            listeners.add(status)
+            guarded = Guarded(
+                engine, plan, max_restarts=settings.max_restarts, listener=listeners, state=start.state,
+                stop=self._stop,
+            )  # fmt: skip
+            cleanup.callback(guarded.close)
+            keeper = Keeper(folder, task, settings, start.checkpoint, self._step)
+            guarded.open()
+            status.watch(plan.stages, guarded.pulses)
+            thread = threading.Thread(target=self._feed, args=(source,), daemon=True, name="pipepita source")
+            cleanup.callback(self._end_source, source, thread)
+            thread.start()
+            try:
+                self._learn(guarded, keeper, start)
+                if self._failure is not None:
+                    raise self._failure
+            except RunError as error:
+                listeners.finished("failed", str(error))
+                raise type(error)(f"{error} ({keeper.words()})") from None
+            self._net.model.load_state_dict(task.weights(guarded.learnt))
+            summary |= self._desk.counts.figures(self._desk.inbox.dropped)
+            summary |= {
+                "steps": self._step,
+                "restarts": guarded.restarts,
+                "weights_sha256": weights_sha256(task.weights(guarded.learnt)),
+                "run_dir": str(folder.path) if folder else None,
+            }
+            if folder is not None:
+                folder.result(summary)
+            listeners.finished("interrupted" if self._stop() else "done")
+            return summary
+
+    def _learn(self, guarded: Guarded, keeper: Keeper, start: Resumption) -> None:
+        """From one snapshot to the next, until the source ends."""
+        settings, desk = self._prepared.settings, self._desk
+        feed = Feed(desk.inbox, settings.batch_size, desk.unlabelled, desk.counts, desk.publish, self._first_item)
+        kept, order, tally = Kept(feed, self._due), Order(self.decided), start.progress.tally
+        coordinator = Coordinator(
+            guarded.pipeline, self._prepared.schedule, self._prepared.task.rule.passes,
+            batch_size=settings.batch_size, seed=settings.seed, on_sample=self._listeners.sample,
+        )  # fmt: skip
+        self._listeners.epoch_begins(1, tally)
+        while not kept.ended and self._left() > 0:
+            first, before = self._step, tally
+
+            def work(pipeline: Pipeline, first: int = first, before: Tally = before) -> Tally:
+                coordinator.go_on(pipeline, first)
+                kept.again()
+                order.again()
+                return coordinator.train(kept, settings.learning_rate, before.copy(), order)
+
+            tally = guarded.learn(work)
+            del tally.completed[:-_REMEMBERED]
+            self._step, self._snapshot_at = coordinator.step, time.monotonic()
+            kept.mark()
+            decided = order.mark()
+            if self._folder is not None:
+                self._folder.order(decided, first)
+            self._tell(final=kept.ended)
+            if keeper.due or kept.ended or self._left() <= 0:
+                progress = Progress(step=self._step, tally=tally, items=feed.number)
+                keeper.keep(guarded.learnt, progress.about() | {"labels": desk.names()})
+
+    def _left(self) -> float:
+        """How many samples may still be learnt from."""
+        return float("inf") if self._desk.limit is None else self._desk.limit - self._step
+
+    def _due(self, samples: int) -> bool:
+        """Whether it is time for a snapshot, so many samples after the last one. It is asked all the time."""
+        if self._stop():
+            self._desk.inbox.close()
+            self._desk.inbox.end()
+        self._tell()
+        settings = self._prepared.settings
+        if samples >= min(settings.snapshot_every or 1000, self._left()):
+            return True
+        return samples > 0 and time.monotonic() - self._snapshot_at >= settings.checkpoint_every > 0
+
+    def _tell(self, *, final: bool = False) -> None:
+        """Every ten seconds, and at the end: how it goes."""
+        now = time.monotonic()
+        counts = self._desk.counts
+        for item in counts.alarms:
+            self._listeners.warn(f"the detector found a drift at item {item}")
+        counts.alarms.clear()
+        if not final and now - self._metrics_at < _METRICS_SECONDS:
+            return
+        self._metrics_at = now
+        figures = counts.figures(self._desk.inbox.dropped)
+        self._listeners.epoch_ends({"step": self._step, **figures})
+
+    def _feed(self, source: Source) -> None:
+        """The source's thread."""
+        try:
+            source.feed(self._desk.inbox)
+        except PipepitaError as error:
+            self._failure = error
+        except Exception as error:
+            self._failure = RunError(f"the source failed: {type(error).__name__}: {error}")
+        finally:
+            self._desk.inbox.end()
+
+    def _end_source(self, source: Source, thread: threading.Thread) -> None:
+        """Ends the source's thread. One that waits for standard input cannot be woken up, and ends with the process."""
+        self._desk.inbox.close()
+        source.close()
+        thread.join(_END_SECONDS)
+
+    def _summary(self, engine: str, stages: int) -> dict[str, Any]:
+        task, schedule = self._prepared.task, self._prepared.schedule
+        return {
+            "rule": reference(task.rule),
+            "rule_options": options_of(task.rule),
+            "engine": engine,
+            "schedule": schedule.name,
+            "window": schedule.window,
+            "look_ahead": self._prepared.settings.look_ahead,
+            "stages": stages,
+            "lr": task.lr,
+            "optimizer": task.optimizer,
+            "seed": task.seed,
+        }

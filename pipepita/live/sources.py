@@ -1,0 +1,157 @@
+"""Where items come from: standard input, a TCP connection, a stream by name, or any iterable.
+
+A source puts what it reads into the inbox, in a thread of its own. A new source is one class here and one entry in
+`KINDS`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Protocol
+
+from torch import Tensor
+
+from pipepita.edge.arrivals import times
+from pipepita.errors import RunError, UserError, unknown
+from pipepita.live.inbox import Inbox
+from pipepita.live.items import Given, Parser, Refused
+from pipepita.live.lines import lines
+from pipepita.streams.items import Item
+
+_CONNECT_SECONDS = 10.0
+
+# (number of the line, what is wrong with it)
+Complain = Callable[[int, Refused], None]
+
+
+class Source(Protocol):
+    """Gives items until it ends."""
+
+    def feed(self, inbox: Inbox) -> None:
+        """Puts everything into `inbox`. Returns at the end, or if nothing more is wanted.
+
+        Raises:
+            RunError: The source is lost.
+        """
+
+    def close(self) -> None:
+        """Ends what `feed` waits for, if it can be ended."""
+
+
+class Lines:
+    """Lines of text. read: returns some bytes, none at the end. complain: told of each line that is of no use."""
+
+    def __init__(self, read: Callable[[int], bytes], parser: Parser, complain: Complain) -> None:
+        self._read, self._parser, self._complain = read, parser, complain
+
+    def feed(self, inbox: Inbox) -> None:
+        for number, line in enumerate(lines(self._read), 1):
+            now = time.perf_counter()
+            if line is not None and not line.strip():
+                continue
+            try:
+                if line is None:
+                    raise Refused("a line of more than a megabyte")
+                given = self._parser.read(line, now)
+            except Refused as error:
+                self._complain(number, error)
+                continue
+            if not inbox.put(given):
+                return
+
+    def close(self) -> None:
+        """Standard input cannot be woken up; its thread ends with the process."""
+
+
+class Connection(Lines):
+    """Lines from a TCP server, like those of a sensor's gateway. address: HOST:PORT."""
+
+    def __init__(self, address: str, parser: Parser, complain: Complain) -> None:
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+            raise UserError(f"source tcp:{address} is no address: write it like tcp:10.0.0.5:9000")
+        try:
+            self._socket = socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS)
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"source tcp:{address} cannot be reached: {reason}") from None
+        self._socket.settimeout(None)
+        self._address = address
+        super().__init__(self._some, parser, complain)
+
+    def _some(self, size: int) -> bytes:
+        try:
+            return self._socket.recv(size)
+        except OSError as error:
+            raise RunError(f"source tcp:{self._address} is lost: {error.strerror or error}") from None
+
+    def feed(self, inbox: Inbox) -> None:
+        with self._socket:
+            super().feed(inbox)
+
+    def close(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:  # it has ended already
+            return
+
+
+class Pairs:
+    """Items of an iterable of (x, y), which have been checked; y may be None.
+
+    rate: how many arrive per second, on average; None for as many as are taken. process, seed: as `arrivals.times`
+    takes them.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[Item | tuple[Tensor, None]],
+        rate: float | None = None,
+        process: str = "poisson",
+        seed: int = 0,
+    ) -> None:
+        self._items, self._closed = items, False
+        self._times: Iterator[float] | None = None if rate is None else times(rate, process, seed)
+
+    def feed(self, inbox: Inbox) -> None:
+        began = time.perf_counter()
+        for x, y in self._items:
+            if self._times is not None:
+                due = began + next(self._times)
+                while not self._closed and (left := due - time.perf_counter()) > 0:
+                    time.sleep(min(left, 0.1))
+            if self._closed or not inbox.put(Given(None, x, y, time.perf_counter())):
+                return
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def _standard_input(rest: str, parser: Parser, complain: Complain) -> Source:
+    if rest:
+        raise UserError(f"source -{rest}: standard input is written -")
+    return Lines(partial(os.read, sys.stdin.fileno()), parser, complain)
+
+
+KINDS: dict[str, Callable[[str, Parser, Complain], Source]] = {
+    "-": _standard_input,
+    "tcp:": Connection,
+}
+
+
+def check(text: str) -> None:
+    """Raises `UserError` if `text` names no source of lines."""
+    if not any(text.startswith(kind) for kind in KINDS):
+        raise unknown("source", text, ["-", "tcp:HOST:PORT"])
+
+
+def open_source(text: str, parser: Parser, complain: Complain) -> Source:
+    """The source that `text` names. `UserError` if there is none, or it cannot be reached."""
+    check(text)
+    kind = next(kind for kind in KINDS if text.startswith(kind))
+    return KINDS[kind](text.removeprefix(kind), parser, complain)

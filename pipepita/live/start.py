@@ -1,0 +1,141 @@
+"""Brings an online job to life: its network, its source, its folder; anew, or from the last checkpoint of a run."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipepita.edge.chain import assign
+from pipepita.edge.work import counted
+from pipepita.errors import UserError
+from pipepita.live.counts import Counts
+from pipepita.live.entry import Prediction
+from pipepita.live.inbox import Inbox
+from pipepita.live.items import Parser
+from pipepita.live.job import OnlineJob
+from pipepita.live.run import Desk, Net, Online
+from pipepita.live.sources import Complain, Pairs, Source, open_source
+from pipepita.network import spec
+from pipepita.network.modules import describe, leaves
+from pipepita.network.norms import check_batches
+from pipepita.network.partition import in_words
+from pipepita.pipeline.tally import Tally
+from pipepita.runs.folder import RunFolder, last_checkpoint, read_run
+from pipepita.runs.listeners import Listener
+from pipepita.runs.place import Where
+from pipepita.runs.prepared import prepare
+from pipepita.runs.progress import Progress, Resumption
+from pipepita.runs.reading import checked
+from pipepita.streams import Prequential, open_stream
+from pipepita.version import __version__
+
+# asked whether to stop; returns the summary
+Started = Callable[[Callable[[], bool]], dict[str, Any]]
+Publish = Callable[[Prediction], None]
+
+
+def begin(job: OnlineJob, publish: Publish, complaints: Callable[[Counts], Complain], observer: Listener) -> Started:
+    """Prepares a new run, which begins when what this returns is called. `UserError` if the job is wrong."""
+    folder = RunFolder(job.run_dir or _run_dir(job))
+    return _prepare(job, folder, Resumption(Progress()), [], publish, complaints, observer)
+
+
+def again(
+    run_dir: Path, changes: dict[str, Any], publish: Publish, complaints: Callable[[Counts], Complain],
+    observer: Listener,
+) -> Started:  # fmt: skip
+    """Prepares to go on with a run from its last checkpoint. changes: options that are given anew."""
+    about = read_run(run_dir)
+    if about.get("command") != "online":
+        raise UserError(f"{run_dir} is not the folder of an online run: go on with pipepita train --resume {run_dir}")
+    changeable = {"source", "engine", "stages", "placement", "address", "max_restarts", "samples", "rate", "order"}
+    for name, value in changes.items():
+        if name not in changeable:
+            raise UserError(f"{name} {value!r}: --resume {run_dir} keeps the run's own, so leave it out")
+    folder = RunFolder.reopen(run_dir)
+    try:
+        job: OnlineJob = checked(OnlineJob, {**about["job"], "run_dir": str(run_dir), **changes})
+        checkpoint, damaged = last_checkpoint(run_dir, resumable=True)
+        for line in damaged:
+            observer.warn(line)
+        names: list[str] = []
+        start = Resumption(Progress())
+        if checkpoint is not None:
+            done = checkpoint.about
+            progress = Progress(step=int(done["step"]), tally=Tally.of(done["tally"]), items=int(done["items"]))
+            start = Resumption(progress, checkpoint.state(), checkpoint.path)
+            names = list(done["labels"])
+        folder.event("resume", step=start.progress.step, changes={name: str(value) for name, value in changes.items()})
+        return _prepare(job, folder, start, names, publish, complaints, observer)
+    except (KeyError, TypeError, ValueError) as error:
+        folder.release()
+        raise UserError(f"{run_dir} does not fit together: {error}") from None
+    except BaseException:
+        folder.release()
+        raise
+
+
+def _prepare(
+    job: OnlineJob, folder: RunFolder, start: Resumption, names: list[str], publish: Publish,
+    complaints: Callable[[Counts], Complain], observer: Listener,
+) -> Started:  # fmt: skip
+    counts = Counts(Prequential(job.sliding, detector=job.detector, seed=job.seed))
+    rule = job.make_rule()
+    if job.source is None:
+        stream = open_stream(
+            job.stream, drift=job.drift, seed=job.seed, length=job.samples * job.batch_size, data_dir=job.data_dir,
+            download=job.download,
+        )  # fmt: skip
+        shape, classes = stream.item_shape, stream.classes
+    else:
+        shape, classes = job.shape, job.classes or 2
+    parser = Parser(shape, classes, names)
+    model = job.build(shape, classes, rule)
+    check_batches(leaves(model), 0, job.batch_size)
+    spec.initialise(model, job.seed, job.init)
+    prepared = prepare(model, shape, classes, rule, job.options())
+    if job.devices_named:
+        chain, works = job.chain(), counted(prepared.task, job.batch_size)
+        stages = in_words(assign(chain, works, prepared.schedule.window, job.assign))
+        prepared = prepare(model, shape, classes, rule, job.options(stages))
+    source: Source
+    if job.source is None:
+        rate = None if job.rate is None else job.rate * job.batch_size
+        source = Pairs(stream, rate, job.arrivals, job.seed)
+    else:
+        source = open_source(job.source, parser, complaints(counts))
+    desk = Desk(Inbox(job.queue, job.policy), counts, publish, job.unlabelled, job.limit, parser.names)
+    about = {
+        "command": "online",
+        "network": job.network,
+        "dataset": job.source or job.stream,
+        "version": __version__,
+        "torch": torch.__version__,
+        "model": describe(model),
+        "item_shape": list(shape),
+        "classes": classes,
+        "job": job.model_dump(mode="json", exclude_unset=True, exclude={"run_dir"}),
+    }
+
+    def run(stop: Callable[[], bool]) -> dict[str, Any]:
+        net = Net(model, shape, classes, rule)
+        online = Online(net, prepared, Where(job.where), desk, observer, stop)
+        online.decided = job.decided(start.progress.step)
+        return online.run(source, folder, about, start)
+
+    return run
+
+
+def _run_dir(job: OnlineJob) -> Path:
+    words = re.sub(r"[^A-Za-z0-9.]+", "-", f"online-{job.source or job.stream}-{job.network}").strip("-")
+    stem = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{words}"
+    path, count = stem, 1
+    while path.exists():
+        count += 1
+        path = stem.with_name(f"{stem.name}-{count}")
+    return path

@@ -1,0 +1,94 @@
+"""`pipepita online` as people use it: items on standard input, predictions on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from commandline import command, ended, error_of, run, start
+
+OPTIONS = ("--source", "-", "--features", 64, "--classes", 10, "--network", "fc:16", "--schedule", "relaxed")
+
+
+def lines(data, items: range) -> str:
+    return "".join(
+        json.dumps({"x": data.x_train[index].flatten().tolist(), "y": int(data.y_train[index])}) + "\n"
+        for index in items
+    )
+
+
+def piped(text: str, *arguments: object, cwd: Path) -> tuple[list[dict], str]:
+    """The predictions, and what was said on stderr."""
+    done = subprocess.run(
+        command("online", *arguments), cwd=cwd, input=text, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+
+
+@pytest.mark.slow
+def test_a_pipe_in_two_parts_ends_as_in_one(few_digits, tmp_path):
+    data = few_digits
+    bad = "nonsense\n" * 50
+    whole, said = piped(bad + lines(data, range(60)) + bad, *OPTIONS, "--run-dir", "whole", cwd=tmp_path)
+    assert [one["id"] for one in whole] == list(range(60)) and len(whole[0]["probabilities"]) == 10
+    assert said.count("\n") <= 5 and "line 1 is skipped: the wrong number of cells: 1 instead of 64" in said
+    assert "100 x the wrong number of cells" in said and "60 learnt from" in said
+    first, _ = piped(lines(data, range(25)), *OPTIONS, "--run-dir", "parts", cwd=tmp_path)
+    second, _ = piped(lines(data, range(25, 60)), "--resume", "parts", cwd=tmp_path)
+    for one, other in zip([*first, *second], whole, strict=True):
+        assert {**one, "ms": 0} == {**other, "ms": 0}
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "parts")]
+    assert results[0]["weights_sha256"] == results[1]["weights_sha256"]
+    assert run("status", "parts", cwd=tmp_path).stdout.splitlines()[1].startswith("done  60 samples")
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_with_a_checkpoint_and_no_error(tmp_path):
+    """A job file of a simulation: the chain's devices say how many stages there are."""
+    (tmp_path / "chain.toml").write_text(
+        'devices = "rpi4*2"\nlink = "wifi"\nnetwork = "fc:16x2"\nstream = "digits"\nsamples = 100000\nrate = 500\n'
+    )
+    child = start("online", "chain.toml", "--engine", "local", "--run-dir", "run", cwd=tmp_path)
+    time.sleep(0.5)
+    seen = [child.stdout.readline() for _ in range(20)]
+    child.send_signal(2)
+    done = ended(child)
+    assert done.returncode == 0 and "stopping after what has arrived" in done.stderr
+    predictions = [json.loads(line) for line in [*seen, *done.stdout.splitlines()]]
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert [one["id"] for one in predictions] == list(range(result["items"])) and result["stages"] == 2
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == [f"step-{result['steps']:08d}"]
+    assert run("status", "run", cwd=tmp_path).stdout.count("pipepita online --resume run") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--source", "-", "--classes", 3), "source - needs --features: a network cannot be built without"),
+        (("--source", "-", "--features", 3), "source - needs --classes"),
+        (("--features", 3), "features needs --source: a stream by name knows its own"),
+        (("--source", "-", "--features", "3x", "--classes", 3), "features '3x': write a number like 64, or a shape"),
+        (("--source", "file.csv", "--features", 3, "--classes", 3), "unknown source 'file.csv': one of -, tcp:HOST"),
+        (("--source", "tcp:x", "--features", 3, "--classes", 3), "source tcp:x is no address"),
+        (("--order", "order.txt", "--batch-size", 2), "order order.txt needs --schedule adaptive and --batch-size 1"),
+        (("--order", "order.txt"), "order order.txt cannot be read"),
+        (("--engine", "gpu"), "unknown engine 'gpu'"),
+        (("--stream", "digits", "--classes", 1), "classes '1'"),
+        (("--resume", "nothing"), "nothing is not a run folder"),
+    ],
+)
+def test_mistakes_are_one_line(arguments, words, tmp_path):
+    done = run("online", *arguments, cwd=tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert words in error_of(done)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_training_run_is_not_gone_on_with_online(few_digits, tmp_path):
+    assert run("train", "--epochs", 1, "--engine", "local", "--run-dir", "run", cwd=tmp_path).returncode == 0
+    done = run("online", "--resume", "run", cwd=tmp_path)
+    assert done.returncode == 2 and "go on with pipepita train --resume run" in error_of(done)
