@@ -63,9 +63,13 @@ class Arrivals(Group):
             raise unknown("arrivals", self.arrivals, PROCESSES)
         if self.policy not in POLICIES:
             raise unknown("queue policy", self.policy, POLICIES)
-        if self.rate is None and (given := {"arrivals", "queue", "policy"} & self.model_fields_set):
+        if not self._arrive_by_themselves() and (given := {"arrivals", "queue", "policy"} & self.model_fields_set):
             raise UserError(f"{min(given)} needs --rate: without it the source makes a sample whenever one is wanted")
         return self
+
+    def _arrive_by_themselves(self) -> bool:
+        """Whether samples come when they come, and not when one is wanted."""
+        return self.rate is not None
 
 
 class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, StreamChoice, Arrivals):

@@ -94,6 +94,7 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
         description="order of the passes: adaptive, locked, relaxed or streaming",
         examples=["adaptive", "locked", "relaxed", "streaming"],
     )
+    queue: int = Field(256, ge=1, le=10_000_000, description="how many items can wait until they enter the pipeline")
     snapshot_every: int | None = Field(
         1000, ge=1, description="samples between two snapshots, for which the pipeline is drained"
     )
@@ -103,6 +104,9 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
         if self.order is not None and (self.schedule != "adaptive" or self.batch_size > 1):
             raise UserError(f"order {self.order} needs --schedule adaptive and --batch-size 1")
         return self
+
+    def _arrive_by_themselves(self) -> bool:
+        return self.source is not None or super()._arrive_by_themselves()
 
     @property
     def where(self) -> str:
