@@ -37,12 +37,12 @@ def run(*arguments: object, cwd: Path, **environment: str) -> CompletedProcess[s
     return CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 
-def start(*arguments: object, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+def start(*arguments: object, cwd: Path, stdin: int | None = None, **environment: str) -> subprocess.Popen[str]:
     """A command in the background, in a process of its own, which answers SIGHUP even if the tests run under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
         return subprocess.Popen(
-            command(*arguments), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            command(*arguments), cwd=cwd, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env={**os.environ, **environment},
         )  # fmt: skip
     finally:

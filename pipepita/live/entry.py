@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -45,10 +45,12 @@ class Entry:
         at: When it arrived, in seconds of this host's monotonic clock.
         label: Its class; None if that is not known yet.
         predicted: The class that was predicted; None before.
+        number: Of its line in the journal.
     """
 
     id: Id
     x: Tensor
     at: float
     label: int | None = None
-    predicted: int | None = field(default=None)
+    predicted: int | None = None
+    number: int = -1

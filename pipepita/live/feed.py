@@ -8,7 +8,8 @@ inbox --> item with label ----------------------------------> learnt from, and p
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -49,34 +50,43 @@ class Feed:
         self._inbox, self._batch_size, self._most, self._counts = inbox, batch_size, kept, counts
         self._publish = publish
         self.number = number
+        self._position = 0
         self._unlabelled: dict[Id, Entry] = {}
-        self._held: tuple[Entry, bool] | None = None  # one that has been read, but is of another kind than those before
         self._teaching: deque[list[Entry]] = deque()  # of each sample with labels in flight
         self._asking: deque[list[Entry]] = deque()  # and without
+
+    def wait_for(self, entries: Iterable[Entry]) -> None:
+        """Lets items that were predicted in an earlier run wait for their labels."""
+        self._unlabelled |= {entry.id: entry for entry in entries}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps, while nothing is in flight.
+
+        position: the number of the first line that is still to be read. waiting: the items that wait for their labels.
+        """
+        waiting = [[entry.id, entry.number, entry.predicted] for entry in self._unlabelled.values()]
+        return {"position": self._position, "waiting": waiting}
 
     @property
     def over(self) -> bool:
         """Whether nothing more will come."""
-        return self._held is None and self._inbox.over
+        return self._inbox.over
 
     def waiting(self) -> bool:
         """Whether something waits."""
-        return self._held is not None or self._inbox.waiting() > 0
+        return self._inbox.waiting() > 0
 
     def take(self) -> Taken | None:
         """The next sample; None if nothing came for a short while."""
-        first = self._next(_LOOK_SECONDS)
-        if first is None:
+        given = self._inbox.take(_LOOK_SECONDS)
+        while given is not None and (first := self._entry(given)) is None:
+            given = self._inbox.take()
+        if given is None or first is None:
             return None
-        entries, labelled = [first[0]], first[1]
-        while len(entries) < self._batch_size and self.waiting():
-            another = self._next(0.0)
-            if another is None:
-                break
-            if another[1] != labelled:
-                self._held = another
-                break
-            entries.append(another[0])
+        entries, labelled = [first], first.label is not None
+        while len(entries) < self._batch_size and (given := self._inbox.take(0.0, _kind(labelled))) is not None:
+            if (entry := self._entry(given)) is not None:
+                entries.append(entry)
         items = torch.stack([entry.x for entry in entries])
         if not labelled:
             self._asking.append(entries)
@@ -94,19 +104,10 @@ class Feed:
         """Gets the output of a sample without labels."""
         self._predicted(self._asking.popleft(), output, there)
 
-    def _next(self, timeout: float) -> tuple[Entry, bool] | None:
-        """The next item for the pipeline, and whether its label is known; None if none came in time."""
-        if self._held is not None:
-            held, self._held = self._held, None
-            return held
-        while (given := self._inbox.take(timeout)) is not None:
-            if (entry := self._entry(given)) is not None:
-                return entry, entry.label is not None
-        return None
-
     def _entry(self, given: Given) -> Entry | None:
         """The item that has arrived, or the one whose label has; None if it is of no use."""
         counts = self._counts
+        self._position = given.number + 1
         if given.x is None:
             assert given.id is not None
             entry = self._unlabelled.pop(given.id, None)
@@ -121,7 +122,7 @@ class Feed:
         if name in self._unlabelled:
             counts.odd["an item with the id of another one that waits for its label"] += 1
             return None
-        entry = Entry(name, given.x, given.at, given.y)
+        entry = Entry(name, given.x, given.at, given.y, number=given.number)
         if given.y is None:
             self._unlabelled[name] = entry
             if len(self._unlabelled) > self._most:
@@ -144,3 +145,8 @@ class Feed:
         """Counts the prediction, once both it and the label are known."""
         if entry.label is not None and entry.predicted is not None:
             self._counts.scored(entry.predicted, entry.label)
+
+
+def _kind(labelled: bool) -> Callable[[Given], bool]:
+    """Whether what has arrived comes with a label, or is one."""
+    return lambda given: (given.y is not None) == labelled

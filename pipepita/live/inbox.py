@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from pipepita.edge.arrivals import POLICIES
 from pipepita.errors import UserError, unknown
@@ -20,6 +21,7 @@ class Inbox:
 
     Attributes:
         dropped: How many were dropped.
+        on_drop: Called with each that is dropped.
 
     Raises:
         UserError: The policy is unknown, or the size is below 1.
@@ -35,6 +37,7 @@ class Inbox:
         self._changed = threading.Condition()
         self._ended = self._closed = False
         self.dropped = 0
+        self.on_drop: Callable[[Given], None] = lambda given: None
 
     def put(self, given: Given) -> bool:
         """Adds what has arrived. Returns whether more is wanted."""
@@ -45,9 +48,10 @@ class Inbox:
                 return False
             if len(self._held) >= self._size:
                 self.dropped += 1
-                if self._policy == "drop-newest":
+                newest = self._policy == "drop-newest"
+                self.on_drop(given if newest else self._held.popleft())
+                if newest:
                     return True
-                self._held.popleft()
             self._held.append(given)
             self._changed.notify_all()
             return True
@@ -64,15 +68,12 @@ class Inbox:
             self._closed = True
             self._changed.notify_all()
 
-    def peek(self) -> Given | None:
-        """What has waited longest, if anything waits."""
-        with self._changed:
-            return self._held[0] if self._held else None
-
-    def take(self, timeout: float) -> Given | None:
-        """What has waited longest. It waits for it, if need be; None if nothing came in time."""
+    def take(self, timeout: float = 0.0, wanted: Callable[[Given], bool] = lambda given: True) -> Given | None:
+        """What has waited longest. It waits for it, if need be; None if nothing came in time, or it is not wanted."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._held or self._ended, timeout) or not self._held:
+                return None
+            if not wanted(self._held[0]):
                 return None
             given = self._held.popleft()
             self._changed.notify_all()

@@ -45,12 +45,14 @@ class Given:
         x: The item, float32 of the network's input shape; None if this is only a label.
         y: Its class; None if it is not known yet.
         at: When it arrived, in seconds of this host's monotonic clock.
+        number: Of its line in the journal; of nothing if there is none.
     """
 
     id: Id | None
     x: Tensor | None
     y: int | None
     at: float = 0.0
+    number: int = -1
 
 
 class Parser:
@@ -65,7 +67,7 @@ class Parser:
     Example:
         >>> parser = Parser((2,), classes=10)
         >>> parser.read(b'{"id": 7, "x": [0.5, 1.25], "y": 3}', at=0.0)
-        Given(id=7, x=tensor([0.5000, 1.2500]), y=3, at=0.0)
+        Given(id=7, x=tensor([0.5000, 1.2500]), y=3, at=0.0, number=-1)
         >>> parser.read(b"0.5,1.25", at=0.0).y is None
         True
     """

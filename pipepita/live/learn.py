@@ -13,7 +13,7 @@ from torch import nn
 from pipepita.live.counts import Counts
 from pipepita.live.entry import Prediction
 from pipepita.live.inbox import Inbox
-from pipepita.live.run import Desk, Net, Online
+from pipepita.live.run import Beginning, Desk, Net, Online
 from pipepita.live.sources import Pairs
 from pipepita.network.modules import leaves
 from pipepita.network.norms import check_batches
@@ -24,7 +24,6 @@ from pipepita.runs.job import Options
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
 from pipepita.runs.prepared import prepare
-from pipepita.runs.progress import Progress, Resumption
 from pipepita.runs.reading import checked
 from pipepita.streams import Prequential, as_stream
 
@@ -97,7 +96,7 @@ def online(
 
     def learn() -> None:
         try:
-            run.run(Pairs(items), None, {}, Resumption(Progress()))
+            run.run(Pairs(items), None, {}, Beginning())
         except BaseException as error:
             failures.append(error)
         finally:

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
 from pipepita.errors import PipepitaError, RunError
 from pipepita.live.counts import Counts
-from pipepita.live.entry import Prediction
+from pipepita.live.entry import Entry, Prediction
 from pipepita.live.feed import Feed
 from pipepita.live.inbox import Inbox
 from pipepita.live.kept import Kept
+from pipepita.live.record import Record
 from pipepita.live.sources import Source
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
@@ -59,7 +60,7 @@ class Desk:
 
     inbox: holds what has arrived. counts: the run's figures. unlabelled: how many items are kept until their labels
     come. publish: called with each prediction. limit: how many samples are learnt from at most; None for no limit.
-    names: the labels that are texts, in the order of their classes, so far.
+    names: the labels that are texts, in the order of their classes, so far. record: what the run folder keeps.
     """
 
     inbox: Inbox
@@ -68,6 +69,18 @@ class Desk:
     unlabelled: int = 10_000
     limit: int | None = None
     names: Callable[[], list[str]] = list
+    record: Record | None = None
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Where a run begins. waiting: items that were predicted before, and wait for their labels. published: how many
+    predictions had been made.
+    """
+
+    resumption: Resumption = field(default_factory=lambda: Resumption(Progress()))
+    waiting: Sequence[Entry] = ()
+    published: int = 0
 
 
 class Online:
@@ -104,11 +117,12 @@ class Online:
         prepared = prepare(net.model, net.item_shape, net.classes, net.rule, settings)
         return cls(net, prepared, where, desk, observer, stop)
 
-    def run(self, source: Source, folder: RunFolder | None, about: dict[str, Any], start: Resumption) -> dict[str, Any]:
+    def run(self, source: Source, folder: RunFolder | None, about: dict[str, Any], begin: Beginning) -> dict[str, Any]:
         """Learns until the source ends. Returns the summary.
 
-        folder: a new or reopened run folder. about: more for its run.json. start: where the run begins.
+        folder: a new or reopened run folder. about: more for its run.json. begin: where the run begins.
         """
+        start = begin.resumption
         task, schedule, settings = self._prepared.task, self._prepared.schedule, self._prepared.settings
         listeners = self._listeners
         self._step, self._first_item = start.progress.step, start.progress.items
@@ -123,6 +137,9 @@ class Online:
                 if start.state is None and not folder.path.exists():
                     folder.create(summary)
                 self._folder = folder
+                if self._desk.record is not None:
+                    self._desk.record.open(folder.path, self._desk.inbox)
+                    cleanup.callback(self._desk.record.close)
                 listeners.add(FolderListener(folder, self._step))
                 status.add(folder)
             listeners.add(status)
@@ -138,7 +155,7 @@ class Online:
             cleanup.callback(self._end_source, source, thread)
             thread.start()
             try:
-                self._learn(guarded, keeper, start)
+                self._learn(guarded, keeper, begin)
                 if self._failure is not None:
                     raise self._failure
             except RunError as error:
@@ -157,11 +174,12 @@ class Online:
             listeners.finished("interrupted" if self._stop() else "done")
             return summary
 
-    def _learn(self, guarded: Guarded, keeper: Keeper, start: Resumption) -> None:
+    def _learn(self, guarded: Guarded, keeper: Keeper, begin: Beginning) -> None:
         """From one snapshot to the next, until the source ends."""
         settings, desk = self._prepared.settings, self._desk
         feed = Feed(desk.inbox, settings.batch_size, desk.unlabelled, desk.counts, desk.publish, self._first_item)
-        kept, order, tally = Kept(feed, self._due), Order(self.decided), start.progress.tally
+        feed.wait_for(begin.waiting)
+        kept, order, tally = Kept(feed, self._due), Order(self.decided), begin.resumption.progress.tally
         coordinator = Coordinator(
             guarded.pipeline, self._prepared.schedule, self._prepared.task.rule.passes,
             batch_size=settings.batch_size, seed=settings.seed, on_sample=self._listeners.sample,
@@ -186,7 +204,10 @@ class Online:
             self._tell(final=kept.ended)
             if keeper.due or kept.ended or self._left() <= 0:
                 progress = Progress(step=self._step, tally=tally, items=feed.number)
-                keeper.keep(guarded.learnt, progress.about() | {"labels": desk.names()})
+                state = feed.state()
+                about = {"labels": desk.names(), "published": begin.published + desk.counts.predicted, **state}
+                if keeper.keep(guarded.learnt, progress.about() | about) and desk.record is not None:
+                    desk.record.checkpoint(state)
 
     def _left(self) -> float:
         """How many samples may still be learnt from."""

@@ -10,7 +10,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from pipepita.edge.arrivals import times
 from pipepita.errors import RunError, UserError, unknown
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Given, Parser, Refused
+from pipepita.live.journal import Journal
 from pipepita.live.lines import lines
 from pipepita.streams.items import Item
 
@@ -44,28 +46,55 @@ class Source(Protocol):
 
 
 class Lines:
-    """Lines of text. read: returns some bytes, none at the end. complain: told of each line that is of no use."""
+    """Lines of text.
+
+    read: returns some bytes, none at the end. complain: told of each line that is of no use. journal: keeps the others.
+    """
 
     def __init__(self, read: Callable[[int], bytes], parser: Parser, complain: Complain) -> None:
         self._read, self._parser, self._complain = read, parser, complain
+        self.journal: Journal | None = None
 
     def feed(self, inbox: Inbox) -> None:
-        for number, line in enumerate(lines(self._read), 1):
-            now = time.perf_counter()
-            if line is not None and not line.strip():
-                continue
-            try:
-                if line is None:
-                    raise Refused("a line of more than a megabyte")
-                given = self._parser.read(line, now)
-            except Refused as error:
-                self._complain(number, error)
-                continue
-            if not inbox.put(given):
-                return
+        number = 0
+        for group in lines(self._read):
+            now, good = time.perf_counter(), list[tuple[bytes, Given]]()
+            for line in group:
+                number += 1
+                if line is not None and not line.strip():
+                    continue
+                try:
+                    if line is None:
+                        raise Refused("a line of more than a megabyte")
+                    good.append((line, self._parser.read(line, now)))
+                except Refused as error:
+                    self._complain(number, error)
+            first = self.journal.add([line for line, _ in good]) if self.journal is not None and good else 0
+            for place, (_, given) in enumerate(good, first):
+                if not inbox.put(replace(given, number=place) if self.journal is not None else given):
+                    return
 
     def close(self) -> None:
         """Standard input cannot be woken up; its thread ends with the process."""
+
+
+class Again:
+    """Lines of the journal, which arrived before a run ended, and then what still comes.
+
+    kept: by their numbers. source: what still comes.
+    """
+
+    def __init__(self, kept: Mapping[int, bytes], parser: Parser, source: Source) -> None:
+        self._kept, self._parser, self._source = kept, parser, source
+
+    def feed(self, inbox: Inbox) -> None:
+        for number, line in self._kept.items():
+            if not inbox.put(replace(self._parser.read(line, time.perf_counter()), number=number)):
+                return
+        self._source.feed(inbox)
+
+    def close(self) -> None:
+        self._source.close()
 
 
 class Connection(Lines):
@@ -105,7 +134,7 @@ class Pairs:
     """Items of an iterable of (x, y), which have been checked; y may be None.
 
     rate: how many arrive per second, on average; None for as many as are taken. process, seed: as `arrivals.times`
-    takes them.
+    takes them. first: the number of the first item.
     """
 
     def __init__(
@@ -114,31 +143,32 @@ class Pairs:
         rate: float | None = None,
         process: str = "poisson",
         seed: int = 0,
+        first: int = 0,
     ) -> None:
-        self._items, self._closed = items, False
+        self._items, self._closed, self._first = items, False, first
         self._times: Iterator[float] | None = None if rate is None else times(rate, process, seed)
 
     def feed(self, inbox: Inbox) -> None:
         began = time.perf_counter()
-        for x, y in self._items:
+        for number, (x, y) in enumerate(self._items, self._first):
             if self._times is not None:
                 due = began + next(self._times)
                 while not self._closed and (left := due - time.perf_counter()) > 0:
                     time.sleep(min(left, 0.1))
-            if self._closed or not inbox.put(Given(None, x, y, time.perf_counter())):
+            if self._closed or not inbox.put(Given(None, x, y, time.perf_counter(), number)):
                 return
 
     def close(self) -> None:
         self._closed = True
 
 
-def _standard_input(rest: str, parser: Parser, complain: Complain) -> Source:
+def _standard_input(rest: str, parser: Parser, complain: Complain) -> Lines:
     if rest:
         raise UserError(f"source -{rest}: standard input is written -")
     return Lines(partial(os.read, sys.stdin.fileno()), parser, complain)
 
 
-KINDS: dict[str, Callable[[str, Parser, Complain], Source]] = {
+KINDS: dict[str, Callable[[str, Parser, Complain], Lines]] = {
     "-": _standard_input,
     "tcp:": Connection,
 }
@@ -150,7 +180,7 @@ def check(text: str) -> None:
         raise unknown("source", text, ["-", "tcp:HOST:PORT"])
 
 
-def open_source(text: str, parser: Parser, complain: Complain) -> Source:
+def open_source(text: str, parser: Parser, complain: Complain) -> Lines:
     """The source that `text` names. `UserError` if there is none, or it cannot be reached."""
     check(text)
     kind = next(kind for kind in KINDS if text.startswith(kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable
@@ -18,22 +19,24 @@ from pipepita.live.entry import Prediction
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Parser
 from pipepita.live.job import OnlineJob
-from pipepita.live.run import Desk, Net, Online
-from pipepita.live.sources import Complain, Pairs, Source, open_source
+from pipepita.live.past import Past
+from pipepita.live.record import Record
+from pipepita.live.run import Beginning, Desk, Net, Online
+from pipepita.live.sources import Again, Complain, Lines, Pairs, Source, open_source
 from pipepita.network import spec
 from pipepita.network.modules import describe, leaves
 from pipepita.network.norms import check_batches
 from pipepita.network.partition import in_words
-from pipepita.pipeline.tally import Tally
 from pipepita.runs.folder import RunFolder, last_checkpoint, read_run
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
 from pipepita.runs.prepared import prepare
-from pipepita.runs.progress import Progress, Resumption
 from pipepita.runs.reading import checked
 from pipepita.streams import Prequential, open_stream
 from pipepita.version import __version__
 
+# the options that a resumed run may change
+CHANGEABLE = ("source", "engine", "stages", "placement", "address", "max_restarts", "samples", "rate", "order")
 # asked whether to stop; returns the summary
 Started = Callable[[Callable[[], bool]], dict[str, Any]]
 Publish = Callable[[Prediction], None]
@@ -42,7 +45,7 @@ Publish = Callable[[Prediction], None]
 def begin(job: OnlineJob, publish: Publish, complaints: Callable[[Counts], Complain], observer: Listener) -> Started:
     """Prepares a new run, which begins when what this returns is called. `UserError` if the job is wrong."""
     folder = RunFolder(job.run_dir or _run_dir(job))
-    return _prepare(job, folder, Resumption(Progress()), [], publish, complaints, observer)
+    return _prepare(job, folder, Past(), publish, complaints, observer)
 
 
 def again(
@@ -53,9 +56,8 @@ def again(
     about = read_run(run_dir)
     if about.get("command") != "online":
         raise UserError(f"{run_dir} is not the folder of an online run: go on with pipepita train --resume {run_dir}")
-    changeable = {"source", "engine", "stages", "placement", "address", "max_restarts", "samples", "rate", "order"}
     for name, value in changes.items():
-        if name not in changeable:
+        if name not in CHANGEABLE:
             raise UserError(f"{name} {value!r}: --resume {run_dir} keeps the run's own, so leave it out")
     folder = RunFolder.reopen(run_dir)
     try:
@@ -63,15 +65,10 @@ def again(
         checkpoint, damaged = last_checkpoint(run_dir, resumable=True)
         for line in damaged:
             observer.warn(line)
-        names: list[str] = []
-        start = Resumption(Progress())
-        if checkpoint is not None:
-            done = checkpoint.about
-            progress = Progress(step=int(done["step"]), tally=Tally.of(done["tally"]), items=int(done["items"]))
-            start = Resumption(progress, checkpoint.state(), checkpoint.path)
-            names = list(done["labels"])
-        folder.event("resume", step=start.progress.step, changes={name: str(value) for name, value in changes.items()})
-        return _prepare(job, folder, start, names, publish, complaints, observer)
+        past = Past.of(run_dir, checkpoint)
+        step = past.resumption.progress.step
+        folder.event("resume", step=step, changes={name: str(value) for name, value in changes.items()})
+        return _prepare(job, folder, past, publish, complaints, observer)
     except (KeyError, TypeError, ValueError) as error:
         folder.release()
         raise UserError(f"{run_dir} does not fit together: {error}") from None
@@ -81,8 +78,8 @@ def again(
 
 
 def _prepare(
-    job: OnlineJob, folder: RunFolder, start: Resumption, names: list[str], publish: Publish,
-    complaints: Callable[[Counts], Complain], observer: Listener,
+    job: OnlineJob, folder: RunFolder, past: Past, publish: Publish, complaints: Callable[[Counts], Complain],
+    observer: Listener,
 ) -> Started:  # fmt: skip
     counts = Counts(Prequential(job.sliding, detector=job.detector, seed=job.seed))
     rule = job.make_rule()
@@ -94,7 +91,7 @@ def _prepare(
         shape, classes = stream.item_shape, stream.classes
     else:
         shape, classes = job.shape, job.classes or 2
-    parser = Parser(shape, classes, names)
+    parser = Parser(shape, classes, past.names)
     model = job.build(shape, classes, rule)
     check_batches(leaves(model), 0, job.batch_size)
     spec.initialise(model, job.seed, job.init)
@@ -103,13 +100,19 @@ def _prepare(
         chain, works = job.chain(), counted(prepared.task, job.batch_size)
         stages = in_words(assign(chain, works, prepared.schedule.window, job.assign))
         prepared = prepare(model, shape, classes, rule, job.options(stages))
+    waiting = past.waiting(parser)
     source: Source
+    lines: Lines | None = None
     if job.source is None:
+        done = past.position
         rate = None if job.rate is None else job.rate * job.batch_size
-        source = Pairs(stream, rate, job.arrivals, job.seed)
+        source = Pairs(itertools.islice(stream, done, None), rate, job.arrivals, job.seed, done)
     else:
-        source = open_source(job.source, parser, complaints(counts))
-    desk = Desk(Inbox(job.queue, job.policy), counts, publish, job.unlabelled, job.limit, parser.names)
+        source = lines = open_source(job.source, parser, complaints(counts))
+        if kept := past.unread:
+            source = Again(kept, parser, lines)
+    record = Record(publish, lines, past, job.keep_checkpoints)
+    desk = Desk(Inbox(job.queue, job.policy), counts, record.predicted, job.unlabelled, job.limit, parser.names, record)
     about = {
         "command": "online",
         "network": job.network,
@@ -125,8 +128,8 @@ def _prepare(
     def run(stop: Callable[[], bool]) -> dict[str, Any]:
         net = Net(model, shape, classes, rule)
         online = Online(net, prepared, Where(job.where), desk, observer, stop)
-        online.decided = job.decided(start.progress.step)
-        return online.run(source, folder, about, start)
+        online.decided = job.decided(past.resumption.progress.step)
+        return online.run(source, folder, about, Beginning(past.resumption, waiting, past.published))
 
     return run
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from commandline import command, ended, error_of, run, start
 
+from pipepita.live.past import Past
+
 OPTIONS = ("--source", "-", "--features", 64, "--classes", 10, "--network", "fc:16", "--schedule", "relaxed")
 
 
@@ -44,6 +46,43 @@ def test_a_pipe_in_two_parts_ends_as_in_one(few_digits, tmp_path):
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "parts")]
     assert results[0]["weights_sha256"] == results[1]["weights_sha256"]
     assert run("status", "parts", cwd=tmp_path).stdout.splitlines()[1].startswith("done  60 samples")
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_no_item_is_lost_or_learnt_twice(few_digits, tmp_path, every_case):
+    """With labels that come later, or at once. Whatever had been read is on the disk, and is not asked for again."""
+    sent = []
+    for number in range(150):
+        x, y = few_digits.x_train[number].flatten().tolist(), int(few_digits.y_train[number])
+        late = number % 2
+        sent.append(json.dumps({"id": number, "x": x} | ({} if late else {"y": y})))
+        sent += (
+            [json.dumps({"id": number - 4, "y": int(few_digits.y_train[number - 4])})] if late and number > 4 else []
+        )
+    options = (*OPTIONS[:-2], "--window", 1, "--snapshot-every", 15, "--checkpoint-every", 0)
+    whole, _ = piped("\n".join(sent) + "\n", *options, "--run-dir", "whole", cwd=tmp_path)
+    printed, first = list[dict](), True
+    for stop in (60, 110, 140) if every_case else (70,):
+        words = (*options, "--run-dir", "run") if first else ("--resume", "run")
+        child = start("online", *words, cwd=tmp_path, stdin=subprocess.PIPE)
+        begin = 0 if first else Past.of(tmp_path / "run", None).number
+        child.stdin.write("\n".join(sent[begin:]) + "\n")
+        child.stdin.flush()
+        while not printed or printed[-1]["id"] < stop:
+            printed.append(json.loads(child.stdout.readline()))
+        child.kill()
+        printed += [json.loads(line) for line in ended(child).stdout.splitlines() if line.endswith("}")]
+        first = False
+    rest = sent[Past.of(tmp_path / "run", None).number :]
+    last, said = piped("\n".join(rest) + "\n", "--resume", "run", cwd=tmp_path)
+    printed += last
+    assert len({one["id"] for one in printed}) == len(printed)
+    kept = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
+    assert [one["id"] for one in kept] == [one["id"] for one in whole] == list(range(150))
+    assert {one["id"] for one in printed} >= set(range(150)) - {printed[len(printed) - len(last) - 1]["id"] + 1}
+    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "run")]
+    assert results[0]["weights_sha256"] == results[1]["weights_sha256"]
+    assert results[0]["steps"] == results[1]["steps"] and "skipped" not in said
 
 
 @pytest.mark.slow

@@ -13,13 +13,12 @@ from pipepita.errors import RunError
 from pipepita.live.counts import Counts
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Given
-from pipepita.live.run import Desk, Net, Online
+from pipepita.live.run import Beginning, Desk, Net, Online
 from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder, last_checkpoint
 from pipepita.runs.job import Options
 from pipepita.runs.place import Where
 from pipepita.runs.prepared import prepare
-from pipepita.runs.progress import Progress, Resumption
 from pipepita.streams import Prequential
 
 
@@ -59,7 +58,7 @@ def online(data: pp.Data, engine, folder: Path | None = None, stop=lambda: False
 
 
 def run(one: Online, source, folder: Path | None = None) -> dict:
-    return one.run(source, None if folder is None else RunFolder(folder), {}, Resumption(Progress()))
+    return one.run(source, None if folder is None else RunFolder(folder), {}, Beginning())
 
 
 def order(folder: Path) -> list[bool]:
