@@ -51,14 +51,11 @@ def test_a_pipe_in_two_parts_ends_as_in_one(few_digits, tmp_path):
 @pytest.mark.slow
 def test_killed_and_resumed_no_item_is_lost_or_learnt_twice(few_digits, tmp_path, every_case):
     """With labels that come later, or at once. Whatever had been read is on the disk, and is not asked for again."""
-    sent = []
-    for number in range(150):
-        x, y = few_digits.x_train[number].flatten().tolist(), int(few_digits.y_train[number])
-        late = number % 2
-        sent.append(json.dumps({"id": number, "x": x} | ({} if late else {"y": y})))
-        sent += (
-            [json.dumps({"id": number - 4, "y": int(few_digits.y_train[number - 4])})] if late and number > 4 else []
-        )
+    sent, labels = [], few_digits.y_train.tolist()
+    for number, x in enumerate(few_digits.x_train.flatten(1).tolist()):
+        sent.append(json.dumps({"id": number, "x": x} | ({} if number % 2 else {"y": labels[number]})))
+        if number % 2 and number > 4:
+            sent.append(json.dumps({"id": number - 4, "y": labels[number - 4]}))
     options = (*OPTIONS[:-2], "--window", 1, "--snapshot-every", 15, "--checkpoint-every", 0)
     whole, _ = piped("\n".join(sent) + "\n", *options, "--run-dir", "whole", cwd=tmp_path)
     printed, first = list[dict](), True
@@ -79,7 +76,6 @@ def test_killed_and_resumed_no_item_is_lost_or_learnt_twice(few_digits, tmp_path
     assert len({one["id"] for one in printed}) == len(printed)
     kept = [json.loads(line) for line in (tmp_path / "run" / "predictions.jsonl").read_text().splitlines()]
     assert [one["id"] for one in kept] == [one["id"] for one in whole] == list(range(150))
-    assert {one["id"] for one in printed} >= set(range(150)) - {printed[len(printed) - len(last) - 1]["id"] + 1}
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "run")]
     assert results[0]["weights_sha256"] == results[1]["weights_sha256"]
     assert results[0]["steps"] == results[1]["steps"] and "skipped" not in said
