@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
-import threading
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from pipepita.live.counts import Counts
-from pipepita.live.entry import Prediction
+from pipepita.live.entry import Prediction, as_lines
 from pipepita.live.items import Refused
 from pipepita.runs.display import Observer
 
@@ -56,12 +55,11 @@ class Complaints:
 
 
 class Writer:
-    """Writes one JSON line per prediction. They are written at once."""
+    """Writes one JSON line per prediction, at once."""
 
     def __init__(self, file: TextIO) -> None:
-        self._file, self._lock = file, threading.Lock()
+        self._file = file
 
-    def __call__(self, prediction: Prediction) -> None:
-        with self._lock:
-            self._file.write(json.dumps(prediction.line()) + "\n")
-            self._file.flush()
+    def __call__(self, predictions: Sequence[Prediction]) -> None:
+        self._file.write(as_lines(predictions))
+        self._file.flush()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from pipepita.live.items import Id
+
+# gets the predictions of one sample, in the order of arrival
+Publish = Callable[[Sequence["Prediction"]], None]
 
 
 class Prediction(NamedTuple):
@@ -33,6 +38,11 @@ class Prediction(NamedTuple):
             "probabilities": [round(value, 6) for value in self.probabilities.tolist()],
             "ms": round(self.milliseconds, 3),
         }
+
+
+def as_lines(predictions: Sequence[Prediction]) -> str:
+    """The predictions as lines of JSON."""
+    return "".join(json.dumps(prediction.line()) + "\n" for prediction in predictions)
 
 
 @dataclass(slots=True)

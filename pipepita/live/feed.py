@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pipepita.live.counts import Counts
-from pipepita.live.entry import Entry, Prediction
+from pipepita.live.entry import Entry, Prediction, Publish
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Given, Id
 from pipepita.pipeline.source import Taken
@@ -31,7 +31,7 @@ class Feed:
         batch_size: How many items a sample has at most.
         kept: How many items without labels are kept until theirs come; then the oldest are forgotten.
         counts: Told of everything.
-        publish: Called with each prediction, in the order of arrival.
+        publish: Called with the predictions of each sample, in the order of arrival.
         number: The number of the next item, which is the id of one that has none.
 
     Attributes:
@@ -44,7 +44,7 @@ class Feed:
         batch_size: int,
         kept: int,
         counts: Counts,
-        publish: Callable[[Prediction], None],
+        publish: Publish,
         number: int = 0,
     ) -> None:
         self._inbox, self._batch_size, self._most, self._counts = inbox, batch_size, kept, counts
@@ -131,7 +131,7 @@ class Feed:
         return entry
 
     def _predicted(self, entries: list[Entry], output: Tensor, there: float) -> None:
-        chosen = output.argmax(1).tolist()
+        chosen, predictions = output.argmax(1).tolist(), list[Prediction]()
         for row, entry in enumerate(entries):
             if entry.predicted is not None:  # it was predicted when it arrived
                 continue
@@ -139,7 +139,9 @@ class Feed:
             milliseconds = 1000 * (there - entry.at)
             self._counts.prediction(milliseconds)
             self._score(entry)
-            self._publish(Prediction(entry.id, chosen[row], output[row].clone(), milliseconds))
+            predictions.append(Prediction(entry.id, chosen[row], output[row].clone(), milliseconds))
+        if predictions:
+            self._publish(predictions)
 
     def _score(self, entry: Entry) -> None:
         """Counts the prediction, once both it and the label are known."""

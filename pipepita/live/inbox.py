@@ -34,16 +34,18 @@ class Inbox:
             raise UserError(f"queue {size}: it must hold at least 1 item")
         self._size, self._policy = size, policy
         self._held: deque[Given] = deque()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._arrived, self._room = threading.Condition(self._lock), threading.Condition(self._lock)
         self._ended = self._closed = False
         self.dropped = 0
         self.on_drop: Callable[[Given], None] = lambda given: None
 
     def put(self, given: Given) -> bool:
         """Adds what has arrived. Returns whether more is wanted."""
-        with self._changed:
-            if self._policy == "block":
-                self._changed.wait_for(lambda: self._closed or len(self._held) < self._size)
+        with self._lock:
+            if self._policy == "block" and len(self._held) >= self._size and not self._closed:
+                # until half of it is free: two threads that wake each other up for every item would be slow
+                self._room.wait_for(lambda: self._closed or len(self._held) <= self._size // 2)
             if self._closed:
                 return False
             if len(self._held) >= self._size:
@@ -53,30 +55,32 @@ class Inbox:
                 if newest:
                     return True
             self._held.append(given)
-            self._changed.notify_all()
+            if len(self._held) == 1:
+                self._arrived.notify()
             return True
 
     def end(self) -> None:
         """Nothing more will arrive."""
-        with self._changed:
+        with self._lock:
             self._ended = True
-            self._changed.notify_all()
+            self._arrived.notify()
 
     def close(self) -> None:
         """Nothing more is wanted. What is held stays."""
-        with self._changed:
+        with self._lock:
             self._closed = True
-            self._changed.notify_all()
+            self._room.notify()
 
     def take(self, timeout: float = 0.0, wanted: Callable[[Given], bool] = lambda given: True) -> Given | None:
         """What has waited longest. It waits for it, if need be; None if nothing came in time, or it is not wanted."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._held or self._ended, timeout) or not self._held:
-                return None
-            if not wanted(self._held[0]):
+        with self._lock:
+            if not self._held and timeout:
+                self._arrived.wait_for(lambda: self._held or self._ended, timeout)
+            if not self._held or not wanted(self._held[0]):
                 return None
             given = self._held.popleft()
-            self._changed.notify_all()
+            if len(self._held) <= self._size // 2:
+                self._room.notify()
             return given
 
     def waiting(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -89,10 +89,12 @@ def online(
     waiting: queue.Queue[Prediction | None] = queue.Queue(_WAITING)
     closed, failures = threading.Event(), list[BaseException]()
 
-    def give(prediction: Prediction | None) -> None:
-        while not closed.is_set():
-            with contextlib.suppress(queue.Full):
-                return waiting.put(prediction, timeout=_LOOK_SECONDS)
+    def give(predictions: Sequence[Prediction | None]) -> None:
+        for prediction in predictions:
+            while not closed.is_set():
+                with contextlib.suppress(queue.Full):
+                    waiting.put(prediction, timeout=_LOOK_SECONDS)
+                    break
 
     def learn() -> None:
         try:
@@ -100,7 +102,7 @@ def online(
         except BaseException as error:
             failures.append(error)
         finally:
-            give(None)
+            give([None])
 
     counts = counts or Counts(Prequential(seed=settings.seed))
     desk = Desk(Inbox(max(16, 2 * settings.batch_size), "block"), counts, give)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from pipepita.errors import RunError
-from pipepita.live.entry import Prediction
+from pipepita.live.entry import Prediction, Publish, as_lines
 from pipepita.live.inbox import Inbox
 from pipepita.live.journal import Journal
 from pipepita.live.past import JOURNAL, PREDICTIONS, Past
@@ -23,15 +22,13 @@ class Record:
     there are not made known again.
 
     Args:
-        publish: Gets each prediction.
+        publish: Gets the predictions.
         lines: The source whose lines are kept; None if it can be asked for its items again.
         past: What has happened before: the number of the next line, and which predictions have been made known.
         checkpoints: How many stay. What any of them needs is kept, since the last one may be damaged.
     """
 
-    def __init__(
-        self, publish: Callable[[Prediction], None], lines: Lines | None, past: Past, checkpoints: int
-    ) -> None:
+    def __init__(self, publish: Publish, lines: Lines | None, past: Past, checkpoints: int) -> None:
         self._publish, self._lines, self._number, self._known = publish, lines, past.number, past.known
         self._needed = deque([min(past.kept, default=0)], maxlen=checkpoints)
         self._journal: Journal | None = None
@@ -47,18 +44,19 @@ class Record:
         except OSError as error:
             raise RunError(f"cannot write {folder / PREDICTIONS}: {error.strerror}") from None
 
-    def predicted(self, prediction: Prediction) -> None:
-        """Writes a prediction, and then makes it known."""
-        if self._known:
-            self._known -= 1
+    def predicted(self, predictions: Sequence[Prediction]) -> None:
+        """Writes predictions, and then makes them known."""
+        known = min(self._known, len(predictions))
+        self._known -= known
+        if not (predictions := predictions[known:]):
             return
         if self._file is not None:
             try:
-                self._file.write(json.dumps(prediction.line()) + "\n")
+                self._file.write(as_lines(predictions))
                 self._file.flush()
             except OSError as error:
                 raise RunError(f"cannot write {self._file.name}: {error.strerror}") from None
-        self._publish(prediction)
+        self._publish(predictions)
 
     def checkpoint(self, state: dict[str, Any]) -> None:
         """A checkpoint with this state of the feed is on the disk: what it holds need not be kept."""

@@ -18,7 +18,7 @@ from torch import nn
 
 from pipepita.errors import PipepitaError, RunError
 from pipepita.live.counts import Counts
-from pipepita.live.entry import Entry, Prediction
+from pipepita.live.entry import Entry, Publish
 from pipepita.live.feed import Feed
 from pipepita.live.inbox import Inbox
 from pipepita.live.kept import Kept
@@ -59,13 +59,14 @@ class Desk:
     """Where items wait and results go.
 
     inbox: holds what has arrived. counts: the run's figures. unlabelled: how many items are kept until their labels
-    come. publish: called with each prediction. limit: how many samples are learnt from at most; None for no limit.
-    names: the labels that are texts, in the order of their classes, so far. record: what the run folder keeps.
+    come. publish: called with the predictions of each sample. limit: how many samples are learnt from at most; None for
+    no limit. names: the labels that are texts, in the order of their classes, so far. record: writes into the run's
+    folder.
     """
 
     inbox: Inbox
     counts: Counts
-    publish: Callable[[Prediction], None]
+    publish: Publish
     unlabelled: int = 10_000
     limit: int | None = None
     names: Callable[[], list[str]] = list

@@ -15,7 +15,7 @@ from pipepita.edge.chain import assign
 from pipepita.edge.work import counted
 from pipepita.errors import UserError
 from pipepita.live.counts import Counts
-from pipepita.live.entry import Prediction
+from pipepita.live.entry import Publish
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Parser
 from pipepita.live.job import OnlineJob
@@ -39,7 +39,6 @@ from pipepita.version import __version__
 CHANGEABLE = ("source", "engine", "stages", "placement", "address", "max_restarts", "samples", "rate", "order")
 # asked whether to stop; returns the summary
 Started = Callable[[Callable[[], bool]], dict[str, Any]]
-Publish = Callable[[Prediction], None]
 
 
 def begin(job: OnlineJob, publish: Publish, complaints: Callable[[Counts], Complain], observer: Listener) -> Started:

@@ -13,7 +13,7 @@ class Desk:
     def __init__(self, *arrived: tuple, batch_size: int = 1, kept: int = 100) -> None:
         self.counts, self.published = Counts(Prequential()), []
         inbox = Inbox(100, "block")
-        self.feed = Feed(inbox, batch_size, kept, self.counts, self.published.append)
+        self.feed = Feed(inbox, batch_size, kept, self.counts, self.published.extend)
         for name, x, y in arrived:
             inbox.put(Given(name, None if x is None else torch.tensor([x, x]), y, at=10.0))
         inbox.end()

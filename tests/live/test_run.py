@@ -52,7 +52,7 @@ def online(data: pp.Data, engine, folder: Path | None = None, stop=lambda: False
     })  # fmt: skip
     rule, predictions = pp.Pepita(), []
     prepared = prepare(model, data.item_shape, 10, rule, settings)
-    desk = Desk(Inbox(8, "block"), Counts(Prequential()), predictions.append)
+    desk = Desk(Inbox(8, "block"), Counts(Prequential()), predictions.extend)
     net = Net(model, data.item_shape, 10, rule)
     return Online(net, prepared, Where(engine), desk, Observer(), stop), predictions
 
