@@ -35,10 +35,11 @@ class Counts:
     odd: Counter[str] = field(default_factory=Counter)
     alarms: list[int] = field(default_factory=list)
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
-    _began: float = field(default_factory=time.monotonic)
+    _began: float | None = None  # when the first prediction was made
 
     def prediction(self, milliseconds: float) -> None:
         """One more prediction, so long after its item arrived."""
+        self._began = self._began or time.monotonic()
         self.predicted += 1
         self._latencies.append(milliseconds)
 
@@ -50,7 +51,7 @@ class Counts:
     def figures(self, dropped: int) -> dict[str, Any]:
         """All figures as JSON has them. dropped: by the inbox."""
         quantiles = np.percentile(self._latencies, (50, 95, 99)).tolist() if self._latencies else [math.nan] * 3
-        seconds = time.monotonic() - self._began
+        seconds = 0.0 if self._began is None else time.monotonic() - self._began
         return {
             "items": self.predicted,
             "learnt": self.learnt,

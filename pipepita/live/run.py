@@ -186,6 +186,7 @@ class Online:
             batch_size=settings.batch_size, seed=settings.seed, on_sample=self._listeners.sample,
         )  # fmt: skip
         self._listeners.epoch_begins(1, tally)
+        self._snapshot_at = self._metrics_at = time.monotonic()
         while not kept.ended and self._left() > 0:
             first, before = self._step, tally
 
