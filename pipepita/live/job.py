@@ -25,8 +25,9 @@ class LiveInput(Group):
 
     source: str | None = Field(
         None,
-        description="where items come from, one per line: - for standard input, or tcp:HOST:PORT (default: --stream)",
-        examples=["-", "tcp:"],
+        description="where items come from, one per line: - for standard input, tcp:HOST:PORT, or mqtt:HOST/TOPIC "
+        "(default: --stream)",
+        examples=["-", "tcp:", "mqtt:"],
     )
     features: str | None = Field(
         None, description="how many numbers an item has; or its shape, like 1x28x28, for a network with convolutions"

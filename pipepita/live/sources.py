@@ -1,4 +1,4 @@
-"""Where items come from: standard input, a TCP connection, a stream by name, or any iterable.
+"""Where items come from: standard input, a TCP connection, an MQTT broker, a stream by name, or any iterable.
 
 A source puts what it reads into the inbox, in a thread of its own. A new source is one class here and one entry in
 `KINDS`.
@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -53,26 +53,32 @@ class Lines:
 
     def __init__(self, read: Callable[[int], bytes], parser: Parser, complain: Complain) -> None:
         self._read, self._parser, self._complain = read, parser, complain
+        self._number = 0
         self.journal: Journal | None = None
 
     def feed(self, inbox: Inbox) -> None:
-        number = 0
         for group in lines(self._read):
-            now, good = time.perf_counter(), list[tuple[bytes, Given]]()
-            for line in group:
-                number += 1
-                if line is not None and not line.strip():
-                    continue
-                try:
-                    if line is None:
-                        raise Refused("a line of more than a megabyte")
-                    good.append((line, self._parser.read(line, now)))
-                except Refused as error:
-                    self._complain(number, error)
-            first = self.journal.add([line for line, _ in good]) if self.journal is not None and good else 0
-            for place, (_, given) in enumerate(good, first):
-                if not inbox.put(replace(given, number=place) if self.journal is not None else given):
-                    return
+            if not self._put(group, inbox):
+                return
+
+    def _put(self, group: Sequence[bytes | None], inbox: Inbox) -> bool:
+        """Puts lines that came together into the inbox, once they are on the disk. Returns whether more is wanted."""
+        now, good = time.perf_counter(), list[tuple[bytes, Given]]()
+        for line in group:
+            self._number += 1
+            if line is not None and not line.strip():
+                continue
+            try:
+                if line is None:
+                    raise Refused("a line of more than a megabyte")
+                good.append((line, self._parser.read(line, now)))
+            except Refused as error:
+                self._complain(self._number, error)
+        first = self.journal.add([line for line, _ in good]) if self.journal is not None and good else 0
+        return all(
+            inbox.put(replace(given, number=place) if self.journal is not None else given)
+            for place, (_, given) in enumerate(good, first)
+        )
 
     def close(self) -> None:
         """Standard input cannot be woken up; its thread ends with the process."""
@@ -98,9 +104,9 @@ class Again:
 
 
 class Connection(Lines):
-    """Lines from a TCP server, like those of a sensor's gateway. address: HOST:PORT."""
+    """Lines from a TCP server, like those of a sensor's gateway. address: HOST:PORT. name: of the run."""
 
-    def __init__(self, address: str, parser: Parser, complain: Complain) -> None:
+    def __init__(self, address: str, parser: Parser, complain: Complain, name: str) -> None:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
             raise UserError(f"source tcp:{address} is no address: write it like tcp:10.0.0.5:9000")
@@ -162,26 +168,33 @@ class Pairs:
         self._closed = True
 
 
-def _standard_input(rest: str, parser: Parser, complain: Complain) -> Lines:
+def _standard_input(rest: str, parser: Parser, complain: Complain, name: str) -> Lines:
     if rest:
         raise UserError(f"source -{rest}: standard input is written -")
     return Lines(partial(os.read, sys.stdin.fileno()), parser, complain)
 
 
-KINDS: dict[str, Callable[[str, Parser, Complain], Lines]] = {
+def _topic(rest: str, parser: Parser, complain: Complain, name: str) -> Lines:
+    from pipepita.live.mqtt import Topic
+
+    return Topic(rest, parser, complain, name)
+
+
+KINDS: dict[str, Callable[[str, Parser, Complain, str], Lines]] = {
     "-": _standard_input,
     "tcp:": Connection,
+    "mqtt:": _topic,
 }
 
 
 def check(text: str) -> None:
     """Raises `UserError` if `text` names no source of lines."""
     if not any(text.startswith(kind) for kind in KINDS):
-        raise unknown("source", text, ["-", "tcp:HOST:PORT"])
+        raise unknown("source", text, ["-", "tcp:HOST:PORT", "mqtt:HOST/TOPIC"])
 
 
-def open_source(text: str, parser: Parser, complain: Complain) -> Lines:
-    """The source that `text` names. `UserError` if there is none, or it cannot be reached."""
+def open_source(text: str, parser: Parser, complain: Complain, name: str = "online") -> Lines:
+    """The source that `text` names. name: of the run. `UserError` if there is none, or it cannot be reached."""
     check(text)
     kind = next(kind for kind in KINDS if text.startswith(kind))
-    return KINDS[kind](text.removeprefix(kind), parser, complain)
+    return KINDS[kind](text.removeprefix(kind), parser, complain, name)

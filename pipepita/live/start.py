@@ -107,7 +107,7 @@ def _prepare(
         rate = None if job.rate is None else job.rate * job.batch_size
         source = Pairs(itertools.islice(stream, done, None), rate, job.arrivals, job.seed, done)
     else:
-        source = lines = open_source(job.source, parser, complaints(counts))
+        source = lines = open_source(job.source, parser, complaints(counts), folder.path.name)
         if kept := past.unread:
             source = Again(kept, parser, lines)
     record = Record(publish, lines, past, job.keep_checkpoints)

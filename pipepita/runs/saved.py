@@ -59,6 +59,11 @@ class SavedRun:
         """
         path = Path(path)
         about = read_run(path)
+        if about.get("command") == "online":
+            raise UserError(
+                f"{path} is the folder of an online run, which has no test items: go on with pipepita online --resume "
+                f"{path}"
+            )
         return cls(path, about, *last_checkpoint(path, resumable=resumable))
 
     @property

@@ -109,7 +109,10 @@ def test_ctrl_c_ends_it_with_a_checkpoint_and_no_error(tmp_path):
         (("--source", "-", "--features", 3), "source - needs --classes"),
         (("--features", 3), "features needs --source: a stream by name knows its own"),
         (("--source", "-", "--features", "3x", "--classes", 3), "features '3x': write a number like 64, or a shape"),
-        (("--source", "file.csv", "--features", 3, "--classes", 3), "unknown source 'file.csv': one of -, tcp:HOST"),
+        (
+            ("--source", "file.csv", "--features", 3, "--classes", 3),
+            "unknown source 'file.csv': one of -, mqtt:HOST/TOPIC,",
+        ),
         (("--source", "tcp:x", "--features", 3, "--classes", 3), "source tcp:x is no address"),
         (("--order", "order.txt", "--batch-size", 2), "order order.txt needs --schedule adaptive and --batch-size 1"),
         (("--order", "order.txt"), "order order.txt cannot be read"),
@@ -125,7 +128,13 @@ def test_mistakes_are_one_line(arguments, words, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_training_run_is_not_gone_on_with_online(few_digits, tmp_path):
+def test_runs_of_one_kind_are_not_gone_on_with_as_if_of_the_other(tmp_path):
     assert run("train", "--epochs", 1, "--engine", "local", "--run-dir", "run", cwd=tmp_path).returncode == 0
     done = run("online", "--resume", "run", cwd=tmp_path)
     assert done.returncode == 2 and "go on with pipepita train --resume run" in error_of(done)
+    assert run("online", "--samples", 20, "--run-dir", "live", cwd=tmp_path).returncode == 0
+    for words in (("train", "--resume", "live"), ("evaluate", "live")):
+        done = run(*words, cwd=tmp_path)
+        assert "live is the folder of an online run, which has no test items: go on with pipepita online" in error_of(
+            done
+        )

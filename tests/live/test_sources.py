@@ -64,7 +64,7 @@ def test_closing_ends_a_connection_that_waits():
         ("tcp::80", "is no address"),
         ("tcp:127.0.0.1:1", "source tcp:127.0.0.1:1 cannot be reached"),
         ("-x", "standard input is written -"),
-        ("http://a", "unknown source 'http://a': one of -, tcp:HOST:PORT"),
+        ("http://a", "unknown source 'http://a': one of -, mqtt:HOST/TOPIC, tcp:HOST:PORT"),
     ],
 )
 def test_sources_that_there_are_not(text, words):
