@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from pipepita.rules.gradient import GradientLearner
     from pipepita.runs.evaluate import evaluate
+    from pipepita.runs.export import export
     from pipepita.runs.result import Result
     from pipepita.runs.resume import resume
     from pipepita.runs.train import train
@@ -86,6 +87,7 @@ _HOMES = {
     "build": "network.spec",
     "deployed": "edge.deploy",
     "evaluate": "runs.evaluate",
+    "export": "runs.export",
     "initialise": "network.spec",
     "latency": "measurement.latency",
     "load": "data",

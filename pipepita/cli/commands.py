@@ -32,6 +32,7 @@ class Entry(NamedTuple):
 COMMANDS = {
     "train": Entry("train", "Train a network."),
     "evaluate": Entry("train", "Measure the accuracy of a run's last checkpoint again."),
+    "export": Entry("export", "Write the network of a run's last checkpoint, for inference elsewhere."),
     "status": Entry("status", "Show how a run and its stages are, while it goes on or afterwards."),
     "latency": Entry("latency", "Measure the schedules locked, relaxed and streaming side by side."),
     "plan": Entry("plan", "Predict which number of stages trains fastest here."),

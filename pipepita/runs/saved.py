@@ -52,14 +52,15 @@ class SavedRun:
         self.path, self.about, self.checkpoint, self.damaged = path, about, checkpoint, damaged
 
     @classmethod
-    def open(cls, path: str | Path, *, resumable: bool = False) -> Self:
+    def open(cls, path: str | Path, *, resumable: bool = False, online: bool = False) -> Self:
         """Reads a run folder. `UserError` if it is none, or if all of its checkpoints are damaged.
 
-        resumable: take the last checkpoint from which a resumed run ends with the bits of an undisturbed one.
+        resumable: take the last checkpoint from which a resumed run ends with the bits of an undisturbed one. online:
+        whether it may be that of an online run.
         """
         path = Path(path)
         about = read_run(path)
-        if about.get("command") == "online":
+        if about.get("command") == "online" and not online:
             raise UserError(
                 f"{path} is the folder of an online run, which has no test items: go on with pipepita online --resume "
                 f"{path}"
