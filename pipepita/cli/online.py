@@ -43,17 +43,17 @@ def online(
     runs for real, with one Ray actor per device.
     """
     values = {name: value for name, value in given.items() if value is not None}
-    from pipepita.live.display import Complaints, Display, Writer, in_words
+    from pipepita.live.display import Complaints, Display, in_words
     from pipepita.live.start import again, begin
     from pipepita.runs.interrupt import Interrupt
 
     if resume is not None:
         if job is not None:
             raise UserError(f"job file {job}: --resume {resume} keeps the run's own job, so leave the file out")
-        started = again(resume, read_changes(values, assignments or []), Writer(sys.stdout), Complaints, Display())
+        started = again(resume, read_changes(values, assignments or []), sys.stdout, Complaints, Display())
     else:
         settings: OnlineJob = read_job(job, values, assignments or [], OnlineJob)
-        started = begin(settings, Writer(sys.stdout), Complaints, Display())
+        started = begin(settings, sys.stdout, Complaints, Display())
     sys.setswitchinterval(_SWITCH_SECONDS)
     with Interrupt("stopping after what has arrived (press Ctrl-C again to stop at once)") as stop:
         summary = started(stop)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from pipepita.live.counts import Counts
-from pipepita.live.entry import Prediction, as_lines
 from pipepita.live.items import Refused
 from pipepita.runs.display import Observer
 
@@ -52,14 +50,3 @@ class Complaints:
         if self._counts.refused[error.kind] == 1:
             text = f"warning: line {number} is skipped: {error}; others like it are only counted"
             print("".join(c if c.isprintable() else repr(c)[1:-1] for c in text)[:500], file=sys.stderr, flush=True)
-
-
-class Writer:
-    """Writes one JSON line per prediction, at once."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def __call__(self, predictions: Sequence[Prediction]) -> None:
-        self._file.write(as_lines(predictions))
-        self._file.flush()

@@ -84,9 +84,9 @@ class Feed:
         if given is None or first is None:
             return None
         entries, labelled = [first], first.label is not None
-        while len(entries) < self._batch_size and (given := self._inbox.take(0.0, _kind(labelled))) is not None:
-            if (entry := self._entry(given)) is not None:
-                entries.append(entry)
+        # once may be enough, and several times too few: what is of no use leaves room
+        while more := self._inbox.more(self._batch_size - len(entries), _kind(labelled)):
+            entries += [entry for given in more if (entry := self._entry(given)) is not None]
         items = torch.stack([entry.x for entry in entries])
         if not labelled:
             self._asking.append(entries)
@@ -132,14 +132,15 @@ class Feed:
 
     def _predicted(self, entries: list[Entry], output: Tensor, there: float) -> None:
         chosen, predictions = output.argmax(1).tolist(), list[Prediction]()
-        for row, entry in enumerate(entries):
+        rows = output.clone().unbind()
+        for entry, prediction, row in zip(entries, chosen, rows, strict=True):
             if entry.predicted is not None:  # it was predicted when it arrived
                 continue
-            entry.predicted = chosen[row]
+            entry.predicted = prediction
             milliseconds = 1000 * (there - entry.at)
             self._counts.prediction(milliseconds)
             self._score(entry)
-            predictions.append(Prediction(entry.id, chosen[row], output[row].clone(), milliseconds))
+            predictions.append(Prediction(entry.id, prediction, row, milliseconds))
         if predictions:
             self._publish(predictions)
 

@@ -40,23 +40,24 @@ class Inbox:
         self.dropped = 0
         self.on_drop: Callable[[Given], None] = lambda given: None
 
-    def put(self, given: Given) -> bool:
+    def put(self, *arrived: Given) -> bool:
         """Adds what has arrived. Returns whether more is wanted."""
         with self._lock:
-            if self._policy == "block" and len(self._held) >= self._size and not self._closed:
-                # until half of it is free: two threads that wake each other up for every item would be slow
-                self._room.wait_for(lambda: self._closed or len(self._held) <= self._size // 2)
-            if self._closed:
-                return False
-            if len(self._held) >= self._size:
-                self.dropped += 1
-                newest = self._policy == "drop-newest"
-                self.on_drop(given if newest else self._held.popleft())
-                if newest:
-                    return True
-            self._held.append(given)
-            if len(self._held) == 1:
-                self._arrived.notify()
+            for given in arrived:
+                if self._policy == "block" and len(self._held) >= self._size and not self._closed:
+                    self._arrived.notify()
+                    # until half of it is free: two threads that wake each other up for every item would be slow
+                    self._room.wait_for(lambda: self._closed or len(self._held) <= self._size // 2)
+                if self._closed:
+                    return False
+                if len(self._held) >= self._size:
+                    self.dropped += 1
+                    newest = self._policy == "drop-newest"
+                    self.on_drop(given if newest else self._held.popleft())
+                    if newest:
+                        continue
+                self._held.append(given)
+            self._arrived.notify()
             return True
 
     def end(self) -> None:
@@ -71,17 +72,26 @@ class Inbox:
             self._closed = True
             self._room.notify()
 
-    def take(self, timeout: float = 0.0, wanted: Callable[[Given], bool] = lambda given: True) -> Given | None:
-        """What has waited longest. It waits for it, if need be; None if nothing came in time, or it is not wanted."""
+    def take(self, timeout: float = 0.0) -> Given | None:
+        """What has waited longest. It waits for it, if need be; None if nothing came in time."""
         with self._lock:
             if not self._held and timeout:
                 self._arrived.wait_for(lambda: self._held or self._ended, timeout)
-            if not self._held or not wanted(self._held[0]):
-                return None
-            given = self._held.popleft()
-            if len(self._held) <= self._size // 2:
-                self._room.notify()
-            return given
+            return self._pop(1)[0] if self._held else None
+
+    def more(self, most: int, wanted: Callable[[Given], bool]) -> list[Given]:
+        """Up to `most` that wait, as long as they are wanted."""
+        with self._lock:
+            count = 0
+            while count < min(most, len(self._held)) and wanted(self._held[count]):
+                count += 1
+            return self._pop(count)
+
+    def _pop(self, count: int) -> list[Given]:
+        taken = [self._held.popleft() for _ in range(count)]
+        if len(self._held) <= self._size // 2:
+            self._room.notify()
+        return taken
 
     def waiting(self) -> int:
         """How many wait."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pipepita.errors import RunError
-from pipepita.live.entry import Prediction, Publish, as_lines
+from pipepita.live.entry import Prediction, as_lines
 from pipepita.live.inbox import Inbox
 from pipepita.live.journal import Journal
 from pipepita.live.past import JOURNAL, PREDICTIONS, Past
@@ -22,14 +22,14 @@ class Record:
     there are not made known again.
 
     Args:
-        publish: Gets the predictions.
+        out: Gets the predictions, as lines of JSON.
         lines: The source whose lines are kept; None if it can be asked for its items again.
         past: What has happened before: the number of the next line, and which predictions have been made known.
         checkpoints: How many stay. What any of them needs is kept, since the last one may be damaged.
     """
 
-    def __init__(self, publish: Publish, lines: Lines | None, past: Past, checkpoints: int) -> None:
-        self._publish, self._lines, self._number, self._known = publish, lines, past.number, past.known
+    def __init__(self, out: TextIO, lines: Lines | None, past: Past, checkpoints: int) -> None:
+        self._out, self._lines, self._number, self._known = out, lines, past.number, past.known
         self._needed = deque([min(past.kept, default=0)], maxlen=checkpoints)
         self._journal: Journal | None = None
         self._file: TextIO | None = None
@@ -50,13 +50,15 @@ class Record:
         self._known -= known
         if not (predictions := predictions[known:]):
             return
+        text = as_lines(predictions)
         if self._file is not None:
             try:
-                self._file.write(as_lines(predictions))
+                self._file.write(text)
                 self._file.flush()
             except OSError as error:
                 raise RunError(f"cannot write {self._file.name}: {error.strerror}") from None
-        self._publish(predictions)
+        self._out.write(text)
+        self._out.flush()
 
     def checkpoint(self, state: dict[str, Any]) -> None:
         """A checkpoint with this state of the feed is on the disk: what it holds need not be kept."""

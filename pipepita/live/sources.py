@@ -75,10 +75,9 @@ class Lines:
             except Refused as error:
                 self._complain(self._number, error)
         first = self.journal.add([line for line, _ in good]) if self.journal is not None and good else 0
-        return all(
-            inbox.put(replace(given, number=place) if self.journal is not None else given)
-            for place, (_, given) in enumerate(good, first)
-        )
+        if self.journal is None:
+            return inbox.put(*(given for _, given in good))
+        return inbox.put(*(replace(given, number=place) for place, (_, given) in enumerate(good, first)))
 
     def close(self) -> None:
         """Standard input cannot be woken up; its thread ends with the process."""

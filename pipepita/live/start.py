@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 
@@ -15,7 +15,6 @@ from pipepita.edge.chain import assign
 from pipepita.edge.work import counted
 from pipepita.errors import UserError
 from pipepita.live.counts import Counts
-from pipepita.live.entry import Publish
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Parser
 from pipepita.live.job import OnlineJob
@@ -41,14 +40,17 @@ CHANGEABLE = ("source", "engine", "stages", "placement", "address", "max_restart
 Started = Callable[[Callable[[], bool]], dict[str, Any]]
 
 
-def begin(job: OnlineJob, publish: Publish, complaints: Callable[[Counts], Complain], observer: Listener) -> Started:
-    """Prepares a new run, which begins when what this returns is called. `UserError` if the job is wrong."""
+def begin(job: OnlineJob, out: TextIO, complaints: Callable[[Counts], Complain], observer: Listener) -> Started:
+    """Prepares a new run, which begins when what this returns is called. `UserError` if the job is wrong.
+
+    out: gets the predictions, as lines of JSON.
+    """
     folder = RunFolder(job.run_dir or _run_dir(job))
-    return _prepare(job, folder, Past(), publish, complaints, observer)
+    return _prepare(job, folder, Past(), out, complaints, observer)
 
 
 def again(
-    run_dir: Path, changes: dict[str, Any], publish: Publish, complaints: Callable[[Counts], Complain],
+    run_dir: Path, changes: dict[str, Any], out: TextIO, complaints: Callable[[Counts], Complain],
     observer: Listener,
 ) -> Started:  # fmt: skip
     """Prepares to go on with a run from its last checkpoint. changes: options that are given anew."""
@@ -67,7 +69,7 @@ def again(
         past = Past.of(run_dir, checkpoint)
         step = past.resumption.progress.step
         folder.event("resume", step=step, changes={name: str(value) for name, value in changes.items()})
-        return _prepare(job, folder, past, publish, complaints, observer)
+        return _prepare(job, folder, past, out, complaints, observer)
     except (KeyError, TypeError, ValueError) as error:
         folder.release()
         raise UserError(f"{run_dir} does not fit together: {error}") from None
@@ -77,7 +79,7 @@ def again(
 
 
 def _prepare(
-    job: OnlineJob, folder: RunFolder, past: Past, publish: Publish, complaints: Callable[[Counts], Complain],
+    job: OnlineJob, folder: RunFolder, past: Past, out: TextIO, complaints: Callable[[Counts], Complain],
     observer: Listener,
 ) -> Started:  # fmt: skip
     counts = Counts(Prequential(job.sliding, detector=job.detector, seed=job.seed))
@@ -110,7 +112,7 @@ def _prepare(
         source = lines = open_source(job.source, parser, complaints(counts), folder.path.name)
         if kept := past.unread:
             source = Again(kept, parser, lines)
-    record = Record(publish, lines, past, job.keep_checkpoints)
+    record = Record(out, lines, past, job.keep_checkpoints)
     desk = Desk(Inbox(job.queue, job.policy), counts, record.predicted, job.unlabelled, job.limit, parser.names, record)
     about = {
         "command": "online",

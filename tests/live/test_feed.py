@@ -1,6 +1,7 @@
 import torch
 
 from pipepita.live.counts import Counts
+from pipepita.live.entry import as_lines
 from pipepita.live.feed import Feed
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Given
@@ -37,7 +38,8 @@ def test_items_with_labels_are_samples_and_numbered():
     desk.feed.answer(1, output(0), there=10.5)
     assert [(one.id, one.prediction, one.milliseconds) for one in desk.published] == [(0, 1, 250.0), ("b", 0, 500.0)]
     assert desk.counts.score.accuracy == 50 and desk.counts.learnt == 2
-    assert desk.published[0].line() == {"id": 0, "prediction": 1, "probabilities": [0.0, 0.9, 0.0], "ms": 250.0}
+    line = '{"id":0,"prediction":1,"probabilities":[0.0,0.9,0.0],"ms":250.0}\n'
+    assert as_lines(desk.published).startswith(line) and as_lines(desk.published).count("\n") == 2
 
 
 def test_a_label_that_comes_later_is_learnt_from_and_not_predicted_again():
