@@ -8,7 +8,7 @@ inbox --> item with label ----------------------------------> learnt from, and p
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -16,11 +16,17 @@ from torch import Tensor
 
 from pipepita.live.counts import Counts
 from pipepita.live.entry import Entry, Prediction, Publish
-from pipepita.live.inbox import Inbox
-from pipepita.live.items import Given, Id
+from pipepita.live.inbox import Arrived, Inbox
+from pipepita.live.items import Given, Id, Line
 from pipepita.pipeline.source import Taken
 
 _LOOK_SECONDS = 0.05  # how long it waits for an item before it looks whether it should stop
+_AT_ONCE = 64  # how often it looks for more
+
+
+def no_lines(line: Line) -> Given | None:
+    """For a source that gives items, and not lines."""
+    raise AssertionError(f"nobody reads line {line.place}")
 
 
 class Feed:
@@ -32,6 +38,7 @@ class Feed:
         kept: How many items without labels are kept until theirs come; then the oldest are forgotten.
         counts: Told of everything.
         publish: Called with the predictions of each sample, in the order of arrival.
+        read: Makes an item or a label of a line; None if it is of no use.
         number: The number of the next item, which is the id of one that has none.
 
     Attributes:
@@ -45,12 +52,14 @@ class Feed:
         kept: int,
         counts: Counts,
         publish: Publish,
+        read: Callable[[Line], Given | None] = no_lines,
         number: int = 0,
     ) -> None:
         self._inbox, self._batch_size, self._most, self._counts = inbox, batch_size, kept, counts
-        self._publish = publish
+        self._publish, self._read = publish, read
         self.number = number
         self._position = 0
+        self._ahead: deque[Given] = deque()  # what has been read, but not used yet
         self._unlabelled: dict[Id, Entry] = {}
         self._teaching: deque[list[Entry]] = deque()  # of each sample with labels in flight
         self._asking: deque[list[Entry]] = deque()  # and without
@@ -65,28 +74,37 @@ class Feed:
         position: the number of the first line that is still to be read. waiting: the items that wait for their labels.
         """
         waiting = [[entry.id, entry.number, entry.predicted] for entry in self._unlabelled.values()]
-        return {"position": self._position, "waiting": waiting}
+        return {"position": self.position, "waiting": waiting}
+
+    @property
+    def position(self) -> int:
+        """The number of the first line that has not been used."""
+        return self._ahead[0].number if self._ahead else self._position
 
     @property
     def over(self) -> bool:
         """Whether nothing more will come."""
-        return self._inbox.over
+        return self._inbox.over and not self._ahead
 
     def waiting(self) -> bool:
         """Whether something waits."""
-        return self._inbox.waiting() > 0
+        return bool(self._ahead) or self._inbox.waiting() > 0
 
     def take(self) -> Taken | None:
         """The next sample; None if nothing came for a short while."""
-        given = self._inbox.take(_LOOK_SECONDS)
-        while given is not None and (first := self._entry(given)) is None:
-            given = self._inbox.take()
-        if given is None or first is None:
+        entries: list[Entry] = []
+        labelled = False
+        for given in self._arriving():
+            if entries and (given.y is not None) != labelled:
+                self._ahead.appendleft(given)
+                break
+            if (entry := self._entry(given)) is not None:
+                labelled = entry.label is not None
+                entries.append(entry)
+                if len(entries) == self._batch_size:
+                    break
+        if not entries:
             return None
-        entries, labelled = [first], first.label is not None
-        # once may be enough, and several times too few: what is of no use leaves room
-        while more := self._inbox.more(self._batch_size - len(entries), _kind(labelled)):
-            entries += [entry for given in more if (entry := self._entry(given)) is not None]
         items = torch.stack([entry.x for entry in entries])
         if not labelled:
             self._asking.append(entries)
@@ -104,10 +122,29 @@ class Feed:
         """Gets the output of a sample without labels."""
         self._predicted(self._asking.popleft(), output, there)
 
+    def _arriving(self) -> Iterator[Given]:
+        """What waits, or if nothing does, what comes within a short while. Of lines without use only some at once."""
+        if not self._ahead:
+            self._look(self._inbox.take(_LOOK_SECONDS))
+        for _ in range(_AT_ONCE):
+            while self._ahead:
+                yield self._ahead.popleft()
+            if not (more := self._inbox.more(self._batch_size)):
+                return
+            self._look(*more)
+
+    def _look(self, *arrived: Arrived | None) -> None:
+        """Reads what has arrived."""
+        for one in arrived:
+            given = self._read(one) if isinstance(one, Line) else one
+            if one is not None:
+                self._position = one.number + 1
+            if given is not None:
+                self._ahead.append(given)
+
     def _entry(self, given: Given) -> Entry | None:
         """The item that has arrived, or the one whose label has; None if it is of no use."""
         counts = self._counts
-        self._position = given.number + 1
         if given.x is None:
             assert given.id is not None
             entry = self._unlabelled.pop(given.id, None)
@@ -148,8 +185,3 @@ class Feed:
         """Counts the prediction, once both it and the label are known."""
         if entry.label is not None and entry.predicted is not None:
             self._counts.scored(entry.predicted, entry.label)
-
-
-def _kind(labelled: bool) -> Callable[[Given], bool]:
-    """Whether what has arrived comes with a label, or is one."""
-    return lambda given: (given.y is not None) == labelled

@@ -8,7 +8,9 @@ from collections.abc import Callable
 
 from pipepita.edge.arrivals import POLICIES
 from pipepita.errors import UserError, unknown
-from pipepita.live.items import Given
+from pipepita.live.items import Given, Line
+
+Arrived = Given | Line
 
 
 class Inbox:
@@ -33,14 +35,14 @@ class Inbox:
         if size < 1:
             raise UserError(f"queue {size}: it must hold at least 1 item")
         self._size, self._policy = size, policy
-        self._held: deque[Given] = deque()
+        self._held: deque[Arrived] = deque()
         self._lock = threading.Lock()
         self._arrived, self._room = threading.Condition(self._lock), threading.Condition(self._lock)
         self._ended = self._closed = False
         self.dropped = 0
-        self.on_drop: Callable[[Given], None] = lambda given: None
+        self.on_drop: Callable[[Arrived], None] = lambda given: None
 
-    def put(self, *arrived: Given) -> bool:
+    def put(self, *arrived: Arrived) -> bool:
         """Adds what has arrived. Returns whether more is wanted."""
         with self._lock:
             for given in arrived:
@@ -72,22 +74,19 @@ class Inbox:
             self._closed = True
             self._room.notify()
 
-    def take(self, timeout: float = 0.0) -> Given | None:
+    def take(self, timeout: float = 0.0) -> Arrived | None:
         """What has waited longest. It waits for it, if need be; None if nothing came in time."""
         with self._lock:
             if not self._held and timeout:
                 self._arrived.wait_for(lambda: self._held or self._ended, timeout)
             return self._pop(1)[0] if self._held else None
 
-    def more(self, most: int, wanted: Callable[[Given], bool]) -> list[Given]:
-        """Up to `most` that wait, as long as they are wanted."""
+    def more(self, most: int) -> list[Arrived]:
+        """Up to `most` that wait."""
         with self._lock:
-            count = 0
-            while count < min(most, len(self._held)) and wanted(self._held[count]):
-                count += 1
-            return self._pop(count)
+            return self._pop(min(most, len(self._held)))
 
-    def _pop(self, count: int) -> list[Given]:
+    def _pop(self, count: int) -> list[Arrived]:
         taken = [self._held.popleft() for _ in range(count)]
         if len(self._held) <= self._size // 2:
             self._room.notify()

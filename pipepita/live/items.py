@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -54,6 +54,22 @@ class Given:
     y: int | None
     at: float = 0.0
     number: int = -1
+
+
+class Line(NamedTuple):
+    """A line that nobody has read yet.
+
+    Attributes:
+        text: What it holds, without its end.
+        place: Which line of the source it is, from 1.
+        at: When it arrived, in seconds of this host's monotonic clock.
+        number: Of the line in the journal.
+    """
+
+    text: bytes
+    place: int
+    at: float
+    number: int
 
 
 class Parser:

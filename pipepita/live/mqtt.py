@@ -12,7 +12,6 @@ from typing import Any
 
 from pipepita.errors import RunError, UserError
 from pipepita.live.inbox import Inbox
-from pipepita.live.items import Parser
 from pipepita.live.lines import MOST_BYTES
 from pipepita.live.sources import Complain, Lines
 
@@ -24,8 +23,8 @@ _AT_LEAST_ONCE = 1
 class Topic(Lines):
     """The messages of a topic. address: HOST/TOPIC or HOST:PORT/TOPIC. name: of the run, and of its session there."""
 
-    def __init__(self, address: str, parser: Parser, complain: Complain, name: str) -> None:
-        super().__init__(lambda size: b"", parser, complain)
+    def __init__(self, address: str, complain: Complain, name: str) -> None:
+        super().__init__(lambda size: b"", complain)
         server, _, self._topic = address.partition("/")
         host, _, port = server.partition(":")
         if not host or not self._topic or (port and not (port.isdecimal() and 0 < int(port) < 1 << 16)):

@@ -19,8 +19,9 @@ from torch import nn
 from pipepita.errors import PipepitaError, RunError
 from pipepita.live.counts import Counts
 from pipepita.live.entry import Entry, Publish
-from pipepita.live.feed import Feed
+from pipepita.live.feed import Feed, no_lines
 from pipepita.live.inbox import Inbox
+from pipepita.live.items import Given, Line
 from pipepita.live.kept import Kept
 from pipepita.live.record import Record
 from pipepita.live.sources import Source
@@ -41,6 +42,7 @@ from pipepita.schedule.decisions import Order
 
 _METRICS_SECONDS = 10.0
 _END_SECONDS = 1.0
+_MOST_LINES = 100_000
 _REMEMBERED = 100  # times of the latest samples, from which the status takes their rate
 
 
@@ -61,7 +63,7 @@ class Desk:
     inbox: holds what has arrived. counts: the run's figures. unlabelled: how many items are kept until their labels
     come. publish: called with the predictions of each sample. limit: how many samples are learnt from at most; None for
     no limit. names: the labels that are texts, in the order of their classes, so far. record: writes into the run's
-    folder.
+    folder. read: makes an item of a line.
     """
 
     inbox: Inbox
@@ -71,6 +73,7 @@ class Desk:
     limit: int | None = None
     names: Callable[[], list[str]] = list
     record: Record | None = None
+    read: Callable[[Line], Given | None] = no_lines
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,8 @@ class Online:
         self._failure: PipepitaError | None = None
         self._folder: RunFolder | None = None
         self._snapshot_at = self._metrics_at = time.monotonic()
-        self._step = self._first_item = 0
+        self._step = self._first_item = self._kept_position = 0
+        self._reads: Feed | None = None
 
     @classmethod
     def of(
@@ -178,7 +182,9 @@ class Online:
     def _learn(self, guarded: Guarded, keeper: Keeper, begin: Beginning) -> None:
         """From one snapshot to the next, until the source ends."""
         settings, desk = self._prepared.settings, self._desk
-        feed = Feed(desk.inbox, settings.batch_size, desk.unlabelled, desk.counts, desk.publish, self._first_item)
+        feed = self._reads = Feed(
+            desk.inbox, settings.batch_size, desk.unlabelled, desk.counts, desk.publish, desk.read, self._first_item
+        )
         feed.wait_for(begin.waiting)
         kept, order, tally = Kept(feed, self._due), Order(self.decided), begin.resumption.progress.tally
         coordinator = Coordinator(
@@ -186,6 +192,7 @@ class Online:
             batch_size=settings.batch_size, seed=settings.seed, on_sample=self._listeners.sample,
         )  # fmt: skip
         self._listeners.epoch_begins(1, tally)
+        self._kept_position = feed.position
         self._snapshot_at = self._metrics_at = time.monotonic()
         while not kept.ended and self._left() > 0:
             first, before = self._step, tally
@@ -204,7 +211,8 @@ class Online:
             if self._folder is not None:
                 self._folder.order(decided, first)
             self._tell(final=kept.ended)
-            if keeper.due or kept.ended or self._left() <= 0:
+            if keeper.due or kept.ended or self._left() <= 0 or self._crowded():
+                self._kept_position = feed.position
                 progress = Progress(step=self._step, tally=tally, items=feed.number)
                 state = feed.state()
                 about = {"labels": desk.names(), "published": begin.published + desk.counts.predicted, **state}
@@ -215,6 +223,14 @@ class Online:
         """How many samples may still be learnt from."""
         return float("inf") if self._desk.limit is None else self._desk.limit - self._step
 
+    def _crowded(self) -> bool:
+        """Whether so many lines have come since the last checkpoint that their journal is to begin anew.
+
+        They may all be of no use.
+        """
+        assert self._reads is not None
+        return self._reads.position - self._kept_position >= _MOST_LINES
+
     def _due(self, samples: int) -> bool:
         """Whether it is time for a snapshot, so many samples after the last one. It is asked all the time."""
         if self._stop():
@@ -222,7 +238,7 @@ class Online:
             self._desk.inbox.end()
         self._tell()
         settings = self._prepared.settings
-        if samples >= min(settings.snapshot_every or 1000, self._left()):
+        if samples >= min(settings.snapshot_every or 1000, self._left()) or self._crowded():
             return True
         return samples > 0 and time.monotonic() - self._snapshot_at >= settings.checkpoint_every > 0
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from pipepita.edge.arrivals import times
 from pipepita.errors import RunError, UserError, unknown
 from pipepita.live.inbox import Inbox
-from pipepita.live.items import Given, Parser, Refused
+from pipepita.live.items import Given, Line, Parser, Refused
 from pipepita.live.journal import Journal
 from pipepita.live.lines import lines
 from pipepita.streams.items import Item
@@ -46,14 +46,14 @@ class Source(Protocol):
 
 
 class Lines:
-    """Lines of text.
+    """Lines of text. read: returns some bytes, none at the end. complain: told of each line that is too long.
 
-    read: returns some bytes, none at the end. complain: told of each line that is of no use. journal: keeps the others.
+    journal: keeps the lines.
     """
 
-    def __init__(self, read: Callable[[int], bytes], parser: Parser, complain: Complain) -> None:
-        self._read, self._parser, self._complain = read, parser, complain
-        self._number = 0
+    def __init__(self, read: Callable[[int], bytes], complain: Complain) -> None:
+        self._read, self._complain = read, complain
+        self._count = 0
         self.journal: Journal | None = None
 
     def feed(self, inbox: Inbox) -> None:
@@ -62,22 +62,21 @@ class Lines:
                 return
 
     def _put(self, group: Sequence[bytes | None], inbox: Inbox) -> bool:
-        """Puts lines that came together into the inbox, once they are on the disk. Returns whether more is wanted."""
-        now, good = time.perf_counter(), list[tuple[bytes, Given]]()
+        """Puts lines that came together into the inbox, once they are on the disk. Returns whether more is wanted.
+
+        Nobody reads them here: two threads that compute would only keep each other waiting.
+        """
+        now, whole = time.perf_counter(), list[tuple[bytes, int]]()
         for line in group:
-            self._number += 1
-            if line is not None and not line.strip():
-                continue
-            try:
-                if line is None:
-                    raise Refused("a line of more than a megabyte")
-                good.append((line, self._parser.read(line, now)))
-            except Refused as error:
-                self._complain(self._number, error)
-        first = self.journal.add([line for line, _ in good]) if self.journal is not None and good else 0
-        if self.journal is None:
-            return inbox.put(*(given for _, given in good))
-        return inbox.put(*(replace(given, number=place) for place, (_, given) in enumerate(good, first)))
+            self._count += 1
+            if line is None:
+                self._complain(self._count, Refused("a line of more than a megabyte"))
+            elif line.strip():
+                whole.append((line, self._count))
+        if not whole:
+            return True
+        number = self.journal.add([line for line, _ in whole]) if self.journal is not None else 0
+        return inbox.put(*(Line(line, place, now, kept) for kept, (line, place) in enumerate(whole, number)))
 
     def close(self) -> None:
         """Standard input cannot be woken up; its thread ends with the process."""
@@ -89,23 +88,35 @@ class Again:
     kept: by their numbers. source: what still comes.
     """
 
-    def __init__(self, kept: Mapping[int, bytes], parser: Parser, source: Source) -> None:
-        self._kept, self._parser, self._source = kept, parser, source
+    def __init__(self, kept: Mapping[int, bytes], source: Source) -> None:
+        self._kept, self._source = kept, source
 
     def feed(self, inbox: Inbox) -> None:
-        for number, line in self._kept.items():
-            if not inbox.put(replace(self._parser.read(line, time.perf_counter()), number=number)):
-                return
-        self._source.feed(inbox)
+        now = time.perf_counter()
+        if inbox.put(*(Line(line, number + 1, now, number) for number, line in self._kept.items())):
+            self._source.feed(inbox)
 
     def close(self) -> None:
         self._source.close()
 
 
+def reader(parser: Parser, complain: Complain) -> Callable[[Line], Given | None]:
+    """Reads lines with `parser`. complain: told of each that is of no use."""
+
+    def read(line: Line) -> Given | None:
+        try:
+            return replace(parser.read(line.text, line.at), number=line.number)
+        except Refused as error:
+            complain(line.place, error)
+            return None
+
+    return read
+
+
 class Connection(Lines):
     """Lines from a TCP server, like those of a sensor's gateway. address: HOST:PORT. name: of the run."""
 
-    def __init__(self, address: str, parser: Parser, complain: Complain, name: str) -> None:
+    def __init__(self, address: str, complain: Complain, name: str) -> None:
         host, _, port = address.rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
             raise UserError(f"source tcp:{address} is no address: write it like tcp:10.0.0.5:9000")
@@ -116,7 +127,7 @@ class Connection(Lines):
             raise UserError(f"source tcp:{address} cannot be reached: {reason}") from None
         self._socket.settimeout(None)
         self._address = address
-        super().__init__(self._some, parser, complain)
+        super().__init__(self._some, complain)
 
     def _some(self, size: int) -> bytes:
         try:
@@ -167,19 +178,19 @@ class Pairs:
         self._closed = True
 
 
-def _standard_input(rest: str, parser: Parser, complain: Complain, name: str) -> Lines:
+def _standard_input(rest: str, complain: Complain, name: str) -> Lines:
     if rest:
         raise UserError(f"source -{rest}: standard input is written -")
-    return Lines(partial(os.read, sys.stdin.fileno()), parser, complain)
+    return Lines(partial(os.read, sys.stdin.fileno()), complain)
 
 
-def _topic(rest: str, parser: Parser, complain: Complain, name: str) -> Lines:
+def _topic(rest: str, complain: Complain, name: str) -> Lines:
     from pipepita.live.mqtt import Topic
 
-    return Topic(rest, parser, complain, name)
+    return Topic(rest, complain, name)
 
 
-KINDS: dict[str, Callable[[str, Parser, Complain, str], Lines]] = {
+KINDS: dict[str, Callable[[str, Complain, str], Lines]] = {
     "-": _standard_input,
     "tcp:": Connection,
     "mqtt:": _topic,
@@ -192,8 +203,8 @@ def check(text: str) -> None:
         raise unknown("source", text, ["-", "tcp:HOST:PORT", "mqtt:HOST/TOPIC"])
 
 
-def open_source(text: str, parser: Parser, complain: Complain, name: str = "online") -> Lines:
+def open_source(text: str, complain: Complain, name: str = "online") -> Lines:
     """The source that `text` names. name: of the run. `UserError` if there is none, or it cannot be reached."""
     check(text)
     kind = next(kind for kind in KINDS if text.startswith(kind))
-    return KINDS[kind](text.removeprefix(kind), parser, complain, name)
+    return KINDS[kind](text.removeprefix(kind), complain, name)

@@ -21,7 +21,7 @@ from pipepita.live.job import OnlineJob
 from pipepita.live.past import Past
 from pipepita.live.record import Record
 from pipepita.live.run import Beginning, Desk, Net, Online
-from pipepita.live.sources import Again, Complain, Lines, Pairs, Source, open_source
+from pipepita.live.sources import Again, Complain, Lines, Pairs, Source, open_source, reader
 from pipepita.network import spec
 from pipepita.network.modules import describe, leaves
 from pipepita.network.norms import check_batches
@@ -101,7 +101,7 @@ def _prepare(
         chain, works = job.chain(), counted(prepared.task, job.batch_size)
         stages = in_words(assign(chain, works, prepared.schedule.window, job.assign))
         prepared = prepare(model, shape, classes, rule, job.options(stages))
-    waiting = past.waiting(parser)
+    waiting, complain = past.waiting(parser), complaints(counts)
     source: Source
     lines: Lines | None = None
     if job.source is None:
@@ -109,11 +109,14 @@ def _prepare(
         rate = None if job.rate is None else job.rate * job.batch_size
         source = Pairs(itertools.islice(stream, done, None), rate, job.arrivals, job.seed, done)
     else:
-        source = lines = open_source(job.source, parser, complaints(counts), folder.path.name)
+        source = lines = open_source(job.source, complain, folder.path.name)
         if kept := past.unread:
-            source = Again(kept, parser, lines)
+            source = Again(kept, lines)
     record = Record(out, lines, past, job.keep_checkpoints)
-    desk = Desk(Inbox(job.queue, job.policy), counts, record.predicted, job.unlabelled, job.limit, parser.names, record)
+    desk = Desk(
+        Inbox(job.queue, job.policy), counts, record.predicted, job.unlabelled, job.limit, parser.names, record,
+        reader(parser, complain),
+    )  # fmt: skip
     about = {
         "command": "online",
         "network": job.network,

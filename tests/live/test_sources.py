@@ -7,8 +7,8 @@ import torch
 
 from pipepita.errors import UserError
 from pipepita.live.inbox import Inbox
-from pipepita.live.items import Parser
-from pipepita.live.sources import Lines, Pairs, check, open_source
+from pipepita.live.items import Line, Parser
+from pipepita.live.sources import Lines, Pairs, check, open_source, reader
 
 
 def serving(*pieces: bytes, wait: threading.Event | None = None) -> tuple[str, threading.Thread]:
@@ -27,25 +27,37 @@ def serving(*pieces: bytes, wait: threading.Event | None = None) -> tuple[str, t
     return f"tcp:127.0.0.1:{server.getsockname()[1]}", thread
 
 
-def received(inbox: Inbox) -> list[tuple[list[float], int | None]]:
-    return [(one.x.tolist(), one.y) for one in iter(lambda: inbox.take(0.0), None)]
+def complain(place, error):
+    raise AssertionError(f"{place}: {error}")
+
+
+def received(inbox: Inbox) -> list[bytes]:
+    return [line.text for line in inbox.more(1000)]
 
 
 def test_lines_come_over_tcp_in_any_pieces():
-    address, server = serving(b'{"x": [1, 2], "y": 0}\n3,', b"4,1\nnot", b"hing\n5,6")
-    complaints, inbox = [], Inbox(10, "block")
-    source = open_source(address, Parser((2,), 2), lambda number, error: complaints.append((number, error.kind)))
-    source.feed(inbox)
+    address, server = serving(b'{"x": [1, 2], "y": 0}\n3,', b"4,1\nnot", b"hing\n\n5,6")
+    inbox = Inbox(10, "block")
+    open_source(address, complain).feed(inbox)
     server.join()
-    assert received(inbox) == [([1, 2], 0), ([3, 4], 1), ([5, 6], None)]
-    assert complaints == [(3, "the wrong number of cells")]
+    found = inbox.more(10)
+    assert [line.text for line in found] == [b'{"x": [1, 2], "y": 0}', b"3,4,1", b"nothing", b"5,6"]
+    assert [line.place for line in found] == [1, 2, 3, 5] and found[0].at <= found[-1].at
+
+
+def test_lines_are_read_and_what_is_of_no_use_is_said():
+    complaints = []
+    read = reader(Parser((2,), 2), lambda place, error: complaints.append((place, error.kind)))
+    assert read(Line(b"3,4,1", 1, 0.5, 7)).number == 7
+    assert read(Line(b"nothing", 2, 0.5, 8)) is None
+    assert complaints == [(2, "the wrong number of cells")]
 
 
 def test_closing_ends_a_connection_that_waits():
     done = threading.Event()
     address, server = serving(b"1,2\n", wait=done)
     inbox = Inbox(10, "block")
-    source = open_source(address, Parser((2,), 2), lambda number, error: None)
+    source = open_source(address, complain)
     reading = threading.Thread(target=source.feed, args=(inbox,))
     reading.start()
     assert inbox.take(10.0) is not None
@@ -69,22 +81,22 @@ def test_closing_ends_a_connection_that_waits():
 )
 def test_sources_that_there_are_not(text, words):
     with pytest.raises(UserError, match=words):
-        open_source(text, Parser((2,), 2), lambda number, error: None)
+        open_source(text, complain)
     if text.startswith("http"):
         with pytest.raises(UserError, match=words):
             check(text)
 
 
-def test_a_million_bad_lines_are_only_counted():
-    complaints = [0]
+def test_lines_that_are_too_long_are_only_counted():
+    told = [0]
 
-    def complain(number, error):
-        complaints[0] += 1
+    def count(place, error):
+        told[0] += 1
 
-    pieces = iter([b"y\n" * 5000] * 20)
-    inbox = Inbox(1, "block")
-    Lines(lambda size: next(pieces, b""), Parser((2,), 2), complain).feed(inbox)
-    assert complaints == [100_000] and inbox.waiting() == 0
+    pieces = iter([b"y" * (1 << 20) + b"y\nshort\n"] * 3)
+    inbox = Inbox(10, "block")
+    Lines(lambda size: next(pieces, b""), count).feed(inbox)
+    assert told == [3] and received(inbox) == [b"short"] * 3
 
 
 def test_pairs_come_at_their_rate_and_can_be_ended():
