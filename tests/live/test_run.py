@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,14 @@ from faults import kill
 
 import pipepita as pp
 from pipepita.errors import RunError
+from pipepita.live import run as module
 from pipepita.live.counts import Counts
 from pipepita.live.inbox import Inbox
-from pipepita.live.items import Given
+from pipepita.live.items import Given, Parser
+from pipepita.live.past import Past
+from pipepita.live.record import Record
 from pipepita.live.run import Beginning, Desk, Net, Online
+from pipepita.live.sources import Lines, reader
 from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder, last_checkpoint
 from pipepita.runs.job import Options
@@ -103,6 +109,20 @@ def test_a_stage_that_is_killed_costs_no_item(killable_engine, few_digits, tmp_p
     local.decided = order(tmp_path / "run")
     assert run(local, Items(few_digits, 150))["weights_sha256"] == summary["weights_sha256"]
     assert same(predictions, others)
+
+
+def test_lines_of_no_use_do_not_pile_up(few_digits, tmp_path, monkeypatch):
+    """A checkpoint lets the journal begin anew, although nothing was learnt since the one before."""
+    monkeypatch.setattr(module, "_MOST_LINES", 50)
+    groups = [b"nonsense\n" * 40] * 10 + [b""]
+    source = Lines(lambda size: groups.pop(0), lambda place, error: None)
+    one, predictions = online(few_digits, "local", tmp_path / "run", checkpoint_every=1e6)
+    one._desk = replace(
+        one._desk, record=Record(io.StringIO(), source, Past(), 1), read=reader(Parser((1, 8, 8), 10), lambda *_: None)
+    )
+    assert run(one, source, tmp_path / "run")["steps"] == 0 and predictions == []
+    (last,) = (tmp_path / "run" / "journal").iterdir()
+    assert last.name == f"{400:012d}" and last.stat().st_size == 0
 
 
 def test_a_source_that_fails_ends_the_run_with_a_checkpoint(few_digits, tmp_path):
