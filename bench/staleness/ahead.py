@@ -66,7 +66,7 @@ def cases(mnist: pp.Data, cifar10: pp.Data) -> list[Case]:
                 f"CIFAR-10, 3 convolutions, Adam {lr:g}", cifar10, network(3), False, convolutions,
                 {"optimizer": "adam", "lr": lr, "batch_size": 100, "standardize": True, "init": "zero-output"},
             )
-            for lr in (1e-3, 3e-4, 1.5e-4)
+            for lr in (1e-3, 3e-4, 1.5e-4, 1e-4)
         ),
     ]  # fmt: skip
 
