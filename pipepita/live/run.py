@@ -38,6 +38,7 @@ from pipepita.runs.prepared import Prepared, prepare
 from pipepita.runs.progress import Progress, Resumption
 from pipepita.runs.recovery import Guarded
 from pipepita.runs.status import StatusListener
+from pipepita.runs.tensorboard import TensorBoard
 from pipepita.schedule.decisions import Order
 
 _METRICS_SECONDS = 10.0
@@ -147,6 +148,10 @@ class Online:
                     cleanup.callback(self._desk.record.close)
                 listeners.add(FolderListener(folder, self._step))
                 status.add(folder)
+                if settings.tensorboard:
+                    board = TensorBoard(folder.path / "tensorboard", self._step or None)
+                    status.add(board)
+                    listeners.add(board)
             listeners.add(status)
             guarded = Guarded(
                 engine, plan, max_restarts=settings.max_restarts, listener=listeners, state=start.state,

@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 _FLUSH_SECONDS = 5
 # TensorBoard's tag: the entry of the line in metrics.jsonl
-_EPOCH = {
+_LINES = {
     "train/loss": "train_loss",
     "train/accuracy": "train_accuracy",
     "test/loss": "test_loss",
     "test/accuracy": "test_accuracy",
     "lr": "lr",
     "items_per_second": "items_per_second",
+    # of an online run
+    "online/accuracy": "accuracy",
+    "online/sliding_accuracy": "sliding_accuracy",
+    "online/dropped": "dropped",
 }
 
 
@@ -69,7 +73,7 @@ class TensorBoard(Listener):
         self._draw(scalars, status.step)
 
     def epoch_ends(self, line: dict[str, Any]) -> None:
-        self._draw({tag: line[entry] for tag, entry in _EPOCH.items()}, line["step"])
+        self._draw({tag: line[entry] for tag, entry in _LINES.items() if entry in line}, line["step"])
 
     def end(self) -> None:
         with self._failing():

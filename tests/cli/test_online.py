@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from commandline import command, ended, error_of, run, start
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipepita.live.past import Past
 
@@ -88,7 +89,7 @@ def test_ctrl_c_ends_it_with_a_checkpoint_and_no_error(tmp_path):
     (tmp_path / "chain.toml").write_text(
         'devices = "rpi4*2"\nlink = "wifi"\nnetwork = "fc:16x2"\nstream = "digits"\nsamples = 100000\nrate = 500\n'
     )
-    child = start("online", "chain.toml", "--engine", "local", "--run-dir", "run", cwd=tmp_path)
+    child = start("online", "chain.toml", "--engine", "local", "--run-dir", "run", "--tensorboard", cwd=tmp_path)
     time.sleep(0.5)
     seen = [child.stdout.readline() for _ in range(20)]
     child.send_signal(2)
@@ -99,6 +100,9 @@ def test_ctrl_c_ends_it_with_a_checkpoint_and_no_error(tmp_path):
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert [one["id"] for one in predictions] == list(range(result["items"])) and result["stages"] == 2
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == [f"step-{result['steps']:08d}"]
+    accumulator = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    (last,) = accumulator.Scalars("online/accuracy")
+    assert (last.step, round(last.value, 2)) == (result["steps"], round(result["accuracy"], 2))
     assert run("status", "run", cwd=tmp_path).stdout.count("pipepita online --resume run") == 1
 
 
@@ -116,6 +120,7 @@ def test_ctrl_c_ends_it_with_a_checkpoint_and_no_error(tmp_path):
         (("--source", "tcp:x", "--features", 3, "--classes", 3), "source tcp:x is no address"),
         (("--order", "order.txt", "--batch-size", 2), "order order.txt needs --schedule adaptive and --batch-size 1"),
         (("--order", "order.txt"), "order order.txt cannot be read"),
+        (("--set", "trace=a.json"), "trace a.json: an online run draws none"),
         (("--engine", "gpu"), "unknown engine 'gpu'"),
         (("--stream", "digits", "--classes", 1), "classes '1'"),
         (("--resume", "nothing"), "nothing is not a run folder"),
