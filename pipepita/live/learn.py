@@ -13,8 +13,8 @@ from torch import nn
 from pipepita.live.counts import Counts
 from pipepita.live.entry import Prediction
 from pipepita.live.inbox import Inbox
+from pipepita.live.pairs import Pairs
 from pipepita.live.run import Beginning, Desk, Net, Online
-from pipepita.live.sources import Pairs
 from pipepita.network.modules import leaves
 from pipepita.network.norms import check_batches
 from pipepita.pipeline.engine import Engine

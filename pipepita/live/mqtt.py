@@ -13,7 +13,7 @@ from typing import Any
 from pipepita.errors import RunError, UserError
 from pipepita.live.inbox import Inbox
 from pipepita.live.lines import MOST_BYTES
-from pipepita.live.sources import Complain, Lines
+from pipepita.live.source import Complain, Lines
 
 _PORT = 1883
 _CONNECT_SECONDS, _LOST_SECONDS = 10.0, 60.0

@@ -12,7 +12,7 @@ from pipepita.live.entry import Prediction, as_lines
 from pipepita.live.inbox import Inbox
 from pipepita.live.journal import Journal
 from pipepita.live.past import JOURNAL, PREDICTIONS, Past
-from pipepita.live.sources import Lines
+from pipepita.live.source import Lines
 
 
 class Record:

@@ -24,7 +24,7 @@ from pipepita.live.inbox import Inbox
 from pipepita.live.items import Given, Line
 from pipepita.live.kept import Kept
 from pipepita.live.record import Record
-from pipepita.live.sources import Source
+from pipepita.live.source import Source
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.tally import Tally

@@ -18,10 +18,12 @@ from pipepita.live.counts import Counts
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Parser
 from pipepita.live.job import OnlineJob
+from pipepita.live.pairs import Pairs
 from pipepita.live.past import Past
 from pipepita.live.record import Record
 from pipepita.live.run import Beginning, Desk, Net, Online
-from pipepita.live.sources import Again, Complain, Lines, Pairs, Source, open_source, reader
+from pipepita.live.source import Again, Complain, Lines, Source, reader
+from pipepita.live.sources import open_source
 from pipepita.network import spec
 from pipepita.network.modules import describe, leaves
 from pipepita.network.norms import check_batches

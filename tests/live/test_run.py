@@ -19,7 +19,7 @@ from pipepita.live.items import Given, Parser
 from pipepita.live.past import Past
 from pipepita.live.record import Record
 from pipepita.live.run import Beginning, Desk, Net, Online
-from pipepita.live.sources import Lines, reader
+from pipepita.live.source import Lines, reader
 from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder, last_checkpoint
 from pipepita.runs.job import Options
