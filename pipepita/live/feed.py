@@ -40,6 +40,7 @@ class Feed:
         publish: Called with the predictions of each sample, in the order of arrival.
         read: Makes an item or a label of a line; None if it is of no use.
         number: The number of the next item, which is the id of one that has none.
+        position: The number of the first line that no run before has used.
 
     Attributes:
         number: As above.
@@ -54,11 +55,12 @@ class Feed:
         publish: Publish,
         read: Callable[[Line], Given | None] = no_lines,
         number: int = 0,
+        position: int = 0,
     ) -> None:
         self._inbox, self._batch_size, self._most, self._counts = inbox, batch_size, kept, counts
         self._publish, self._read = publish, read
         self.number = number
-        self._position = 0
+        self._position = position
         self._ahead: deque[Given] = deque()  # what has been read, but not used yet
         self._unlabelled: dict[Id, Entry] = {}
         self._teaching: deque[list[Entry]] = deque()  # of each sample with labels in flight

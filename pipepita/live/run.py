@@ -34,7 +34,7 @@ from pipepita.runs.folder import FolderListener, RunFolder
 from pipepita.runs.keeper import Keeper
 from pipepita.runs.listeners import Listener, Listeners
 from pipepita.runs.place import Where
-from pipepita.runs.prepared import Prepared, prepare
+from pipepita.runs.prepared import Prepared
 from pipepita.runs.progress import Progress, Resumption
 from pipepita.runs.recovery import Guarded
 from pipepita.runs.status import StatusListener
@@ -80,12 +80,15 @@ class Desk:
 @dataclass(frozen=True)
 class Beginning:
     """Where a run begins. waiting: items that were predicted before, and wait for their labels. published: how many
-    predictions had been made.
+    predictions had been made. position: the first line that was not used. decided: what the order is to repeat, if the
+    schedule adapts.
     """
 
     resumption: Resumption = field(default_factory=lambda: Resumption(Progress()))
     waiting: Sequence[Entry] = ()
     published: int = 0
+    position: int = 0
+    decided: Sequence[bool] = ()
 
 
 class Online:
@@ -98,30 +101,18 @@ class Online:
         desk: Where items wait and results go.
         observer: Told how the run goes.
         stop: Asked all the time; if it says true, what has arrived is still learnt from, and then the run ends.
-
-    Attributes:
-        decided: What the order is to repeat, if the schedule adapts: see `schedule.decisions`.
     """
 
     def __init__(
         self, net: Net, prepared: Prepared, where: Where, desk: Desk, observer: Listener, stop: Callable[[], bool]
     ) -> None:
-        self.decided: list[bool] = []
         self._net, self._prepared, self._where, self._desk = net, prepared, where, desk
         self._listeners, self._stop = Listeners([observer]), stop
         self._failure: PipepitaError | None = None
         self._folder: RunFolder | None = None
         self._snapshot_at = self._metrics_at = time.monotonic()
-        self._step = self._first_item = self._kept_position = 0
+        self._step = self._kept_position = 0
         self._reads: Feed | None = None
-
-    @classmethod
-    def of(
-        cls, net: Net, settings: Any, where: Where, desk: Desk, observer: Listener, stop: Callable[[], bool]
-    ) -> Online:
-        """The run of `net` with these `Options`."""
-        prepared = prepare(net.model, net.item_shape, net.classes, net.rule, settings)
-        return cls(net, prepared, where, desk, observer, stop)
 
     def run(self, source: Source, folder: RunFolder | None, about: dict[str, Any], begin: Beginning) -> dict[str, Any]:
         """Learns until the source ends. Returns the summary.
@@ -131,7 +122,7 @@ class Online:
         start = begin.resumption
         task, schedule, settings = self._prepared.task, self._prepared.schedule, self._prepared.settings
         listeners = self._listeners
-        self._step, self._first_item = start.progress.step, start.progress.items
+        self._step = start.progress.step
         with ExitStack() as cleanup:
             cleanup.callback(listeners.end)
             engine, plan = self._where.plan(
@@ -168,9 +159,12 @@ class Online:
                 self._learn(guarded, keeper, begin)
                 if self._failure is not None:
                     raise self._failure
-            except RunError as error:
+            except PipepitaError as error:
                 listeners.finished("failed", str(error))
                 raise type(error)(f"{error} ({keeper.words()})") from None
+            except KeyboardInterrupt:
+                listeners.finished("interrupted")
+                raise
             self._net.model.load_state_dict(task.weights(guarded.learnt))
             summary |= self._desk.counts.figures(self._desk.inbox.dropped)
             summary |= {
@@ -188,10 +182,11 @@ class Online:
         """From one snapshot to the next, until the source ends."""
         settings, desk = self._prepared.settings, self._desk
         feed = self._reads = Feed(
-            desk.inbox, settings.batch_size, desk.unlabelled, desk.counts, desk.publish, desk.read, self._first_item
-        )
+            desk.inbox, settings.batch_size, desk.unlabelled, desk.counts, desk.publish, desk.read,
+            begin.resumption.progress.items, begin.position,
+        )  # fmt: skip
         feed.wait_for(begin.waiting)
-        kept, order, tally = Kept(feed, self._due), Order(self.decided), begin.resumption.progress.tally
+        kept, order, tally = Kept(feed, self._due), Order(begin.decided), begin.resumption.progress.tally
         coordinator = Coordinator(
             guarded.pipeline, self._prepared.schedule, self._prepared.task.rule.passes,
             batch_size=settings.batch_size, seed=settings.seed, on_sample=self._listeners.sample,

@@ -134,8 +134,9 @@ def _prepare(
     def run(stop: Callable[[], bool]) -> dict[str, Any]:
         net = Net(model, shape, classes, rule)
         online = Online(net, prepared, Where(job.where), desk, observer, stop)
-        online.decided = job.decided(past.resumption.progress.step)
-        return online.run(source, folder, about, Beginning(past.resumption, waiting, past.published))
+        decided = job.decided(past.resumption.progress.step)
+        beginning = Beginning(past.resumption, waiting, past.published, past.position, decided)
+        return online.run(source, folder, about, beginning)
 
     return run
 

@@ -41,7 +41,9 @@ def test_a_pipe_in_two_parts_ends_as_in_one(few_digits, tmp_path):
     assert said.count("\n") <= 5 and "line 1 is skipped: the wrong number of cells: 1 instead of 64" in said
     assert "100 x the wrong number of cells" in said and "60 learnt from" in said
     first, _ = piped(lines(data, range(25)), *OPTIONS, "--run-dir", "parts", cwd=tmp_path)
+    nothing, _ = piped("", "--resume", "parts", cwd=tmp_path)  # what was learnt from before must not come again
     second, _ = piped(lines(data, range(25, 60)), "--resume", "parts", cwd=tmp_path)
+    assert nothing == []
     for one, other in zip([*first, *second], whole, strict=True):
         assert {**one, "ms": 0} == {**other, "ms": 0}
     results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "parts")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,8 +64,8 @@ def online(data: pp.Data, engine, folder: Path | None = None, stop=lambda: False
     return Online(net, prepared, Where(engine), desk, Observer(), stop), predictions
 
 
-def run(one: Online, source, folder: Path | None = None) -> dict:
-    return one.run(source, None if folder is None else RunFolder(folder), {}, Beginning())
+def run(one: Online, source, folder: Path | None = None, decided: Sequence[bool] = ()) -> dict:
+    return one.run(source, None if folder is None else RunFolder(folder), {}, Beginning(decided=decided))
 
 
 def order(folder: Path) -> list[bool]:
@@ -94,8 +95,7 @@ def test_each_item_is_predicted_and_learnt_from_once(few_digits, tmp_path):
     checkpoint, _ = last_checkpoint(tmp_path / "run", resumable=True)
     assert checkpoint.about["weights_sha256"] == summary["weights_sha256"]
     again, others = online(few_digits, "local", stages=3)
-    again.decided = decided
-    assert run(again, Items(few_digits, 120))["weights_sha256"] == summary["weights_sha256"]
+    assert run(again, Items(few_digits, 120), decided=decided)["weights_sha256"] == summary["weights_sha256"]
     assert same(predictions, others)
 
 
@@ -106,8 +106,8 @@ def test_a_stage_that_is_killed_costs_no_item(killable_engine, few_digits, tmp_p
     summary = run(one, source, tmp_path / "run")
     assert summary["restarts"] == 1 and summary["items"] == summary["learnt"] == 150
     local, others = online(few_digits, "local")
-    local.decided = order(tmp_path / "run")
-    assert run(local, Items(few_digits, 150))["weights_sha256"] == summary["weights_sha256"]
+    decided = order(tmp_path / "run")
+    assert run(local, Items(few_digits, 150), decided=decided)["weights_sha256"] == summary["weights_sha256"]
     assert same(predictions, others)
 
 
