@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
-
-from pipepita.cli.options import Assignments, with_options
+from pipepita.cli.options import Assignments, JobFile, RunToResume, with_options
 from pipepita.errors import UserError
 from pipepita.live.job import OnlineJob
 from pipepita.runs.reading import read_changes, read_job
@@ -21,19 +18,10 @@ _SIMULATED = ("timing_only", "calibrate", "trouble", "label_delay", "trace", "ti
 
 @with_options(OnlineJob, [name for name in OnlineJob.model_fields if name not in _SIMULATED])
 def online(
-    job: Annotated[
-        Path | None, typer.Argument(metavar="JOB", help="TOML file with options", show_default=False)
-    ] = None,
+    job: JobFile = None,
     *,
     assignments: Assignments = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            help="go on with the run of this folder, from its last checkpoint",
-            show_default=False,
-            rich_help_panel="Other",
-        ),
-    ] = None,
+    resume: RunToResume = None,
     **given: Any,
 ) -> None:
     """Learn online: predict each item as it arrives, and learn once its label is known.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -24,6 +25,14 @@ Assignments = Annotated[
         help="set any option; this overrides the file and the other options",
         rich_help_panel="Other",
         show_default=False,
+    ),
+]
+
+JobFile = Annotated[Path | None, typer.Argument(metavar="JOB", help="TOML file with options", show_default=False)]
+RunToResume = Annotated[
+    Path | None,
+    typer.Option(
+        help="go on with the run of this folder, from its last checkpoint", show_default=False, rich_help_panel="Other"
     ),
 ]
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipepita.cli import INTERRUPTED
-from pipepita.cli.options import Assignments, show, with_options
+from pipepita.cli.options import Assignments, JobFile, RunToResume, show, with_options
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
 from pipepita.runs.job import Job
@@ -22,19 +20,10 @@ if TYPE_CHECKING:
 
 @with_options(Job)
 def train(
-    job: Annotated[
-        Path | None, typer.Argument(metavar="JOB", help="TOML file with options", show_default=False)
-    ] = None,
+    job: JobFile = None,
     *,
     assignments: Assignments = None,
-    resume: Annotated[
-        Path | None,
-        typer.Option(
-            help="go on with the run of this folder, from its last checkpoint",
-            show_default=False,
-            rich_help_panel="Other",
-        ),
-    ] = None,
+    resume: RunToResume = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel="Output")] = False,
     **given: Any,
 ) -> None:
@@ -51,13 +40,14 @@ def train(
     from pipepita.data import load
     from pipepita.edge.deploy import deployed
     from pipepita.runs.display import display
+    from pipepita.runs.folder import fresh
     from pipepita.runs.interrupt import Interrupt
     from pipepita.runs.train import train as run
 
     data = load(settings.dataset, data_dir=settings.data_dir, download=settings.download)
     model = settings.model(data)
     options = settings.options().model_dump()
-    options["run_dir"] = settings.run_dir or _run_dir(settings)
+    options["run_dir"] = settings.run_dir or fresh(f"{Path(settings.dataset).name}-{settings.network}")
     about = {"network": settings.network, "data_dir": str(settings.data_dir.absolute()) if settings.data_dir else None}
     with Interrupt() as stop:
         result = run(
@@ -104,16 +94,6 @@ def _show(result: Result, as_json: bool) -> None:
     show(summary, as_json, "trained" if not result.interrupted else "interrupted")
     if result.interrupted:
         raise typer.Exit(INTERRUPTED)
-
-
-def _run_dir(job: Job) -> Path:
-    words = re.sub(r"[^A-Za-z0-9.]+", "-", f"{Path(job.dataset).name}-{job.network}").strip("-")
-    stem = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{words}"
-    path, again = stem, 1
-    while path.exists():
-        again += 1
-        path = stem.with_name(f"{stem.name}-{again}")
-    return path
 
 
 def evaluate(

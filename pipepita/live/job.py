@@ -132,11 +132,11 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
         """After how many samples a live source ends for us; None for never."""
         return self.samples if self.source is None or "samples" in self.model_fields_set else None
 
-    def options(self, stages: str | None = None) -> Options:
-        """The options of `train` that hold here, too. stages: instead of the job's own."""
+    def options(self) -> Options:
+        """The options of `train` that hold here, too."""
         names = Options.model_fields.keys() & type(self).model_fields.keys() - Chain.model_fields.keys()
         values: dict[str, Any] = {name: getattr(self, name) for name in names}
-        return Options(**values | ({} if stages is None else {"stages": stages}))
+        return Options(**values)
 
     def decided(self, step: int) -> list[bool]:
         """What `order` holds behind the decisions of the samples before `step`; nothing if it was not given."""

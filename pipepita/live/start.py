@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import re
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -28,7 +27,7 @@ from pipepita.network import spec
 from pipepita.network.modules import describe, leaves
 from pipepita.network.norms import check_batches
 from pipepita.network.partition import in_words
-from pipepita.runs.folder import RunFolder, last_checkpoint, read_run
+from pipepita.runs.folder import RunFolder, fresh, last_checkpoint, read_run
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
 from pipepita.runs.prepared import prepare
@@ -47,7 +46,7 @@ def begin(job: OnlineJob, out: TextIO, complaints: Callable[[Counts], Complain],
 
     out: gets the predictions, as lines of JSON.
     """
-    folder = RunFolder(job.run_dir or _run_dir(job))
+    folder = RunFolder(job.run_dir or fresh(f"online-{job.source or job.stream}-{job.network}"))
     return _prepare(job, folder, Past(), out, complaints, observer)
 
 
@@ -102,7 +101,7 @@ def _prepare(
     if job.devices_named:
         chain, works = job.chain(), counted(prepared.task, job.batch_size)
         stages = in_words(assign(chain, works, prepared.schedule.window, job.assign))
-        prepared = prepare(model, shape, classes, rule, job.options(stages))
+        prepared = replace(prepared, settings=prepared.settings.model_copy(update={"stages": stages}))
     waiting, complain = past.waiting(parser), complaints(counts)
     source: Source
     lines: Lines | None = None
@@ -139,13 +138,3 @@ def _prepare(
         return online.run(source, folder, about, beginning)
 
     return run
-
-
-def _run_dir(job: OnlineJob) -> Path:
-    words = re.sub(r"[^A-Za-z0-9.]+", "-", f"online-{job.source or job.stream}-{job.network}").strip("-")
-    stem = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{words}"
-    path, count = stem, 1
-    while path.exists():
-        count += 1
-        path = stem.with_name(f"{stem.name}-{count}")
-    return path

@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -194,6 +195,16 @@ class FolderListener(Listener):
 
     def end(self) -> None:
         self._folder.release()
+
+
+def fresh(words: str) -> Path:
+    """A folder in ./runs that does not exist, named by the time and by what is trained."""
+    stem = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9.]+', '-', words).strip('-')}"
+    path, again = stem, 1
+    while path.exists():
+        again += 1
+        path = stem.with_name(f"{stem.name}-{again}")
+    return path
 
 
 def read_run(path: Path) -> dict[str, Any]:
