@@ -23,8 +23,8 @@ from pipepita.runs.display import Observer
 from pipepita.runs.job import Options
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
-from pipepita.runs.prepared import prepare
 from pipepita.runs.reading import checked
+from pipepita.runs.settled import settle
 from pipepita.streams import Prequential, as_stream
 
 _LOOK_SECONDS = 0.1  # how long it waits for somebody to take a prediction before it looks whether anybody still will
@@ -84,7 +84,7 @@ def online(
     rule, observer = rule or Pepita(), observer or Observer()
     items = as_stream(stream, classes=classes)
     check_batches(leaves(model), 0, settings.batch_size)
-    prepared = prepare(model, items.item_shape, items.classes, rule, settings)
+    settled = settle(model, items.item_shape, items.classes, rule, settings)
     net = Net(model, items.item_shape, items.classes, rule)
     waiting: queue.Queue[Prediction | None] = queue.Queue(_WAITING)
     closed, failures = threading.Event(), list[BaseException]()
@@ -106,7 +106,7 @@ def online(
 
     counts = counts or Counts(Prequential(seed=settings.seed))
     desk = Desk(Inbox(max(16, 2 * settings.batch_size), "block"), counts, give)
-    run = Online(net, prepared, Where(engine), desk, observer, closed.is_set)
+    run = Online(net, settled, Where(engine), desk, observer, closed.is_set)
     thread = threading.Thread(target=learn, name="pipepita online")
     return _predictions(thread, waiting, closed, failures)
 

@@ -34,9 +34,9 @@ from pipepita.runs.folder import FolderListener, RunFolder
 from pipepita.runs.keeper import Keeper
 from pipepita.runs.listeners import Listener, Listeners
 from pipepita.runs.place import Where
-from pipepita.runs.prepared import Prepared
 from pipepita.runs.progress import Progress, Resumption
 from pipepita.runs.recovery import Guarded
+from pipepita.runs.settled import Settled
 from pipepita.runs.status import StatusListener
 from pipepita.runs.tensorboard import TensorBoard
 from pipepita.schedule.decisions import Order
@@ -96,7 +96,7 @@ class Online:
 
     Args:
         net: What learns.
-        prepared: The task, the schedule and the settings.
+        settled: The task, the schedule and the settings.
         where: The engine.
         desk: Where items wait and results go.
         observer: Told how the run goes.
@@ -104,9 +104,9 @@ class Online:
     """
 
     def __init__(
-        self, net: Net, prepared: Prepared, where: Where, desk: Desk, observer: Listener, stop: Callable[[], bool]
+        self, net: Net, settled: Settled, where: Where, desk: Desk, observer: Listener, stop: Callable[[], bool]
     ) -> None:
-        self._net, self._prepared, self._where, self._desk = net, prepared, where, desk
+        self._net, self._settled, self._where, self._desk = net, settled, where, desk
         self._listeners, self._stop = Listeners([observer]), stop
         self._failure: PipepitaError | None = None
         self._folder: RunFolder | None = None
@@ -120,7 +120,7 @@ class Online:
         folder: a new or reopened run folder. about: more for its run.json. begin: where the run begins.
         """
         start = begin.resumption
-        task, schedule, settings = self._prepared.task, self._prepared.schedule, self._prepared.settings
+        task, schedule, settings = self._settled.task, self._settled.schedule, self._settled.settings
         listeners = self._listeners
         self._step = start.progress.step
         with ExitStack() as cleanup:
@@ -180,7 +180,7 @@ class Online:
 
     def _learn(self, guarded: Guarded, keeper: Keeper, begin: Beginning) -> None:
         """From one snapshot to the next, until the source ends."""
-        settings, desk = self._prepared.settings, self._desk
+        settings, desk = self._settled.settings, self._desk
         feed = self._reads = Feed(
             desk.inbox, settings.batch_size, desk.unlabelled, desk.counts, desk.publish, desk.read,
             begin.resumption.progress.items, begin.position,
@@ -188,7 +188,7 @@ class Online:
         feed.wait_for(begin.waiting)
         kept, order, tally = Kept(feed, self._due), Order(begin.decided), begin.resumption.progress.tally
         coordinator = Coordinator(
-            guarded.pipeline, self._prepared.schedule, self._prepared.task.rule.passes,
+            guarded.pipeline, self._settled.schedule, self._settled.task.rule.passes,
             batch_size=settings.batch_size, seed=settings.seed, on_sample=self._listeners.sample,
         )  # fmt: skip
         self._listeners.epoch_begins(1, tally)
@@ -237,7 +237,7 @@ class Online:
             self._desk.inbox.close()
             self._desk.inbox.end()
         self._tell()
-        settings = self._prepared.settings
+        settings = self._settled.settings
         if samples >= min(settings.snapshot_every or 1000, self._left()) or self._crowded():
             return True
         return samples > 0 and time.monotonic() - self._snapshot_at >= settings.checkpoint_every > 0
@@ -273,14 +273,14 @@ class Online:
         thread.join(_END_SECONDS)
 
     def _summary(self, engine: str, stages: int) -> dict[str, Any]:
-        task, schedule = self._prepared.task, self._prepared.schedule
+        task, schedule = self._settled.task, self._settled.schedule
         return {
             "rule": reference(task.rule),
             "rule_options": options_of(task.rule),
             "engine": engine,
             "schedule": schedule.name,
             "window": schedule.window,
-            "look_ahead": self._prepared.settings.look_ahead,
+            "look_ahead": self._settled.settings.look_ahead,
             "stages": stages,
             "lr": task.lr,
             "optimizer": task.optimizer,

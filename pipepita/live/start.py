@@ -30,8 +30,8 @@ from pipepita.network.partition import in_words
 from pipepita.runs.folder import RunFolder, fresh, last_checkpoint, read_run
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
-from pipepita.runs.prepared import prepare
 from pipepita.runs.reading import checked
+from pipepita.runs.settled import settle
 from pipepita.streams import Prequential, open_stream
 from pipepita.version import __version__
 
@@ -97,11 +97,11 @@ def _prepare(
     model = job.build(shape, classes, rule)
     check_batches(leaves(model), 0, job.batch_size)
     spec.initialise(model, job.seed, job.init)
-    prepared = prepare(model, shape, classes, rule, job.options())
+    settled = settle(model, shape, classes, rule, job.options())
     if job.devices_named:
-        chain, works = job.chain(), counted(prepared.task, job.batch_size)
-        stages = in_words(assign(chain, works, prepared.schedule.window, job.assign))
-        prepared = replace(prepared, settings=prepared.settings.model_copy(update={"stages": stages}))
+        chain, works = job.chain(), counted(settled.task, job.batch_size)
+        stages = in_words(assign(chain, works, settled.schedule.window, job.assign))
+        settled = replace(settled, settings=settled.settings.model_copy(update={"stages": stages}))
     waiting, complain = past.waiting(parser), complaints(counts)
     source: Source
     lines: Lines | None = None
@@ -132,7 +132,7 @@ def _prepare(
 
     def run(stop: Callable[[], bool]) -> dict[str, Any]:
         net = Net(model, shape, classes, rule)
-        online = Online(net, prepared, Where(job.where), desk, observer, stop)
+        online = Online(net, settled, Where(job.where), desk, observer, stop)
         decided = job.decided(past.resumption.progress.step)
         beginning = Beginning(past.resumption, waiting, past.published, past.position, decided)
         return online.run(source, folder, about, beginning)

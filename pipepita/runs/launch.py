@@ -27,12 +27,12 @@ from pipepita.runs.job import Options
 from pipepita.runs.keeper import Keeper
 from pipepita.runs.listeners import Listener, Listeners
 from pipepita.runs.place import Where
-from pipepita.runs.prepared import prepare
 from pipepita.runs.progress import Progress, Resumption
 from pipepita.runs.recovery import Guarded
 from pipepita.runs.result import Result
 from pipepita.runs.run import Probe, Run
 from pipepita.runs.saved import description
+from pipepita.runs.settled import settle
 from pipepita.runs.status import StatusListener
 from pipepita.runs.tensorboard import TensorBoard
 from pipepita.timeline import trace
@@ -62,9 +62,9 @@ class Launch:
         self, model: nn.Sequential, data: Data, rule: Rule, settings: Options, where: Where, watch: Watch
     ) -> None:
         self._model, self._data, self._where, self._watch = model, data, where, watch
-        prepared = prepare(model, data.item_shape, data.classes, rule, settings)
-        self._task, self._schedule = prepared.task, prepared.schedule
-        settings = self._settings = prepared.settings
+        settled = settle(model, data.item_shape, data.classes, rule, settings)
+        self._task, self._schedule = settled.task, settled.schedule
+        settings = self._settings = settled.settings
         if settings.tensorboard and settings.run_dir is None:
             raise UserError("tensorboard needs --run-dir, the folder for its curves")
         items = data.items

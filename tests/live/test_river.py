@@ -14,7 +14,7 @@ from pipepita.pipeline.source import Stored
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.wiring import Plan
 from pipepita.runs.job import Options
-from pipepita.runs.prepared import prepare
+from pipepita.runs.settled import settle
 from pipepita.streams import Prequential, open_stream
 
 OPTIONS = {"schedule": "relaxed", "batch_size": 1, "lr": 0.01}
@@ -27,10 +27,10 @@ class Network(base.Classifier):
 
     def __init__(self, model: torch.nn.Sequential, item_shape: tuple[int, ...], classes: int) -> None:
         self.model = model
-        prepared = prepare(model, item_shape, classes, pp.Pepita(), Options(**OPTIONS))
-        task = self._task = prepared.task
-        pipeline = self._pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, task.whole), prepared.schedule, 1))
-        self._coordinator = Coordinator(pipeline, prepared.schedule, task.rule.passes, batch_size=1)
+        settled = settle(model, item_shape, classes, pp.Pepita(), Options(**OPTIONS))
+        task = self._task = settled.task
+        pipeline = self._pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, task.whole), settled.schedule, 1))
+        self._coordinator = Coordinator(pipeline, settled.schedule, task.rule.passes, batch_size=1)
         self._lr = task.lr
 
     def predict_one(self, x):

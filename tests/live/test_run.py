@@ -25,7 +25,7 @@ from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder, last_checkpoint
 from pipepita.runs.job import Options
 from pipepita.runs.place import Where
-from pipepita.runs.prepared import prepare
+from pipepita.runs.settled import settle
 from pipepita.streams import Prequential
 
 
@@ -58,10 +58,10 @@ def online(data: pp.Data, engine, folder: Path | None = None, stop=lambda: False
         "checkpoint_every": 0, **options,
     })  # fmt: skip
     rule, predictions = pp.Pepita(), []
-    prepared = prepare(model, data.item_shape, 10, rule, settings)
+    settled = settle(model, data.item_shape, 10, rule, settings)
     desk = Desk(Inbox(8, "block"), Counts(Prequential()), predictions.extend)
     net = Net(model, data.item_shape, 10, rule)
-    return Online(net, prepared, Where(engine), desk, Observer(), stop), predictions
+    return Online(net, settled, Where(engine), desk, Observer(), stop), predictions
 
 
 def run(one: Online, source, folder: Path | None = None, decided: Sequence[bool] = ()) -> dict:

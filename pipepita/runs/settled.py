@@ -15,7 +15,7 @@ from pipepita.schedule import Schedule
 
 
 @dataclass(frozen=True)
-class Prepared:
+class Settled:
     """A task, its schedule, and the settings with all that was chosen written into them.
 
     Attributes:
@@ -29,7 +29,7 @@ class Prepared:
     settings: Options
 
 
-def prepare(model: nn.Sequential, item_shape: tuple[int, ...], classes: int, rule: Rule, settings: Options) -> Prepared:
+def settle(model: nn.Sequential, item_shape: tuple[int, ...], classes: int, rule: Rule, settings: Options) -> Settled:
     """Cuts `model` into layers, and chooses what was left open. `UserError` if these do not go together."""
     layers = cut(model, item_shape, classes, settings.seed)
     rule, defaults = rule.settled(len(layers)), rule.defaults(len(layers))
@@ -42,4 +42,4 @@ def prepare(model: nn.Sequential, item_shape: tuple[int, ...], classes: int, rul
     task = Task(
         layers, classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads, look_ahead
     )
-    return Prepared(task, schedule, settings)
+    return Settled(task, schedule, settings)
