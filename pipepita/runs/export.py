@@ -37,10 +37,11 @@ def export(
         torch_export: A file for `torch.export.load`.
 
     Returns:
-        The run, its step, the files, and the largest difference between a file's outputs and the network's own.
+        "run_dir", "step", "item_shape" and "classes"; and for each file "file" and "largest_difference", between its
+        outputs and the network's own.
 
     Raises:
-        UserError: The folder is no run folder or holds no checkpoint, a file cannot be written, or a package lacks.
+        UserError: The folder is no run folder or holds no checkpoint, a file cannot be written, or onnx is missing.
         RunError: The network cannot be exported, or what was exported gives other outputs. Then nothing is written.
 
     Example:
