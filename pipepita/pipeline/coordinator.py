@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 
 import torch
@@ -65,13 +66,13 @@ class Coordinator:
         self._stop, self._on_sample = stop, on_sample
         self.recorder = recorder or Silent()
         self.step = 0
-        self._early: Message | None = None  # an output that arrived while it was decided what is next
+        self._early: deque[Message] = deque()  # outputs that arrived before it was their turn to be answered
         self._asked = 0  # how many samples without labels are in flight
 
     def go_on(self, pipeline: Pipeline, step: int) -> None:
         """Continues with `pipeline`, which may be a new one, at sample `step`."""
         self._pipeline, self.step = pipeline, step
-        self._early, self._asked = None, 0
+        self._early, self._asked = deque(), 0
 
     def train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
         """Trains on each item once, in an order drawn from (seed, epoch). All updates are applied when it returns.
@@ -143,7 +144,7 @@ class Coordinator:
                 items, labels = sample
                 lap(DATA, name, step)  # hardly any time, unless it had to wait
                 if labels is None:
-                    self._ask(step, items, actions)
+                    self._ask(step, items, actions, source)
                     continue
                 self._pipeline.samples.send(name, step, items)
                 for outlet in heeding:
@@ -179,26 +180,30 @@ class Coordinator:
     def _sample_is_first(self, source: Source) -> bool:
         """Waits until a sample or an output has arrived, and returns whether it is a sample."""
         while not source.waiting():
-            try:
-                self._early = self._receive(source, _GLANCE_SECONDS)
-            except TimeoutError:
-                continue
-            if self._early is not None:
+            if self._early:
                 return False
+            self._hear(source, _GLANCE_SECONDS)
         return True
+
+    def _hear(self, source: Source, timeout: float | None = None) -> None:
+        """Receives the next output, if it arrives within `timeout` seconds, and keeps it until it is its turn."""
+        with contextlib.suppress(TimeoutError):
+            if (message := self._receive(source, timeout)) is not None:
+                self._early.append(message)
 
     def _take(self, source: Source) -> Taken | None:
         """The next sample. While it waits for one, it receives the outputs of samples without labels."""
         while self._asked and not source.waiting():
-            with contextlib.suppress(TimeoutError):
-                self._receive(source, _GLANCE_SECONDS)
+            self._hear(source, _GLANCE_SECONDS)
         return source.take()
 
-    def _ask(self, step: int, items: Tensor, actions: Actions | Decided) -> None:
+    def _ask(self, step: int, items: Tensor, actions: Actions | Decided, source: Source) -> None:
         """Lets a sample without labels through, between those that are learnt from."""
         if not isinstance(actions, Decided):
             raise RunError(f"a sample without labels needs the schedule adaptive, not {self._schedule.name}")
         actions.withdraw()
+        while self._asked == self._schedule.window:  # with more, all channels might fill up, and nobody could send
+            self._hear(source)
         self._pipeline.samples.send(EVALUATE, step, items)
         for outlet in self._pipeline.signals.get(NEXT_EVALUATE, ()):
             outlet.send(NEXT_EVALUATE, step)
@@ -219,7 +224,7 @@ class Coordinator:
         """Receives `step`'s output and sends its error to all that need it. Returns whether the output was finite."""
         lap = self.recorder.lap
         lap(OTHER, name, step)
-        message, self._early = self._early, None
+        message = self._early.popleft() if self._early else None
         while message is None:
             message = self._receive(source)
         lap(RECEIVE, name, step)

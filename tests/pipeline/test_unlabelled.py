@@ -41,7 +41,8 @@ class Mixed:
         kind, number = self._kinds[self._next], self._kinds[: self._next].count(self._kinds[self._next])
         self._next += 1
         if kind == "U":
-            return self._data.x_test[4 * number : 4 * number + 4], None
+            first = 4 * number % (len(self._data.x_test) - 3)
+            return self._data.x_test[first : first + 4], None
         items = slice(8 * number, 8 * number + 8)
         return self._data.x_train[items], self._data.y_train[items]
 
@@ -58,13 +59,20 @@ class Mixed:
         self.outputs.append(output)
 
 
-def run(engine, data: pp.Data, rule: str, count: int, kinds: str = KINDS, schedule: Schedule = ADAPTIVE):
+class Slow(Mixed):
+    """The same, but no sample waits before those without labels have been predicted."""
+
+    def waiting(self):
+        return len(self.outputs) == self._kinds[: self._next].count("U")
+
+
+def run(engine, data: pp.Data, rule: str, count: int, kinds: str = KINDS, schedule: Schedule = ADAPTIVE, mixed=Mixed):
     """What was learnt, and the source."""
     model = pp.build("fc:20x2", data.item_shape, 10, normal=True)
     pp.initialise(model, 3)
     layers = cut(model, data.item_shape, 10)
     task = Task(layers, 10, RULES[rule].settled(3), "sgd:momentum=0.9", 0.05, 3)
-    source = Mixed(data, kinds)
+    source = mixed(data, kinds)
     pipeline = engine.open(Plan(stages(task, PARTS[count]), schedule, 8))
     try:
         coordinator = Coordinator(pipeline, schedule, task.rule.passes, batch_size=8)
@@ -92,6 +100,13 @@ def test_they_change_nothing_in_any_split(few_digits, rule):
         assert_same(one, run(local, few_digits, rule, count))
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_outputs_that_arrive_before_their_turn_are_kept(few_digits, rule):
+    """An order is repeated by which a sample enters, and it has not arrived yet, while outputs do."""
+    one, slow = (run(pp.LocalEngine("cpu"), few_digits, rule, 2, mixed=mixed) for mixed in (Mixed, Slow))
+    assert_same(one, slow)
+
+
 def test_they_need_a_schedule_that_adapts(few_digits):
     with pytest.raises(RunError, match="a sample without labels needs the schedule adaptive, not streaming"):
         run(pp.LocalEngine("cpu"), few_digits, "up", 1, schedule=streaming(2))
@@ -103,3 +118,12 @@ def test_in_actors_too(ray_engine, few_digits, rule):
     local = run(pp.LocalEngine("cpu"), few_digits, rule, 1)
     ray_engine.transport = None
     assert_same(local, run(ray_engine, few_digits, rule, 2))
+
+
+@pytest.mark.slow
+def test_more_of_them_in_a_row_than_the_channels_hold(ray_engine, few_digits):
+    many = "LL" + "U" * 40 + "LLL"
+    local = run(pp.LocalEngine("cpu"), few_digits, "down", 1, many)
+    assert len(local[1].outputs) == 40
+    ray_engine.transport = None
+    assert_same(local, run(ray_engine, few_digits, "down", 2, many))
