@@ -63,6 +63,10 @@ class StageDied(RunError):
         self.stage = stage
 
 
+class ClusterDied(RunError):
+    """The embedded Ray cluster lost one of its processes, and all actors with it."""
+
+
 class ChannelClosed(RunError):
     """The other end of a channel is gone."""
 

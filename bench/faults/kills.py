@@ -8,7 +8,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from bench.faults.leftovers import processes
@@ -23,14 +23,20 @@ def workers(folder: Path) -> list[int]:
     return [pid for pid, words in processes(folder).items() if words.startswith(("ray::StageActor", "ray::IDLE"))]
 
 
+def services(folder: Path) -> list[int]:
+    """The processes of which each embedded cluster in `folder` has one: raylet, control store, and two agents."""
+    names = ("raylet/raylet", "gcs_server", "ray::DashboardAgent", "ray::RuntimeEnvAgent")
+    return [pid for pid, words in processes(folder).items() if any(name in words for name in names)]
+
+
 class Killer:
     """Kills processes of a run with SIGKILL at `count` random moments, in a thread of its own.
 
-    About half of the kills hit a stage, the others any worker process of the cluster in `folder`. About half of the
-    later kills wait until the run has recovered from the one before; the others come during the recovery.
+    About half of the later kills wait until the run has recovered from the one before; the others come during the
+    recovery.
 
-    seconds: how long an undisturbed run takes. stages: returns the processes of the stages as they are now. restarts:
-    returns how often the run has recovered.
+    seconds: how long an undisturbed run takes. victims: each time, one group is drawn of these, and one process of the
+    group as it is then. restarts: returns how often the run has recovered.
     """
 
     def __init__(
@@ -38,12 +44,11 @@ class Killer:
         seed: int,
         count: int,
         seconds: float,
-        stages: Callable[[], Sequence[int]],
+        victims: Sequence[Callable[[], Collection[int]]],
         restarts: Callable[[], int],
-        folder: Path,
     ) -> None:
-        self._random, self._count, self._seconds, self._folder = random.Random(seed), count, seconds, folder
-        self._stages, self._restarts = stages, restarts
+        self._random, self._count, self._seconds = random.Random(seed), count, seconds
+        self._victims, self._restarts = victims, restarts
         self._ended = threading.Event()
         self.kills: list[float] = []  # when each one was, seconds of the monotonic clock
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -61,8 +66,7 @@ class Killer:
             if self._ended.wait(self._random.uniform(0, self._seconds / 2)):
                 return
             before = self._restarts()
-            victims = list(self._stages()) if self._random.random() < 0.5 else workers(self._folder)
-            if victims:
+            if victims := list(self._random.choice(self._victims)()):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._random.choice(victims), signal.SIGKILL)
                     self.kills.append(time.monotonic())

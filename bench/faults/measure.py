@@ -1,8 +1,9 @@
-"""`python -m bench.faults`: runs whose stages and coordinators are killed, and the bits with which they end.
+"""`python -m bench.faults`: runs whose stages, clusters and coordinators are killed, and the bits with which they end.
 
-100 runs lose a stage, or any of Ray's worker processes, at a random moment; some lose several. 20 runs lose their
-coordinator and are resumed, some of them more than once. Each digest is compared with that of an undisturbed run in one
-process. Afterwards nothing may be left: no processes, shared memory, sockets, or temporary files.
+100 runs lose a stage, or any of Ray's worker processes, at a random moment; some lose several. 20 runs lose a process
+of their embedded cluster itself. 20 runs lose their coordinator and are resumed, some of them more than once. Each
+digest is compared with that of an undisturbed run in one process. Afterwards nothing may be left: no processes, shared
+memory, sockets, or temporary files.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pipepita as pp
 from bench.common import note
-from bench.faults.kills import Killer, Watch
+from bench.faults.kills import Killer, Watch, services, workers
 from bench.faults.leftovers import Leftovers
 from pipepita.errors import PipepitaError
 
@@ -43,12 +45,13 @@ _NETWORK = "fc:64x2"
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """One row for the stages and one for the coordinator."""
+    """One row for the stages, one for the cluster, and one for the coordinator."""
     with tempfile.TemporaryDirectory(prefix="ppf") as folder, tempfile.TemporaryDirectory(prefix="ppr") as runs:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         left = Leftovers(Path(folder))
         rows = [
             stages_die(6 if quick else 100, Path(folder), left),
+            clusters_die(2 if quick else 20, Path(folder), left),
             coordinators_die(2 if quick else 20, Path(runs), left),
         ]
     return rows
@@ -57,6 +60,19 @@ def measure(quick: bool) -> list[dict[str, Any]]:
 def stages_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
     """Makes `runs` runs on one engine, each with one to three kills at random moments."""
     engine = pp.RayEngine(STAGES, device="cpu")
+    return _die("stages, workers", runs, [1, 1, 1, 2, 3], engine, [lambda: pids(engine), lambda: workers(folder)], left)
+
+
+def clusters_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
+    """Makes `runs` runs on one engine whose cluster loses a process at a random moment, or rarely two."""
+    engine = pp.RayEngine(STAGES, device="cpu")
+    return _die("raylet, control store, agents", runs, [1, 1, 1, 2], engine, [lambda: services(folder)], left)
+
+
+def _die(
+    killed: str, runs: int, counts: list[int], engine: pp.RayEngine, victims: list[Callable[[], list[int]]],
+    left: Leftovers,
+) -> dict[str, Any]:  # fmt: skip
     equal, kills, restarts, undisturbed_seconds = 0, 0, 0, dict[int, float]()
     detection, cost, repairs = list[float](), list[float](), list[int]()
     try:
@@ -64,10 +80,10 @@ def stages_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
             case = number % len(CASES)
             if case not in undisturbed_seconds:  # twice, because the first run of a process is slow
                 undisturbed_seconds[case] = min(_seconds(engine, case, Watch())[0] for _ in range(2))
-            count = random.Random(number).choice([1, 1, 1, 2, 3])
+            count = random.Random(number).choice(counts)
             watch = Watch()
             usual = undisturbed_seconds[case]
-            killer = Killer(number, count, usual, lambda: pids(engine), watch.count, folder)
+            killer = Killer(number, count, usual, victims, watch.count)
             killer.begin()
             try:
                 seconds, digest = _seconds(engine, case, watch)
@@ -88,7 +104,7 @@ def stages_die(runs: int, folder: Path, left: Leftovers) -> dict[str, Any]:
     finally:
         engine.close()
     return {
-        "killed": "stages, workers",
+        "killed": killed,
         "runs": runs,
         "kills": kills,
         "runs that recovered once, more often": f"{repairs.count(1)}, {sum(count > 1 for count in repairs)}",

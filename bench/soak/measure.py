@@ -18,7 +18,7 @@ from typing import Any
 
 import pipepita as pp
 from bench.common import note
-from bench.faults.kills import Killer, Watch
+from bench.faults.kills import Killer, Watch, workers
 from bench.faults.leftovers import Leftovers, processes
 from bench.faults.measure import CASES, STAGES, pids, trained, undisturbed
 from pipepita.pipeline.pulse import resident
@@ -52,9 +52,8 @@ def _soak(minutes: float, seed: int, folder: Path) -> dict[str, Any]:
     try:
         while time.monotonic() - began < 60 * minutes or runs < 2:
             case, watch = runs % len(CASES), Watch()
-            killer = Killer(
-                draw.getrandbits(32), draw.choice([0, 1, 1, 2]), 2.0, lambda: pids(engine), watch.count, folder
-            )
+            victims = [lambda: pids(engine), lambda: workers(folder)]
+            killer = Killer(draw.getrandbits(32), draw.choice([0, 1, 1, 2]), 2.0, victims, watch.count)
             killer.begin()
             digest = trained(case, engine, watch)
             killer.end()

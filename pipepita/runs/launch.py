@@ -127,7 +127,7 @@ class Launch:
                     guarded, self._data.items, self._agenda, settings, start.progress, keeper, listeners,
                     self._watch.probe,
                 )  # fmt: skip
-                if init == "keep" and start.progress.step == 0:
+                if start.progress.step == 0:
                     run.keep_first()
                 lines = run.all_epochs(summary)
                 summary |= run.figures(lines, began)

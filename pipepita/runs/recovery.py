@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pipepita.errors import ChannelClosed, PipepitaError, StageDied
+from pipepita.errors import ChannelClosed, ClusterDied, PipepitaError, StageDied
 from pipepita.pipeline.engine import Engine, Pipeline
 from pipepita.pipeline.pulse import Pulse
 from pipepita.pipeline.state import State
@@ -27,7 +27,7 @@ from pipepita.runs.restart import Restart
 T = TypeVar("T")
 
 # What can be rebuilt. After any other error the same would happen again.
-_FAULTS = (StageDied, ChannelClosed)
+_FAULTS = (StageDied, ChannelClosed, ClusterDied)
 
 # before the next try, if rebuilding failed: a cluster that has just lost a node may need a moment to notice
 _PAUSE_SECONDS = 1.0

@@ -65,7 +65,7 @@ class Run:
         self._resumable = guarded.learnt, progress.about()
 
     def keep_first(self) -> None:
-        """Writes a checkpoint of the weights that the run begins with, if no seed can draw them again."""
+        """Writes a checkpoint of the weights that the run begins with: the first snapshot may come much later."""
         self._keeper.keep(*self._resumable)
 
     @property

@@ -39,12 +39,12 @@ def _wait(done):
         time.sleep(0.01)
 
 
-def test_a_killer_kills_as_often_as_it_says(tmp_path):
+def test_a_killer_kills_as_often_as_it_says():
     victims = [subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) for _ in range(3)]
     left = [process.pid for process in victims]
     restarts = 0
-    killer = Killer(3, 2, 0.2, lambda: left, lambda: restarts, tmp_path)
-    killer._random.random = lambda: 0.0  # stages each time, the second kill after a restart
+    killer = Killer(3, 2, 0.2, [lambda: left], lambda: restarts)
+    killer._random.random = lambda: 0.0  # the second kill after a restart
     killer.begin()
     _wait(lambda: killer.kills)
     time.sleep(0.3)

@@ -84,8 +84,18 @@ class Cluster:
         if self._print is not None:
             worker.print_to_stdstream = lambda *arguments, **options: None
 
+    def dead(self) -> str | None:
+        """Which process of an embedded cluster has ended: "raylet" or "control store"; None if none has.
+
+        If one of a raylet's agents ends, the raylet ends too.
+        """
+        node = self._ray._private.worker._global_node if self._folder is not None else None
+        ended = [name for name, _ in node.dead_processes()] if node is not None else []
+        return {"gcs_server": "control store"}.get(ended[0], ended[0]) if ended else None
+
     def close(self) -> None:
         """Leaves the cluster. If we started it, ends it and removes its files."""
+        died = self.dead() is not None  # then agents may have stayed
         if self._owned:
             self._ray.shutdown()
             if self._print is not None:
@@ -95,7 +105,10 @@ class Cluster:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
         if self._janitor is not None:
-            self._janitor.dismiss()
+            if died:
+                self._janitor.clean()
+            else:
+                self._janitor.dismiss()
             self._janitor = None
 
 

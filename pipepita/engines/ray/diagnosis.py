@@ -73,7 +73,7 @@ class Diagnosis:
 
     def diagnose(self) -> PipepitaError:
         """The cause of a channel that closed: an actor that died if there is one, else what a stage raised."""
-        if self._head.lost:
+        if self._head.look():
             return self._head.error()
         if self._silent:
             return self._silent

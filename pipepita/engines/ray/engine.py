@@ -17,8 +17,8 @@ from pipepita.engines.ray.head import Head
 from pipepita.engines.ray.metrics import Gauges
 from pipepita.engines.ray.monitor import SILENCE_SECONDS
 from pipepita.engines.ray.pipeline import RayPipeline
-from pipepita.engines.ray.placement import Placement, check
-from pipepita.errors import RunError, StageDied, UserError, unknown
+from pipepita.engines.ray.placement import Placement, check, own_raylet
+from pipepita.errors import ClusterDied, RunError, StageDied, UserError, unknown
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.pulse import Place
 from pipepita.pipeline.wiring import Plan
@@ -88,15 +88,22 @@ class RayEngine:
             raise unknown("transport", transport, TRANSPORTS)
         check(placement)
         self.transport, self.stages, self.cpus = transport, stages, 0
+        self._address, self._wanted_device, self._wanted_placement = address, device, placement
+        self._start()
+
+    def _start(self) -> None:
+        """Joins or starts the cluster, and places the actors."""
+        address, device = self._address, self._wanted_device
         self._placement: Placement | None = None
         self._actors: list[Any] = []
         self._places: dict[int, Place] = {}  # where each stage was when it last answered
         self._head: Head | None = None
         embedded_gpus = 0 if device == "cpu" or address is not None else _gpus_here()
-        self._cluster = Cluster(address, stages, embedded_gpus)
+        self._ray = load_ray()
+        self._cluster = Cluster(address, self.stages, embedded_gpus)
         try:
-            self._head = Head(load_ray().get_runtime_context().gcs_address)
-            self._place(stages, device, placement)
+            self._head = Head(self._ray.get_runtime_context().gcs_address, own_raylet(), self._cluster.dead)
+            self._place(self.stages, device, self._wanted_placement)
             # an embedded cluster exports nothing
             self._on_pulse = Gauges().set if address not in (None, "local") else None
         except BaseException:
@@ -104,7 +111,7 @@ class RayEngine:
             raise
 
     def _place(self, stages: int, device: str, placement: str) -> None:
-        ray = self._ray = load_ray()
+        ray = self._ray
         gpus = int(ray.cluster_resources().get("GPU", 0)) if device != "cpu" else 0
         if device == "cuda" and not gpus:
             raise UserError("device 'cuda': the cluster has no GPU; use auto or cpu")
@@ -144,13 +151,24 @@ class RayEngine:
     def repair(self, stop: Callable[[], bool] = lambda: False) -> list[int]:
         """Replaces the actors that are dead, hang or are out of reach. One that answers again meanwhile may stay.
 
+        If the cluster itself died and it is ours, it is started anew, with all actors.
+
         stop: asked while this waits. If it says true, a wait that has become long ends with `KeyboardInterrupt`.
         Returns the stages that have new actors. Raises `StageDied` if a new actor dies at once, `RunError` if no node
-        has room for one or the cluster's head is lost.
+        has room for one or the head of somebody else's cluster is lost.
         """
+        try:
+            return self._replace_lost(stop)
+        except ClusterDied:
+            self.close()
+            self._start()
+            return list(range(self.stages))
+
+    def _replace_lost(self, stop: Callable[[], bool]) -> list[int]:
         assert self._placement is not None and self._head is not None
         began = time.monotonic()
         tried, starting = Counter[int](), dict[int, float]()  # starting: until when a new actor may be starting
+        self._head.wait()
         dead, silent = self._lost(range(len(self._actors)))
         while dead or silent:
             self._head.wait()
@@ -218,12 +236,13 @@ class RayEngine:
 
     def close(self) -> None:
         """Ends the actors, gives their places back, and ends the cluster if it is ours."""
-        if load_ray().is_initialized():  # if somebody has left the cluster already, Ray would start a new one
+        lost = self._head is not None and self._head.look()  # then Ray would try for a minute and end this process
+        # if somebody has left the cluster already, Ray would start a new one
+        if self._ray.is_initialized() and not lost:
             for actor in self._actors:
                 with contextlib.suppress(Exception):  # the cluster may be gone already
                     self._ray.kill(actor)
-            # if the head is lost, Ray would try for a minute and then end this process
-            if self._placement is not None and not (self._head is not None and self._head.lost):
+            if self._placement is not None:
                 self._placement.close()
         self._actors = []
         if self._head is not None:

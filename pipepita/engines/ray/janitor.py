@@ -12,6 +12,7 @@ from pathlib import Path
 
 # The folder comes by stdin, not as an argument: the script kills every process that has the folder on its command line.
 # Ray's agents rename themselves, which clears their command lines, but they keep their log files in the folder open.
+# So does the coordinator, if it is still there.
 _SCRIPT = """
 read -r folder && [ -n "$folder" ] || exit
 real=$(readlink -f -- "$folder") && [ -n "$real" ] || real=$folder
@@ -20,6 +21,7 @@ for round in 1 2 3 4 5; do
     found=
     [ -e "$folder" ] && found=yes
     for process in /proc/[0-9]*; do
+        [ "$process" = "/proc/$PPID" ] && continue
         if grep -qaF -e "$folder" "$process/cmdline" || readlink "$process"/fd/* | grep -qF -e "$real/"; then
             kill -9 "${process#/proc/}"
             found=yes
@@ -52,6 +54,10 @@ class Janitor:
     def dismiss(self) -> None:
         """Ends the shell: there is nothing left to clean up."""
         self._say("done")
+        self.clean()
+
+    def clean(self) -> None:
+        """Has the shell do its work now, and waits for it."""
         with contextlib.suppress(OSError):
             self._shell.stdin.close()  # type: ignore[union-attr]
         self._shell.wait()

@@ -119,6 +119,15 @@ def alive_nodes() -> list[dict[str, Any]]:
     return [node for node in load_ray().nodes() if node["Alive"]]
 
 
+def own_raylet() -> str:
+    """The address of the raylet that this process belongs to, "host:port"; "" if it cannot be reached from here."""
+    own = load_ray().get_runtime_context().get_node_id()
+    for node in alive_nodes():
+        if node["NodeID"] == own and _answers(node):
+            return f"{node['NodeManagerAddress']}:{node['NodeManagerPort']}"
+    return ""
+
+
 def _free_cpus() -> dict[str, float]:
     """The free CPUs of each node, by its id; nothing if Ray does not say."""
     with contextlib.suppress(Exception):  # not in Ray's public interface

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Protocol
 
@@ -26,21 +27,23 @@ class Watcher(Protocol):
 class WatchedInlet:
     """An inlet of the coordinator that notices when any stage dies, also one from which it receives nothing.
 
-    It waits for as long as all stages live, whatever `timeout` says.
+    Without a timeout it waits for as long as all stages live.
     """
 
     def __init__(self, inlet: Inlet, watcher: Watcher) -> None:
         self._inlet, self._watcher, self._looked = inlet, watcher, time.monotonic()
 
     def receive(self, timeout: float | None = None) -> Message:
+        until = math.inf if timeout is None else time.monotonic() + timeout
         while True:
             if (now := time.monotonic()) - self._looked > _WATCH_SECONDS:
                 self._looked = now
                 self._watcher.check()
             try:
-                return self._inlet.receive(timeout=_WATCH_SECONDS)
+                return self._inlet.receive(timeout=min(_WATCH_SECONDS, max(0.0, until - now)))
             except TimeoutError:
-                continue
+                if time.monotonic() >= until:
+                    raise
             except ChannelClosed:
                 raise self._watcher.diagnose() from None
 

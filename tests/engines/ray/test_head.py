@@ -1,4 +1,4 @@
-"""The head of a Ray cluster, and how a run ends that loses it."""
+"""The processes of a Ray cluster, and what becomes of a run that loses one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 from commandline import command
+from nodes import nodes
 
+from bench.faults.leftovers import processes
 from pipepita.engines.ray import head
 from pipepita.engines.ray.head import Head
 from pipepita.errors import RunError
@@ -28,7 +30,7 @@ main()
 """
 
 
-def wait_for(what: Callable[[], object], seconds: float = 200) -> None:
+def wait_for(what: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline
@@ -62,44 +64,72 @@ def test_a_head_that_ends_is_lost_and_one_that_is_started_again_is_not(quick):
         watched.close()
 
 
+TRAIN = ["train", "--network", "fc:32", "--stages", 2, "--snapshot-every", 10, "--json", "--epochs"]
+# a sample takes as long on every machine, so that the run lasts until the last kill
+PACED = ["--standard-ms", 1, "--modulated-ms", 1]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("also_a_stage", [pytest.param(False, marks=pytest.mark.rest), True])
-def test_a_run_that_loses_it_ends_with_one_line(also_a_stage, tmp_path):
+def test_an_embedded_cluster_that_dies_is_started_anew(tmp_path):
+    """A raylet, an agent of one, and a control store together with a stage, one after the other in one run."""
+    alone = subprocess.run(command(*TRAIN, 200, "--engine", "local"), cwd=tmp_path, capture_output=True, text=True)
     run, temporary = tmp_path / "run", Path(os.environ.get("TMPDIR", "/tmp")) / f"ppd{os.getpid()}"
     temporary.mkdir()
-    options = ["train", "--network", "fc:32", "--stages", 2, "--device", "cpu", "--snapshot-every", 10, "--json"]
-    began = [sys.executable, "-c", _IMPATIENT, *command(*options, "--epochs", 4000, "--run-dir", run)[3:]]
     process = subprocess.Popen(
-        began, env=os.environ | {"TMPDIR": str(temporary)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+        command(*TRAIN, 200, *PACED, "--device", "cpu", "--max-restarts", 9, "--run-dir", run),
+        env=os.environ | {"TMPDIR": str(temporary)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+    def status() -> dict:
+        return json.loads((run / "status.json").read_text())
+
+    def step() -> int:
+        return status()["epoch"] * status()["samples"] + status()["sample"]
+
+    def kill(*names: str) -> None:
+        """Kills one process of each name, when the run has got on, and waits until it has recovered."""
+        before, at = status()["restarts"], step()
+        wait_for(lambda: step() > at + 20)
+        ours = processes(temporary)
+        for name in names:
+            os.kill(next(pid for pid, words in ours.items() if name in words), signal.SIGKILL)
+        wait_for(lambda: status()["restarts"] > before)
+
     try:
-        status = run / "status.json"
-        wait_for(lambda: status.exists() and json.loads(status.read_text())["epoch"] > 2)
-        (service,) = [p for p, words in processes().items() if "gcs_server" in words and str(temporary) in words]
-        os.kill(service, signal.SIGKILL)
-        if also_a_stage:
-            os.kill(json.loads(status.read_text())["stages"][1]["pid"], signal.SIGKILL)
-        out, errors = process.communicate(timeout=240)  # Ray would end it after a minute, in its words
+        wait_for(lambda: (run / "status.json").exists() and step() > 0)
+        kill("raylet/raylet")
+        kill("ray::RuntimeEnvAgent")
+        kill("gcs_server", "ray::StageActor")
+        out, errors = process.communicate(timeout=240)
     finally:
         process.kill()
         process.communicate()
-    assert (process.returncode, out) == (1, "")
-    said = [line for line in errors.splitlines() if line.startswith("error: ")]
-    assert len(said) == 1
-    assert f"has not answered for {_SILENCE} s: it has ended or is out of reach" in said[0]
-    assert f"the last good checkpoint is {run}" in said[0]
-    assert "Traceback" not in errors
-    wait_for(lambda: not list(temporary.iterdir()))
+    assert process.returncode == 0, errors
+    assert json.loads(out)["weights_sha256"] == json.loads(alone.stdout)["weights_sha256"]
+    assert "the embedded Ray cluster died: its control store is gone" in errors and "Traceback" not in errors
+    wait_for(lambda: not list(temporary.iterdir()) and not processes(temporary))
     temporary.rmdir()
-    wait_for(lambda: not [words for words in processes().values() if str(temporary) in words])
 
 
-def processes() -> dict[int, str]:
-    """The command line of every process, by its id."""
-    commands = {}
-    for path in Path("/proc").glob("[0-9]*"):
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gcs_server", pytest.param("raylet", marks=pytest.mark.rest)])
+def test_a_run_that_loses_somebody_elses_ends_with_one_line(name, tmp_path):
+    run = tmp_path / "run"
+    with nodes(2) as cluster:
+        options = ["--address", cluster.address, "--device", "cpu", "--run-dir", run]
+        began = [sys.executable, "-c", _IMPATIENT, *command(*TRAIN, 400, *PACED, *options)[3:]]
+        process = subprocess.Popen(began, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            commands[int(path.name)] = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-    return commands
+            status = run / "status.json"
+            wait_for(lambda: status.exists() and json.loads(status.read_text())["epoch"] > 2)
+            os.kill(cluster.head_node.all_processes[name][0].process.pid, signal.SIGKILL)
+            out, errors = process.communicate(timeout=240)  # Ray would end it after a minute, in its words
+        finally:
+            process.kill()
+            process.communicate()
+    assert (process.returncode, out) == (1, "")
+    (said,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert f"has not answered for {_SILENCE} s: it has ended or is out of reach" in said
+    assert {"gcs_server": "the head of the Ray cluster", "raylet": "the raylet of this host"}[name] in said
+    assert f"the last good checkpoint is {run}" in said
+    assert "Traceback" not in errors
