@@ -1,9 +1,9 @@
 """`python -m bench.faults`: runs whose stages, clusters and coordinators are killed, and the bits with which they end.
 
 100 runs lose a stage, or any of Ray's worker processes, at a random moment; some lose several. 20 runs lose a process
-of their embedded cluster itself. 20 runs lose their coordinator and are resumed, some of them more than once. Each
-digest is compared with that of an undisturbed run in one process. Afterwards nothing may be left: no processes, shared
-memory, sockets, or temporary files.
+of their embedded cluster itself. 20 runs lose their coordinator and are resumed, some of them more than once; so do 20
+runs of `pipepita online`. Each digest is compared with that of an undisturbed run in one process. Afterwards nothing
+may be left: no processes, shared memory, sockets, or temporary files.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import pipepita as pp
 from bench.common import note
 from bench.faults.kills import Killer, Watch, services, workers
 from bench.faults.leftovers import Leftovers
+from bench.faults.online import online_dies
 from pipepita.errors import PipepitaError
 
 STAGES = 3
@@ -45,7 +46,7 @@ _NETWORK = "fc:64x2"
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """One row for the stages, one for the cluster, and one for the coordinator."""
+    """One row for each kind of process, and one for the coordinator of a live stream."""
     with tempfile.TemporaryDirectory(prefix="ppf") as folder, tempfile.TemporaryDirectory(prefix="ppr") as runs:
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         left = Leftovers(Path(folder))
@@ -53,6 +54,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             stages_die(6 if quick else 100, Path(folder), left),
             clusters_die(2 if quick else 20, Path(folder), left),
             coordinators_die(2 if quick else 20, Path(runs), left),
+            online_dies(3 if quick else 20, Path(runs), left),
         ]
     return rows
 

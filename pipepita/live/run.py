@@ -186,7 +186,8 @@ class Online:
             begin.resumption.progress.items, begin.position,
         )  # fmt: skip
         feed.wait_for(begin.waiting)
-        kept, order, tally = Kept(feed, self._due), Order(begin.decided), begin.resumption.progress.tally
+        order, tally = Order(begin.decided), begin.resumption.progress.tally
+        kept = Kept(feed, lambda samples: self._due(samples, order))
         coordinator = Coordinator(
             guarded.pipeline, self._settled.schedule, self._settled.task.rule.passes,
             batch_size=settings.batch_size, seed=settings.seed, on_sample=self._listeners.sample,
@@ -231,14 +232,18 @@ class Online:
         assert self._reads is not None
         return self._reads.position - self._kept_position >= _MOST_LINES
 
-    def _due(self, samples: int) -> bool:
+    def _due(self, samples: int, order: Order) -> bool:
         """Whether it is time for a snapshot, so many samples after the last one. It is asked all the time."""
         if self._stop():
             self._desk.inbox.close()
             self._desk.inbox.end()
         self._tell()
         settings = self._settled.settings
-        if samples >= min(settings.snapshot_every or 1000, self._left()) or self._crowded():
+        if samples >= self._left():
+            return True
+        if not order.may_pause:
+            return False
+        if samples >= (settings.snapshot_every or 1000) or self._crowded():
             return True
         return samples > 0 and time.monotonic() - self._snapshot_at >= settings.checkpoint_every > 0
 

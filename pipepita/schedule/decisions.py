@@ -38,7 +38,8 @@ class Order:
 
     def __init__(self, decided: Iterable[bool] = ()) -> None:
         self._decided, self._at, self._before = [*decided], 0, 0
-        self._new = False  # whether the last decision was made here, and not found
+        self._new = True  # whether the last decision was made here, and not found
+        self._in_flight = 0  # when it was made
 
     def enters(self, in_flight: int, window: int, arrived: Callable[[], bool]) -> bool:
         """Decides what is next.
@@ -55,7 +56,7 @@ class Order:
         Raises:
             UserError: The decision that is to be repeated is not possible.
         """
-        self._new = self._at == len(self._decided)
+        self._new, self._in_flight = self._at == len(self._decided), in_flight
         if self._new:
             self._decided.append(in_flight == 0 or (in_flight < window and arrived()))
         decision = self._decided[self._at]
@@ -67,6 +68,14 @@ class Order:
                 "window or another number of samples"
             )
         return decision
+
+    @property
+    def may_pause(self) -> bool:
+        """Whether what is in flight may be finished now, before another sample enters.
+
+        Nothing was in flight before the last decision, or no decision is repeated.
+        """
+        return self._new or self._in_flight == 0
 
     def withdraw(self) -> None:
         """Takes back the last decision: there was no sample that could enter."""

@@ -99,6 +99,17 @@ def test_each_item_is_predicted_and_learnt_from_once(few_digits, tmp_path):
     assert same(predictions, others)
 
 
+def test_an_order_is_repeated_whenever_snapshots_are_taken(few_digits, tmp_path):
+    """To take one, the pipeline must be empty. So it waits until the order lets it be."""
+    decided = [True, True, *[False, True] * 58, False, False]
+    digests = []
+    for every in (7, 20, 1000):
+        one, _ = online(few_digits, "local", tmp_path / str(every), stages=2, snapshot_every=every)
+        digests.append(run(one, Items(few_digits, 60), tmp_path / str(every), decided)["weights_sha256"])
+        assert order(tmp_path / str(every)) == decided
+    assert len(set(digests)) == 1
+
+
 def test_a_stage_that_is_killed_costs_no_item(killable_engine, few_digits, tmp_path):
     killable_engine.repair()  # a test before may have left a dead one
     one, predictions = online(few_digits, killable_engine, tmp_path / "run", stages=3)
