@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 from pipepita.edge.profiles import Catalogue, DeviceProfile, LinkProfile
 from pipepita.edge.words import size
@@ -27,24 +28,33 @@ MOST_DEVICES = 10_000
 DEFAULT_LINK = "wifi"
 
 
+class Link(NamedTuple):
+    """Both directions of a link: away from the first device, and home to it."""
+
+    away: LinkProfile
+    home: LinkProfile
+
+
 @dataclass(frozen=True)
 class Chain:
     """Devices and links.
 
-    devices: from the first on. links: one per hop up the chain. back: the link between the coordinator and any device
-    except the first.
+    devices: from the first on. links: one per hop up the chain. back: the link between the coordinator, which is beside
+    the first device, and any other device.
     """
 
     devices: tuple[DeviceProfile, ...]
-    links: tuple[LinkProfile, ...] = ()
-    back: LinkProfile | None = None
+    links: tuple[Link, ...] = ()
+    back: Link | None = None
 
     def link(self, source: int, target: int) -> LinkProfile | None:
         """The link from device `source` to `target` (from 0, or the coordinator); None if both are on one device."""
-        ends = {0 if end == COORDINATOR else end for end in (source, target)}
-        if len(ends) == 1:
+        here, there = (0 if end == COORDINATOR else end for end in (source, target))
+        if here == there:
             return None
-        return self.back if COORDINATOR in (source, target) else self.links[min(ends)]
+        link = self.back if COORDINATOR in (source, target) else self.links[min(here, there)]
+        assert link is not None
+        return link.away if here < there else link.home
 
 
 def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
@@ -53,7 +63,8 @@ def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
     Args:
         devices: Like "rpi4*3,orin-nano".
         link: One link for all hops, like "wifi"; or one per hop, like "wifi,gigabit,wifi", and maybe one more for the
-            way back, which otherwise is the slowest of them. None means `DEFAULT_LINK`.
+            way back, which otherwise is the slowest of them. A link whose directions differ is written "lte/wifi": away
+            from the first device, and home to it. None means `DEFAULT_LINK`.
         catalogue: The devices and links that can be named.
 
     Raises:
@@ -81,7 +92,7 @@ def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
         link = DEFAULT_LINK
     elif not hops:
         raise UserError(f"link {link!r}: one device needs none")
-    links = [catalogue.link(text.strip()) for text in link.split(",")]
+    links = [_both(text, catalogue) for text in link.split(",")]
     if len(links) == 1:
         links = links * hops
     elif len(links) not in (hops, hops + 1):
@@ -89,8 +100,21 @@ def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
             f"link {link!r}: {len(links)} links for {len(chosen)} devices: one for all, {hops} (one a hop), "
             f"or {hops + 1} (the last for the way back)"
         )
-    back = max(links, key=lambda one: (one.delay, -one.rate), default=None) if len(links) <= hops else links.pop()
+    back = links.pop() if len(links) > hops else Link(*map(_slowest, zip(*links, strict=True))) if links else None
     return Chain(tuple(chosen), tuple(links), back)
+
+
+def _both(text: str, catalogue: Catalogue) -> Link:
+    """Both directions of a link. If there is one text for both, they are the same."""
+    away, slash, home = text.partition("/")
+    if "/" in home:
+        raise UserError(f"link {text.strip()!r} has more than two directions: write it like lte/wifi")
+    there = catalogue.link(away.strip())
+    return Link(there, catalogue.link(home.strip()) if slash else there)
+
+
+def _slowest(links: Iterable[LinkProfile]) -> LinkProfile:
+    return max(links, key=lambda one: (one.delay, -one.rate))
 
 
 def assign(chain: Chain, works: Sequence[LayerWork], window: int, by_hand: str | None = None) -> list[range]:

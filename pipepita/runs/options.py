@@ -127,8 +127,8 @@ class Chain(Group):
     )
     link: str | None = Field(
         None,
-        description='link between the devices, like wifi or "delay 10ms rate 20mbit"; several with commas, one per hop '
-        "(default: wifi)",
+        description='link between the devices, like wifi or "delay 10ms rate 20mbit", or lte/wifi if the way home to '
+        "the first device is another one than the way there; several with commas, one per hop (default: wifi)",
     )
     assign: str | None = Field(
         None, description="how many layers each device holds, like 2,1,1 (default: balanced by their cost)"

@@ -15,6 +15,11 @@ def device(rate: float, ram: int = 10**9) -> DeviceProfile:
     return DeviceProfile(f"{rate:g} {ram}", "", flops=rate, bandwidth=1e12, ram=ram, watts=Watts(1, 2))
 
 
+def names(chain) -> list[str]:
+    """Of each link and of the way back: both directions."""
+    return [f"{link.away.name} {link.home.name}" for link in (*chain.links, chain.back)]
+
+
 def layer(flops: float, size: int = 100) -> LayerWork:
     return LayerWork(Work(flops), Work(), Work(), size, 10, 1, 1)
 
@@ -22,15 +27,14 @@ def layer(flops: float, size: int = 100) -> LayerWork:
 def test_reads_devices_and_their_number():
     chain = parse_chain("rpi4*3,orin-nano", "wifi", PROFILES)
     assert [one.name for one in chain.devices] == ["rpi4"] * 3 + ["orin-nano"]
-    assert [one.name for one in chain.links] == ["wifi"] * 3 and chain.back.name == "wifi"
+    assert names(chain) == ["wifi wifi"] * 4
 
 
 def test_a_link_a_hop_and_one_back():
     chain = parse_chain("rpi4*3", "wifi,gigabit", PROFILES)
-    assert [one.name for one in chain.links] == ["wifi", "gigabit"]
-    assert chain.back.name == "wifi"  # the slower
+    assert names(chain) == ["wifi wifi", "gigabit gigabit", "wifi wifi"]  # the slower
     chain = parse_chain("rpi4*3", "wifi,gigabit,delay 10ms rate 1mbit", PROFILES)
-    assert [one.name for one in chain.links] == ["wifi", "gigabit"] and chain.back.delay == 0.01
+    assert names(chain)[:2] == ["wifi wifi", "gigabit gigabit"] and chain.back.away.delay == 0.01
 
 
 def test_who_is_linked_to_whom():
@@ -39,6 +43,14 @@ def test_who_is_linked_to_whom():
     assert chain.link(0, 1).name == chain.link(1, 0).name == "wifi"
     assert chain.link(1, 2).name == "gigabit"
     assert chain.link(2, COORDINATOR).name == chain.link(COORDINATOR, 1).name == "lte"
+
+
+def test_the_directions_of_a_link_may_differ():
+    chain = parse_chain("rpi4*3", "lte/wifi, gigabit / delay 1s", PROFILES)
+    assert names(chain) == ["lte wifi", "gigabit delay 1s", "lte delay 1s"]  # the slowest, each way
+    assert chain.link(0, 1).name == "lte" and chain.link(1, 0).name == "wifi"
+    assert chain.link(2, 1).delay == 1
+    assert chain.link(COORDINATOR, 2).name == "lte" and chain.link(1, COORDINATOR).delay == 1
 
 
 def test_one_device_needs_no_link():
@@ -56,6 +68,8 @@ def test_one_device_needs_no_link():
         ("", "wifi", "unknown device ''"),
         ("rpi4", "wifi", "link 'wifi': one device needs none"),
         ("rpi4*3", "wify", "did you mean 'wifi'?"),
+        ("rpi4*2", "lte/wifi/lte", "link 'lte/wifi/lte' has more than two directions: write it like lte/wifi"),
+        ("rpi4*2", "lte/", "unknown link ''"),
         ("rpi4*4", "wifi,wifi", "2 links for 4 devices: one for all, 3 (one a hop), or 4"),
         ("rpi4,coral", "wifi", "device 'coral' cannot train: 8-bit inference only"),
     ],
