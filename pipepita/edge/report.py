@@ -56,16 +56,19 @@ def _setup(simulation: Simulation, outcome: Outcome, scored: Scores) -> dict[str
         "prediction_ms": _latency(timing.prediction),
         "update_ms": _latency(timing.update),
         "joules_per_sample": _number(timing.joules),
+        "samples_until_empty": _number(min(lasting)) if (lasting := _lasting(simulation, outcome)) else None,
         "devices": [
             {
                 "device": device.name,
                 "layers": [part.start + 1, part.stop],
                 "busy_share": _number(busy),
+                "watts": _number(watts),
+                "samples_until_empty": _number(lasting[place]) if lasting else None,
                 "memory_bytes": memory,
                 "ram_bytes": device.ram,
             }
-            for device, part, busy, memory in zip(
-                setup.chain.devices, setup.parts, timing.busy, setup.memory, strict=True
+            for place, (device, part, busy, watts, memory) in enumerate(
+                zip(setup.chain.devices, setup.parts, timing.busy, timing.watts, setup.memory, strict=True)
             )
         ],
         "prequential_accuracy": _number(score.accuracy),
@@ -82,6 +85,15 @@ def _setup(simulation: Simulation, outcome: Outcome, scored: Scores) -> dict[str
         "drifts_detected": [indices[place] for place in score.detected],
         "weights_sha256": outcome.learnt.weights_sha256 or None,
     }
+
+
+def _lasting(simulation: Simulation, outcome: Outcome) -> tuple[float, ...]:
+    """How many samples are learnt from until each device's battery is empty; nothing if there are no batteries."""
+    chain, devices = simulation.outcomes[0].setup.chain.devices, outcome.setup.chain.devices
+    batteries = simulation.scenario.batteries(len(chain))
+    if batteries and len(devices) == 1:  # the whole network is on the fastest device
+        batteries = [batteries[chain.index(devices[0])]]
+    return outcome.timing.samples_until_empty(batteries) if batteries else ()
 
 
 def _latency(latency: LatencyFigures) -> dict[str, float | None]:
@@ -124,6 +136,7 @@ def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
                 "prediction p95 ms": number(timing.prediction.p95),
                 "update p95 ms": number(timing.update.p95),
                 "mJ per sample": number(1000 * timing.joules),
+                **({"samples until empty": number(min(lasting))} if (lasting := _lasting(simulation, outcome)) else {}),
                 "busiest %": f"{100 * max(timing.busy):.0f}",
                 "most memory": size(max(setup.memory)),
                 "accuracy %": _percent(score.accuracy),

@@ -7,6 +7,7 @@ from typing import ClassVar, Self
 from pydantic import Field, model_validator
 
 from pipepita.edge.arrivals import POLICIES, PROCESSES
+from pipepita.edge.quantities import BATTERY, figure
 from pipepita.errors import UserError, unknown
 from pipepita.runs.group import Group
 from pipepita.runs.learning import DataFolder, NetworkChoice, RuleChoice, Updates
@@ -84,6 +85,12 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
         False, description="measure how long passes take on this machine, and scale that to each device"
     )
 
+    battery: str | None = Field(
+        None,
+        description="what the devices' batteries hold, like 20Wh; several with commas, one per device. Then it is said "
+        "how many samples are learnt from until the first is empty (default: no batteries)",
+    )
+
     # there is always a chain
     devices: str = Field(
         "rpi4*2",
@@ -94,6 +101,24 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
     batch_size: int = Field(1, ge=1, description="items per sample; a sample is one mini-batch")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of the hidden activity that is dropped in training")
     lr: float | None = Field(0.002, ge=0, le=1e38, description="learning rate")
+
+    @model_validator(mode="after")
+    def _battery(self) -> Self:
+        self.batteries(None)
+        return self
+
+    def batteries(self, devices: int | None) -> list[float]:
+        """The joules of each device's battery; none if there are no batteries.
+
+        devices: how many there are; None if that is not known yet. `UserError` if the text cannot be read.
+        """
+        if self.battery is None:
+            return []
+        where = f"battery {self.battery!r}:"
+        joules = [figure(where, BATTERY, text) for text in self.battery.split(",")]
+        if devices is not None and len(joules) not in (1, devices):
+            raise UserError(f"{where} {len(joules)} batteries for {devices} devices: one for all, or {devices}")
+        return joules * (devices or 1) if len(joules) == 1 else joules
 
     @model_validator(mode="after")
     def _learning(self) -> Self:

@@ -86,6 +86,7 @@ def setups(
     Also returns why there is no setup with one device, or None if there is one. cost: of a layer (from 0) on a device.
     """
     chain = parse_chain(scenario.devices, scenario.link, profiles)
+    scenario.batteries(len(chain.devices))  # a wrong number shows here
     flow, total = net.task.rule.flow, len(net.works)
 
     def setup(name: str, schedule: Schedule, chain: Chain, parts: list[range], troubles: list[Trouble]) -> Setup:

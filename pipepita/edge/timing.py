@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ class Timing:
 
     offered, served: how many samples arrived, and how many were learnt from. seconds: from the first arrival to the
     last update. throughput: samples served per second. prediction: until the output is known. update: until every
-    layer has learnt. busy: each device's share of the time. joules: per sample, of all devices.
+    layer has learnt. busy: each device's share of the time. watts: the mean power of each device.
     """
 
     offered: int
@@ -46,7 +47,19 @@ class Timing:
     prediction: LatencyFigures
     update: LatencyFigures
     busy: tuple[float, ...]
-    joules: float
+    watts: tuple[float, ...]
+
+    @property
+    def joules(self) -> float:
+        """Energy per sample, of all devices."""
+        return sum(self.watts) / self.throughput
+
+    def samples_until_empty(self, batteries: Sequence[float]) -> tuple[float, ...]:
+        """How many samples are served until each device's battery is empty. batteries: their joules."""
+        return tuple(
+            self.throughput * battery / watts if watts else math.inf
+            for battery, watts in zip(batteries, self.watts, strict=True)
+        )
 
     @property
     def dropped_share(self) -> float:
@@ -76,7 +89,7 @@ def timing(
         _latency(taken, outputs, []),
         _latency(taken, updates, late),
         tuple(share / seconds for share in busy),
-        energy(devices, busy, seconds) / len(taken),
+        power(devices, busy, seconds),
     )
 
 
@@ -88,10 +101,10 @@ def settled_rate(times: Sequence[float]) -> float:
     return (len(settled) - 1) / (settled[-1] - settled[0])
 
 
-def energy(devices: Sequence[DeviceProfile], busy: Sequence[float], seconds: float) -> float:
-    """Joules of all devices: idle power the whole time, and what computing takes on top while they are busy."""
-    return sum(
-        device.idle_watts * seconds + (device.active_watts - device.idle_watts) * share
+def power(devices: Sequence[DeviceProfile], busy: Sequence[float], seconds: float) -> tuple[float, ...]:
+    """Mean watts of each device: idle power the whole time, and what computing takes on top while it is busy."""
+    return tuple(
+        device.idle_watts + (device.active_watts - device.idle_watts) * share / seconds
         for device, share in zip(devices, busy, strict=True)
     )
 

@@ -6,6 +6,7 @@ import pytest
 from pipepita.edge import report
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import Simulation, simulate
+from pipepita.errors import UserError
 from pipepita.runs.reading import checked
 
 
@@ -29,6 +30,28 @@ def test_the_summary_is_json_and_adds_up(simulation):
     assert [point["rate"] for point in found["setups"]["locked"]["rates"]] == sorted(
         point["rate"] for point in found["setups"]["locked"]["rates"]
     )
+
+
+def test_a_chain_lasts_as_long_as_its_first_empty_battery():
+    options = {"devices": "rpi4,rpi5", "network": "fc:16", "samples": 40, "rate": 50.0, "timing_only": True}
+    long = simulate(checked(Scenario, options | {"battery": "20Wh"}))
+    found = report.summary(simulate(checked(Scenario, options | {"battery": "20Wh,10Wh"})), report.scores(long))
+    for name, setup in report.summary(long, report.scores(long))["setups"].items():
+        lasting = [device["samples_until_empty"] for device in setup["devices"]]
+        assert setup["samples_until_empty"] == min(lasting)
+        watts, rate = (setup["devices"][-1]["watts"], setup["throughput"])
+        assert lasting[-1] == pytest.approx(rate * 20 * 3600 / watts, rel=1e-4)
+        # the last one is the rpi5 in each setup, which is also the faster one when it is alone
+        assert found["setups"][name]["devices"][-1]["samples_until_empty"] == pytest.approx(lasting[-1] / 2, rel=1e-4)
+    assert "samples until empty" in report.rows(long, report.scores(long))[0]
+    without = simulate(checked(Scenario, options))
+    assert "samples until empty" not in report.rows(without, report.scores(without))[0]
+
+
+@pytest.mark.parametrize("battery", ["20", "20Wh,", "-1Wh", "1Wh,1Wh,1Wh"])
+def test_batteries_that_cannot_be_are_refused(battery):
+    with pytest.raises(UserError, match=f"battery '{battery}'"):
+        simulate(checked(Scenario, {"devices": "rpi4*2", "timing_only": True, "battery": battery}))
 
 
 def _devices(simulation: Simulation, name: str):

@@ -2,16 +2,16 @@ import pytest
 
 from pipepita.edge.arrivals import Taken
 from pipepita.edge.profiles import DeviceProfile, Watts
-from pipepita.edge.timing import energy, settled_rate, timing
+from pipepita.edge.timing import power, settled_rate, timing
 from pipepita.schedule.course import Arrival
 
 DEVICES = [DeviceProfile("a", "", 1, 1, 1, Watts(2, 5)),
            DeviceProfile("b", "", 1, 1, 1, Watts(0.5, 1))]  # fmt: skip
 
 
-def test_energy_by_hand():
+def test_power_by_hand():
     """10 s: 2 W for all of it and 3 W more for 4 s; 0.5 W and 0.5 W more for 1 s."""
-    assert energy(DEVICES, [4.0, 1.0], 10.0) == 10 * 2 + 4 * 3 + 10 * 0.5 + 1 * 0.5
+    assert power(DEVICES, [4.0, 1.0], 10.0) == (2 + 0.4 * 3, 0.5 + 0.1 * 0.5)
 
 
 def test_figures_by_hand():
@@ -21,7 +21,9 @@ def test_figures_by_hand():
     found = timing(taken, outputs, updates, [0.0, 1.5, 0.0], [4.0, 1.0], DEVICES, offered=4)
     assert (found.offered, found.served, found.dropped_share, found.seconds) == (4, 3, 0.25, 8.0)
     assert found.busy == (0.5, 0.125)
-    assert found.joules == energy(DEVICES, [4.0, 1.0], 8.0) / 3
+    assert found.watts == power(DEVICES, [4.0, 1.0], 8.0)
+    assert found.joules == sum(found.watts) * 8 / 3
+    assert found.samples_until_empty([7.0, 1.125]) == (3 / 8 * 7 / 3.5, 3 / 8 * 1.125 / 0.5625)
     assert found.throughput == 3 / 8
     assert found.prediction.p50 == 3000
     assert (found.prediction.compute, found.prediction.transfer) == (1500, 500)
