@@ -95,6 +95,6 @@ def test_mistakes_are_one_line(few_digits, tmp_path):
     ):
         assert complaint in error_of(run("export", *words, cwd=tmp_path))
     for checkpoint in (tmp_path / "run" / "checkpoints").iterdir():
-        checkpoint.rename(checkpoint.with_name("x"))
+        checkpoint.rename(checkpoint.with_name(f"x{checkpoint.name}"))
     with pytest.raises(UserError, match="holds no checkpoint yet"):
         pp.export(tmp_path / "run", onnx=tmp_path / "a.onnx")

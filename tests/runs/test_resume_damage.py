@@ -45,12 +45,12 @@ def test_nothing_on_disk_can_run_code(few_digits, tmp_path):
             return print, ("BOOM",)
 
     pp.train(model(few_digits), few_digits, engine="local", epochs=1, run_dir=tmp_path / "run")
-    (last,) = (tmp_path / "run" / "checkpoints").iterdir()
     bomb = pickle.dumps(Bomb())
-    (last / "weights.safetensors").write_bytes(bomb)
-    sums = (last / "SHA256SUMS").read_text().splitlines()
-    sums = [f"{hashlib.sha256(bomb).hexdigest()}  weights.safetensors" if "weights" in line else line for line in sums]
-    (last / "SHA256SUMS").write_text("\n".join(sums))
+    own = f"{hashlib.sha256(bomb).hexdigest()}  weights.safetensors"
+    for checkpoint in (tmp_path / "run" / "checkpoints").iterdir():
+        (checkpoint / "weights.safetensors").write_bytes(bomb)
+        sums = (checkpoint / "SHA256SUMS").read_text().splitlines()
+        (checkpoint / "SHA256SUMS").write_text("\n".join(own if "weights" in line else line for line in sums))
     with pytest.raises(pp.UserError, match="cannot be read"):
         pp.resume(tmp_path / "run", few_digits)
 

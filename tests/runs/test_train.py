@@ -11,6 +11,7 @@ from torch import nn
 import pipepita as pp
 from pipepita.runs.checkpoint import weights_sha256
 from pipepita.runs.display import Observer
+from pipepita.runs.folder import last_checkpoint
 
 
 def small(data: pp.Data) -> nn.Sequential:
@@ -117,11 +118,15 @@ def test_divergence_names_step_and_layer_and_keeps_the_last_good_checkpoint(few_
     model = small(data)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     with pytest.raises(
-        pp.Diverged, match=r"diverged at step \d+.*layer \d \(module \d\).*epoch 1; no checkpoint was kept"
+        pp.Diverged,
+        match=r"diverged at step \d+.*layer \d \(module \d\).*epoch 1; the last good checkpoint is .*step-00000000",
     ):
         pp.train(model, data, engine="local", rule=pp.Pepita(form=form), lr=1e18, epochs=3, run_dir=tmp_path / "run")
     assert all(torch.equal(model.state_dict()[key], value) for key, value in before.items())
-    assert not (tmp_path / "run" / "checkpoints").exists()
+    checkpoint, _ = last_checkpoint(tmp_path / "run")
+    first = small(data)
+    pp.initialise(first, 0)
+    assert checkpoint.about["weights_sha256"] == weights_sha256(first.state_dict())
 
 
 def test_divergence_after_a_good_epoch(few_digits, tmp_path):
