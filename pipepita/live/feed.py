@@ -89,8 +89,17 @@ class Feed:
         return self._inbox.over and not self._ahead
 
     def waiting(self) -> bool:
-        """Whether something waits."""
-        return bool(self._ahead) or self._inbox.waiting() > 0
+        """Whether an item waits that `take` would return. What is of no use is read on the way, but only so much.
+
+        If it said true for a label that nobody needs, `take` would wait for the next item, while outputs are late.
+        """
+        for _ in range(_AT_ONCE):
+            while self._ahead and not self._of_use(self._ahead[0]):
+                self._entry(self._ahead.popleft())  # which counts it
+            if self._ahead or not (more := self._inbox.more(self._batch_size)):
+                break
+            self._look(*more)
+        return bool(self._ahead)
 
     def take(self) -> Taken | None:
         """The next sample; None if nothing came for a short while."""
@@ -143,6 +152,12 @@ class Feed:
                 self._position = one.number + 1
             if given is not None:
                 self._ahead.append(given)
+
+    def _of_use(self, given: Given) -> bool:
+        """Whether `_entry` makes an entry of it."""
+        if given.x is None:
+            return given.id in self._unlabelled
+        return (self.number if given.id is None else given.id) not in self._unlabelled
 
     def _entry(self, given: Given) -> Entry | None:
         """The item that has arrived, or the one whose label has; None if it is of no use."""

@@ -74,3 +74,14 @@ def test_items_without_labels_do_not_fill_the_memory():
     desk = Desk(("a", 0.5, None), ("b", 1.5, None), ("c", 2.5, None), ("a", None, 1), ("c", None, 1), kept=2)
     assert desk.taken()[3:] == [([2.5], [1])]
     assert desk.counts.odd["an item forgotten before its label came"] == 1
+
+
+def test_what_cannot_be_used_does_not_wait():
+    """Else the run would wait for the next item, and what is in flight with it."""
+    desk = Desk(
+        ("nobody", None, 1), ("a", 0.5, None), ("a", 1.0, 2), ("nobody", None, 1), ("a", None, 1), ("a", None, 1)
+    )
+    assert desk.feed.waiting() and desk.feed.take()[1] is None
+    assert desk.feed.waiting() and desk.feed.take()[1].tolist() == [1]
+    assert not desk.feed.waiting() and desk.feed.over
+    assert sum(desk.counts.odd.values()) == 4

@@ -122,6 +122,17 @@ def test_a_stage_that_is_killed_costs_no_item(killable_engine, few_digits, tmp_p
     assert same(predictions, others)
 
 
+def test_an_item_is_answered_although_only_lines_of_no_use_follow(few_digits, tmp_path):
+    class Waiting(Items):
+        def feed(self, inbox):
+            inbox.put(Given(0, self._data.x_train[0], 3))
+            while not predictions:  # a test that fails, hangs here
+                inbox.put(Given("nobody's", None, 3))
+
+    one, predictions = online(few_digits, "local", tmp_path / "run", stages=2)
+    assert run(one, Waiting(few_digits, 1), tmp_path / "run")["learnt"] == len(predictions) == 1
+
+
 def test_lines_of_no_use_do_not_pile_up(few_digits, tmp_path, monkeypatch):
     """A checkpoint lets the journal begin anew, although nothing was learnt since the one before."""
     monkeypatch.setattr(module, "_MOST_LINES", 50)
