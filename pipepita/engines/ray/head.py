@@ -17,7 +17,7 @@ from pipepita.errors import ClusterDied, RunError
 # After this somebody else's head counts as lost. One that keeps its tables elsewhere may restart meanwhile.
 SILENCE_SECONDS = 15.0
 _EVERY_SECONDS = 0.5
-_CONNECT_SECONDS = 2.0
+_CONNECT_SECONDS = 1.0
 _LOOK_SECONDS = 0.1
 
 
@@ -35,7 +35,7 @@ class Head:
     """
 
     def __init__(self, address: str, raylet: str = "", dead: Callable[[], str | None] = lambda: None) -> None:
-        self.address, self.lost, self._dead = address, False, dead
+        self.lost, self._dead = False, dead
         named = {f"the head of the Ray cluster, {address},": address, f"the raylet of this host, {raylet},": raylet}
         self._services = {words: _parsed(where) for words, where in named.items() if where}
         self._lost_one = next(iter(self._services))
@@ -49,7 +49,7 @@ class Head:
             self.look()
             for words, where in self._services.items():
                 asked = time.monotonic()
-                if _answers(where):
+                if answers(where):
                     heard[words] = time.monotonic()
                 elif asked - heard[words] > SILENCE_SECONDS:
                     self._lost_one, self.lost = words, True
@@ -61,7 +61,7 @@ class Head:
 
     def wait(self) -> None:
         """Returns once the head takes a connection: without it calls to Ray hang. Raises `error` if it is lost."""
-        while self.look() or not _answers(next(iter(self._services.values()))):
+        while self.look() or not answers(next(iter(self._services.values()))):
             if self.lost:
                 raise self.error()
             time.sleep(_LOOK_SECONDS)
@@ -85,7 +85,8 @@ def _parsed(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _answers(where: tuple[str, int]) -> bool:
+def answers(where: tuple[str, int]) -> bool:
+    """Whether somebody takes a connection at this host and port."""
     with contextlib.suppress(OSError), socket.create_connection(where, timeout=_CONNECT_SECONDS):
         return True
     return False

@@ -9,15 +9,14 @@ A,B,B           stage 0 on node A, the others on B: addresses, names (`ray start
 from __future__ import annotations
 
 import contextlib
-import socket
 from typing import Any
 
 from pipepita.engines.ray.cluster import load_ray
+from pipepita.engines.ray.head import answers
 from pipepita.errors import UserError, unknown
 
 STRATEGIES = {"pack": "PACK", "spread": "SPREAD", "one-per-host": "STRICT_SPREAD"}
 _SECONDS = 30.0
-_ANSWER_SECONDS = 1.0
 
 
 def check(placement: str) -> None:
@@ -150,8 +149,4 @@ def _onto(node_id: str) -> Any:
 
 def _answers(node: dict[str, Any]) -> bool:
     """Whether the node's own Ray process takes a connection."""
-    try:
-        with socket.create_connection((node["NodeManagerAddress"], node["NodeManagerPort"]), timeout=_ANSWER_SECONDS):
-            return True
-    except OSError:
-        return False
+    return answers((node["NodeManagerAddress"], node["NodeManagerPort"]))
