@@ -165,6 +165,7 @@ class RayEngine:
             return list(range(self.stages))
 
     def _replace_lost(self, stop: Callable[[], bool]) -> list[int]:
+        """The same within the cluster. Raises `ClusterDied` if that is ours and died."""
         assert self._placement is not None and self._head is not None
         began = time.monotonic()
         tried, starting = Counter[int](), dict[int, float]()  # starting: until when a new actor may be starting
