@@ -159,7 +159,7 @@ def trained(
     """(weights, optimizer state) after two epochs."""
     model = rule.network(NETWORKS[network](), 10)
     spec.initialise(model, SEED)
-    layers = cut(model, data.item_shape, 10, SEED)
+    layers = cut(model, data.item_shape, 10, SEED, regression=data.regression)
     parts = balance([layer.cost for layer in layers], min(stages, len(layers)))
     task = Task(layers, 10, rule, optimizer, 0.05, SEED, look_ahead=order.look_ahead)
     pipeline = engine.open(Plan(stages_of(task, parts), order.schedule, BATCH))
@@ -237,6 +237,29 @@ def test_ray_agrees_with_local(ray_engine, expected, few_digits, network, rule, 
     ray_engine.transport = transport
     in_actors = trained(ray_engine, network, RULES[rule], ORDERS[schedule], few_digits, stages)
     assert_equal(expected(network, rule, schedule), in_actors)
+
+
+@pytest.fixture(scope="module")
+def numbers(few_digits) -> pp.Data:
+    """The few digits, of each of which ten numbers are to be predicted."""
+    source = torch.Generator().manual_seed(SEED)
+    y_train, y_test = (
+        torch.eye(10)[y] + 0.1 * torch.randn(len(y), 10, generator=source)
+        for y in (few_digits.y_train, few_digits.y_test)
+    )
+    return pp.Data(few_digits.x_train, y_train, few_digits.x_test, y_test, name="numbers")
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "drtp"])
+def test_numbers_agree(ray_engine, expected, numbers, rule):
+    """Networks that predict numbers keep the contract, and end with other bits than those that predict classes."""
+    ray_engine.transport, network, order = None, "deep", "streaming-3, ahead"
+    whole = trained(LOCAL, network, RULES[rule], ORDERS[order], numbers, 1)
+    assert all(bool(torch.isfinite(value).all()) for value in whole[0].values())
+    assert_equal(whole, trained(LOCAL, network, RULES[rule], ORDERS[order], numbers, 4))
+    assert_equal(whole, trained(ray_engine, network, RULES[rule], ORDERS[order], numbers, 2))
+    *_, output_layer = whole[0]
+    assert not torch.equal(whole[0][output_layer], expected(network, rule, order)[0][output_layer])
 
 
 @pytest.mark.parametrize("optimizer", ["sgd:momentum=0", "adam", "sgd:momentum=0.9,nesterov=true", "rmsprop"])

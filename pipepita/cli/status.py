@@ -145,7 +145,7 @@ def _progress(facts: dict[str, Any]) -> str:
             parts += [f"epoch {facts['epoch']}/{facts['epochs']}", f"sample {facts['sample']}/{facts['samples']}"]
     for key, words in (
         ("samples_per_second", "{:.0f} samples/s"), ("loss", "loss {:.4f}"), ("accuracy", "accuracy {:.2f} %"),
-        ("restarts", "restarts {}"),
+        ("r2", "R2 {:.3f}"), ("mae", "MAE {:.4g}"),        ("restarts", "restarts {}"),
     ):  # fmt: skip
         if facts[key] is not None:
             parts.append(words.format(facts[key]))

@@ -25,10 +25,13 @@ class Data:
     Args:
         x_train: Training items, a tensor or array of shape (N, *item_shape). It is kept as float32: uint8 is divided by
             255, so that images are in [0, 1]; booleans become 0 and 1; floats keep their values.
-        y_train: Their classes, integers of shape (N,) from 0; kept as int64.
+        y_train: Their classes, integers of shape (N,) from 0, kept as int64; or numbers that are to be predicted,
+            floats of shape (N,) or (N, numbers), kept as float32 of shape (N, numbers). These are learnt as they are,
+            so they should be about as large as 1: subtract their mean, and divide by their standard deviation.
         x_test: Test items, of the same item shape.
-        y_test: Their classes.
-        classes: How many classes there are; by default the largest training label + 1.
+        y_test: Their classes, or numbers.
+        classes: How many classes there are; by default the largest training label + 1. Of numbers it is how many each
+            item has.
         name: What results and errors call the data.
 
     Attributes:
@@ -103,8 +106,13 @@ class Data:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """How many classes there are, or how many numbers each item is labelled with."""
         return self.items.classes
+
+    @property
+    def regression(self) -> bool:
+        """Whether labels are numbers that are to be predicted, instead of classes."""
+        return self.items.regression
 
     @property
     def x_train(self) -> Tensor:
@@ -113,7 +121,7 @@ class Data:
 
     @property
     def y_train(self) -> Tensor:
-        """Their classes, (N,), int64."""
+        """Their classes, (N,), int64; or numbers, (N, numbers), float32."""
         return self._memory.y_train
 
     @property
@@ -123,7 +131,7 @@ class Data:
 
     @property
     def y_test(self) -> Tensor:
-        """Their classes, (N,), int64."""
+        """Their classes, (N,), int64; or numbers, (N, numbers), float32."""
         return self._memory.y_test
 
     @property

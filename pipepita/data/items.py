@@ -17,7 +17,8 @@ class Items(Protocol):
 
     Attributes:
         item_shape: The shape of one.
-        classes: How many classes there are.
+        classes: How many classes there are; or how many numbers each item is labelled with.
+        regression: Whether labels are numbers to be predicted.
         train_items: How many training items there are.
         test_items: How many test items there are.
 
@@ -32,6 +33,7 @@ class Items(Protocol):
 
     item_shape: tuple[int, ...]
     classes: int
+    regression: bool
     train_items: int
     test_items: int
 

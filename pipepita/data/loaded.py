@@ -66,7 +66,7 @@ class Loaded:
     def __init__(self, reader: Reader, feed: Feed | None = None) -> None:
         assert reader.item_shape is not None
         self._reader, self._feed = reader, feed or Here(reader)
-        self.item_shape, self.classes = reader.item_shape, reader.classes
+        self.item_shape, self.classes, self.regression = reader.item_shape, reader.classes, False
         self.train_items, self.test_items = len(reader.train), len(reader.test)
 
     @classmethod

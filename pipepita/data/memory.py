@@ -39,6 +39,27 @@ class InMemory:
         self.train_items, self.test_items = len(self.x_train), len(self.x_test)
         if isinstance(classes, bool) or not isinstance(classes, int):
             raise UserError(f"{name}: classes is {classes!r}: it must be a whole number")
+        self.regression = self.y_train.is_floating_point()
+        if self.y_test.is_floating_point() != self.regression:
+            raise UserError(
+                f"{name}: y_train is {self.y_train.dtype} and y_test {self.y_test.dtype}: both must be classes "
+                "(integers), or both numbers (floats)"
+            )
+        if self.regression:
+            self._check_numbers(classes)
+        else:
+            self._check_classes(classes)
+
+    def _check_numbers(self, count: int) -> None:
+        self.classes = count or self.y_train.shape[1]
+        for part, y in (("train", self.y_train), ("test", self.y_test)):
+            if y.shape[1] != self.classes:
+                raise UserError(
+                    f"{self._name}: y_{part} has {y.shape[1]} numbers per item: it must have {self.classes}"
+                )
+
+    def _check_classes(self, classes: int) -> None:
+        name = self._name
         self.classes = classes or int(self.y_train.max()) + 1
         if self.classes < 2:
             raise UserError(f"{name}: {self.classes} class: training needs at least 2")
@@ -102,9 +123,16 @@ class InMemory:
 
     def _labels(self, name: str, values: object) -> Tensor:
         y = _tensor(f"{self._name}: {name}", values)
+        if y.is_floating_point() and (y.ndim == 1 or (y.ndim == 2 and y.shape[1])):
+            y = y.to(torch.float32).contiguous().view(len(y), -1)  # before the check: a large double becomes infinite
+            wrong = (~torch.isfinite(y).all(1)).nonzero()
+            if len(wrong):
+                raise UserError(f"{self._name}: {name}[{int(wrong[0])}] holds a NaN or an infinite value")
+            return y
         if y.ndim != 1 or y.is_floating_point() or y.is_complex() or y.dtype == torch.bool:
             raise UserError(
-                f"{self._name}: {name} is {y.dtype} of shape {tuple(y.shape)}: it must be (items,) of integers"
+                f"{self._name}: {name} is {y.dtype} of shape {tuple(y.shape)}: it must be (items,) of integers, or "
+                "(items,) or (items, numbers) of floats"
             )
         return y.to(torch.int64)
 

@@ -34,7 +34,7 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
 
     Returns:
         The items as float32 in [0, 1], images of shape (channels, height, width), and their labels as int64. Those of
-        "npz:FILE" are kept as `Data` says.
+        "npz:FILE" are kept as `Data` says, which takes numbers for labels, too.
 
     Raises:
         UserError: The name is unknown, or a file is missing or damaged.

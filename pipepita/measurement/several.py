@@ -24,7 +24,7 @@ def several(
     common = jobs[0][1]
     data = load(common.dataset, data_dir=common.data_dir, download=common.download)
     models = [job.model(data) for _, job in jobs]
-    depths = [len(cut(model, data.item_shape, data.classes)) for model in models]
+    depths = [len(cut(model, data.item_shape, data.classes, regression=data.regression)) for model in models]
     stages = [check(depth, job.options(), rounds, seconds) for (_, job), depth in zip(jobs, depths, strict=True)]
     measured = []
     with ExitStack() as cleanup:

@@ -17,7 +17,7 @@ def task_of(model: nn.Sequential, data: Data, rule: Rule, settings: Options) -> 
     """The task of training `model`, which stays as it is, with freshly drawn weights."""
     work = rule.network(rebuild(describe(model)), data.classes)
     spec.initialise(work, settings.seed)
-    layers = cut(work, data.item_shape, data.classes, settings.seed)
+    layers = cut(work, data.item_shape, data.classes, settings.seed, regression=data.regression)
     rule = rule.settled(len(layers))
     settings = settings.settled(rule.defaults(len(layers)))
     return Task(layers, data.classes, rule, settings.updater, settings.learning_rate, settings.seed, settings.threads)

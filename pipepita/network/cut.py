@@ -29,14 +29,17 @@ from pipepita.network.modules import (
 from pipepita.network.norms import check_norm
 
 
-def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) -> list[Layer]:
+def cut(
+    model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0, *, regression: bool = False
+) -> list[Layer]:
     """Cuts `model` into layers, numbered from 1, which hold copies of its modules and weights.
 
     Args:
         model: The network, ending with the output layer.
         item_shape: The shape of one input item, without the batch.
-        classes: How many classes the data has.
+        classes: How many classes the data has, or how many numbers are predicted of an item.
         seed: What the dropout masks are drawn from.
+        regression: Whether numbers are predicted.
 
     Returns:
         The layers in order.
@@ -48,7 +51,7 @@ def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) ->
     if not isinstance(model, nn.Sequential):
         raise UserError(f"the model is {type(model).__name__}: pipepita trains an nn.Sequential")
     frozen_names = {name for name, module in leaves(model) if frozen(module, name)}
-    incoming, groups = _group(model)
+    incoming, groups = _group(model, regression)
     if all(trainable in frozen_names for (trainable, _), *_ in groups):
         raise UserError("the model has nothing to train: all of its layers are frozen (requires_grad_(False))")
     layers = []
@@ -56,7 +59,7 @@ def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) ->
         pooled = next((i for i, (name, module) in enumerate(followers) if role(module, name) in (POOL, SHAPE)), None)
         activity, outgoing = (followers, []) if pooled is None else (followers[:pooled], followers[pooled:])
         layer = Layer(number, trainable, activity, outgoing, incoming if number == 1 else [], seed)
-        layer.frozen = trainable[0] in frozen_names
+        layer.frozen, layer.regression = trainable[0] in frozen_names, regression
         layers.append(layer)
     shape = item_shape
     for layer in layers:
@@ -64,13 +67,12 @@ def cut(model: nn.Sequential, item_shape: Shape, classes: int, seed: int = 0) ->
     last = layers[-1].synapse.module
     assert isinstance(last, nn.Linear)
     if last.out_features != classes:
-        raise UserError(
-            f"the output layer ({layers[-1].name}) has {last.out_features} units but the data {classes} classes"
-        )
+        what = f"{classes} number{'s' * (classes > 1)} to predict" if regression else f"{classes} classes"
+        raise UserError(f"the output layer ({layers[-1].name}) has {last.out_features} units but the data {what}")
     return layers
 
 
-def _group(model: nn.Sequential) -> tuple[list[Named], list[list[Named]]]:
+def _group(model: nn.Sequential, regression: bool) -> tuple[list[Named], list[list[Named]]]:
     incoming: list[Named] = []
     groups: list[list[Named]] = []
     seen: set[int] = set()
@@ -103,6 +105,8 @@ def _group(model: nn.Sequential) -> tuple[list[Named], list[list[Named]]]:
             f"the last trainable module ({name}) is {type(module).__name__}: the output layer must be Linear"
         )
     if groups[-1][1:] and role(groups[-1][1][1], "") == SOFTMAX:
+        if regression:
+            raise UserError(f"module {groups[-1][1][0]} is a Softmax, but numbers are to be predicted: leave it out")
         groups[-1].pop(1)  # the rule applies it
     if groups[-1][1:]:
         name, module = groups[-1][1]

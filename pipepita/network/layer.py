@@ -42,6 +42,7 @@ class Layer:
 
     Attributes:
         frozen: Whether the weights are never updated.
+        regression: Whether the network predicts numbers instead of classes: see `answer`.
         affines: The scales and shifts of the normalisations that have some.
         looks_ahead: Whether the linear map has other weights than the layer's own right now: see `meanwhile`.
         name: The state_dict prefix of the linear map.
@@ -63,7 +64,7 @@ class Layer:
         seed: int = 0,
     ) -> None:
         self.number, self.seed = number, seed
-        self.frozen = self.looks_ahead = False
+        self.frozen = self.looks_ahead = self.regression = False
         self.name, module = trainable
         self.synapse: Synapse = synapse(module)
         self._incoming, self._activity, self._outgoing = list(incoming), list(activity), list(outgoing)
@@ -217,6 +218,20 @@ class Layer:
             start = activity.clone().requires_grad_()
             own = [meets.clone() if isinstance(meets, Tensor) else meets.copied() for meets in masks]
             return torch.autograd.grad(self.outgoing(start, own), start, change.clone())[0]
+
+    def answer(self, scores: Tensor) -> Tensor:
+        """What the network says, of the output layer's scores, or those of a read-out at this layer.
+
+        Their softmax; or the scores themselves, if it predicts numbers. In both cases the gradient of the loss with
+        respect to the scores (cross-entropy, or half the squared error) is the answer minus the target.
+
+        Args:
+            scores: (B, classes).
+
+        Returns:
+            (B, classes).
+        """
+        return scores if self.regression else scores.softmax(1)
 
     def evaluate(self, x: Tensor) -> Tensor:
         """The layer's forward pass without dropout."""

@@ -1,8 +1,8 @@
 """The coordinator: samples in, errors out. The same for every engine.
 
 It starts passes in the schedule's order, which keeps the window. It turns each output into an error (output minus
-one-hot target) and sends that back. If a rule learns from the target, the target goes out with the sample. No message
-between two layers goes through it.
+target) and sends that back. The target of a class is one-hot, and that of numbers is they themselves. If a rule learns
+from the target, the target goes out with the sample. No message between two layers goes through it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Coordinator:
 
         Args:
             x: The items, (N, *item_shape), float32.
-            y: The labels, (N,), int64.
+            y: The labels, (N,), int64; or (N, numbers), float32.
             epoch: The number of the epoch, from 1.
             lr: The learning rate.
 
@@ -122,7 +122,7 @@ class Coordinator:
     def _train(self, source: Source, lr: float, tally: Tally, order: Order) -> Tally:
         began = time.perf_counter()
         one_hot = torch.eye(self._pipeline.classes)
-        targets: dict[int, tuple[Tensor, Tensor]] = {}  # of each sample in flight: labels, and the same one-hot
+        targets: dict[int, tuple[Tensor, Tensor]] = {}  # of each sample in flight: labels, and the target
         bad_step = None
         self._pipeline.train(self.step, lr)
         lap = self.recorder.lap
@@ -151,7 +151,7 @@ class Coordinator:
                     outlet.send(NEXT_FIRST, step)
                 lap(SEND, name, step)
                 # this can be done while the pipeline already works
-                targets[step] = labels, one_hot.index_select(0, labels)
+                targets[step] = labels, labels if labels.is_floating_point() else one_hot.index_select(0, labels)
                 for outlet in target_outlets:
                     outlet.send(name, step, targets[step][1])
                 source.ahead()
@@ -220,7 +220,7 @@ class Coordinator:
         message.release()
         return None
 
-    def _answer(self, name: str, step: int, labels: Tensor, one_hot: Tensor, source: Source, tally: Tally) -> bool:
+    def _answer(self, name: str, step: int, labels: Tensor, target: Tensor, source: Source, tally: Tally) -> bool:
         """Receives `step`'s output and sends its error to all that need it. Returns whether the output was finite."""
         lap = self.recorder.lap
         lap(OTHER, name, step)
@@ -232,7 +232,7 @@ class Coordinator:
             raise RunError(f"the output of sample {message.step} arrived when sample {step}'s was due")
         output = message.tensor.cpu()
         source.answer(step, output, _arrived(message))
-        error = output - one_hot
+        error = output - target
         finite = math.isfinite(float(error.sum()))
         if not finite:
             error.zero_()  # so that the samples in flight do not spread NaN to layers that are still sound
@@ -263,7 +263,7 @@ class Coordinator:
 
         Args:
             x: The items, (N, *item_shape), float32.
-            y: The labels, (N,), int64.
+            y: The labels, (N,), int64; or (N, numbers), float32.
 
         Returns:
             What the outputs add up to.

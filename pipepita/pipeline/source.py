@@ -33,8 +33,9 @@ class Source(Protocol):
         """The next sample. It waits for one if need be.
 
         Returns:
-            The items, (B, *item_shape), float32, and their labels, (B,), int64. Without labels (None), which only a
-            schedule that adapts allows, they are predicted and not learnt from. Or None if there are no more samples.
+            The items, (B, *item_shape), float32, and their labels: classes, (B,), int64, or numbers to be predicted,
+            (B, numbers), float32. Without labels (None), which only a schedule that adapts allows, they are predicted
+            and not learnt from. Or None if there are no more samples.
         """
 
     def waiting(self) -> bool:
@@ -93,7 +94,7 @@ class Stored(Prepared):
 
     Args:
         x: The items, (N, *item_shape), float32.
-        y: The labels, (N,), int64.
+        y: The labels, (N,), int64; or (N, numbers), float32.
         order: The order of the items, int64.
         batch_size: How many items a mini-batch has; the last one may have fewer.
     """

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from pipepita.errors import UserError
 from pipepita.network.layer import Layer
 from pipepita.pipeline.state import State
 from pipepita.rules import Rule
@@ -19,13 +20,16 @@ class Task:
 
     Attributes:
         layers: The layers of the whole network, in order.
-        classes: How many classes there are, which is the width of the output.
+        classes: How many classes there are, or how many numbers are predicted; the width of the output.
         rule: The learning rule.
         optimizer: The optimizer, as `optimizers.parse` reads it.
         lr: The learning rate at the beginning.
         seed: What everything random is drawn from.
         threads: How many intra-op threads of torch each stage uses. The result depends on it to the bit.
         look_ahead: Whether standard passes use predicted weights: see `pipepita.pipeline.look_ahead`.
+
+    Raises:
+        UserError: The network predicts numbers, which the rule cannot teach.
     """
 
     layers: Sequence[Layer]
@@ -36,6 +40,15 @@ class Task:
     seed: int = 0
     threads: int = 1
     look_ahead: bool = False
+
+    def __post_init__(self) -> None:
+        if self.regression and (why := self.rule.unfit_for_numbers(self.classes)):
+            raise UserError(f"rule {self.rule.name} cannot teach a network to predict numbers: {why}")
+
+    @property
+    def regression(self) -> bool:
+        """Whether the network predicts numbers instead of classes."""
+        return any(layer is not None and layer.regression for layer in self.layers)  # an actor has only its own layers
 
     @property
     def whole(self) -> list[range]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pipepita.engines.local import LocalEngine
 from pipepita.pipeline.coordinator import Coordinator
@@ -33,7 +34,7 @@ def measured_costs(task: Task, batch_size: int, device: str = "cpu", samples: in
     steps = samples + _WARM_UP
     source = torch.Generator().manual_seed(task.seed)
     x = torch.rand(batch_size, *task.layers[0].in_shape, generator=source)
-    y = torch.randint(task.classes, (batch_size,), generator=source)
+    y = random_labels(task, batch_size, source)
     schedule, everything = relaxed(), torch.arange(batch_size).repeat(steps)
     pipeline = LocalEngine("cpu").open(Plan(stages(still, still.whole, [device]), schedule, batch_size, record=steps))
     try:
@@ -42,6 +43,13 @@ def measured_costs(task: Task, batch_size: int, device: str = "cpu", samples: in
         return costs_of(task, pipeline.timeline(), _WARM_UP)
     finally:
         pipeline.close()
+
+
+def random_labels(task: Task, count: int, source: torch.Generator) -> Tensor:
+    """Labels of so many items: classes, (count,), int64; or numbers, (count, classes), float32."""
+    if task.regression:
+        return torch.randn(count, task.classes, generator=source)
+    return torch.randint(task.classes, (count,), generator=source)
 
 
 def costs_of(task: Task, timeline: Sequence[Spans], first: int) -> list[Cost]:

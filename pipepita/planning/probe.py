@@ -26,6 +26,7 @@ from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.planning import readings
 from pipepita.planning.contender import Contender, Progress, TimedRun, run
+from pipepita.planning.costs import random_labels
 from pipepita.planning.predict import Measured
 from pipepita.schedule import Schedule
 
@@ -108,7 +109,7 @@ def _items(task: Task, batch_size: int) -> Data:
     """Random items; runs repeat them."""
     source = torch.Generator().manual_seed(task.seed)
     x = torch.rand(batch_size, *task.layers[0].item_shape, generator=source)
-    y = torch.randint(task.classes, (batch_size,), generator=source)
+    y = random_labels(task, batch_size, source)
     return Data(x, y, x, y, task.classes, "random")
 
 

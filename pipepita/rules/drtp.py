@@ -39,6 +39,10 @@ class TargetProjection(Rule):
         """With tanh, as in its paper: with ReLU no learning rate is as good."""
         return Defaults(activation="tanh")
 
+    def unfit_for_numbers(self, count: int) -> str | None:
+        """It teaches with the target alone, which says of a class in which direction to go, but not of a number."""
+        return "the one-hot target stands for the sign of the error, and a number does not: take dfa"
+
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer and its matrix B_l, as `Rule.learner` describes. The output layer has no matrix."""
         from pipepita.rules.direct import TargetLearner, projection

@@ -1,7 +1,7 @@
 """What rules with a local gradient share: the standard pass, and how a teaching signal becomes an update.
 
     a_l = W_l h_{l-1},    h_l = f_l(a_l)        f_l: activation, norm, dropout and pooling
-    delta_l = (signal at h_l) f_l'(a_l)         (output layer, with softmax and cross-entropy: the error itself)
+    delta_l = (signal at h_l) f_l'(a_l)         (output layer: the error itself)
     dW_l = delta_l h_{l-1}^T
 
 The rules differ only in the signal: where it comes from, and which weights it goes through. Autograd computes f_l'
@@ -26,7 +26,7 @@ class ForwardPass(NamedTuple):
     Attributes:
         inputs: h_{l-1}.
         preactivation: a_l, where the layer's own autograd graph begins.
-        sent: h_l; at the output layer the softmax.
+        sent: h_l; at the output layer the network's answer.
         masks: What the sample met at dropouts and normalisations.
     """
 
@@ -44,7 +44,7 @@ class GradientLearner(Learner):
 
     Args:
         layer: The layer.
-        last: Whether it is the output layer, whose activity is the softmax and whose signal is the error.
+        last: Whether it is the output layer, whose activity is the network's answer and whose signal is the error.
         feedback: A tensor that the rule drew for this layer and never changes, like a feedback matrix. It is moved to
             the layer's device, and `fixed` returns it.
 
@@ -84,7 +84,7 @@ class GradientLearner(Learner):
             masks = layer.masks(len(x), step)
             preactivation = layer.synapse.forward(x)
             if self.last:
-                sent = preactivation.softmax(1)
+                sent = layer.answer(preactivation)
             else:
                 preactivation.requires_grad_()
                 sent = layer.outgoing(layer.activity(preactivation, masks), masks)
@@ -139,7 +139,7 @@ class GradientLearner(Learner):
 
     def evaluate(self, x: Tensor) -> Tensor:
         output = self.layer.evaluate(x)
-        return output.softmax(1) if self.last else output
+        return self.layer.answer(output) if self.last else output
 
     def fixed(self) -> dict[str, Tensor]:
         return {} if self.feedback is None else {f"{self.layer.name}.feedback": self.feedback}

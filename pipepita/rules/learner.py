@@ -77,10 +77,12 @@ class Learner(Protocol):
             step: The sample's number, from 0.
             x: (B, *item_shape), float32: what the layer below sent; at the first layer, the items. The tensor may be
                 overwritten after the sample's update.
-            target: (B, classes), float32, one-hot, if the rule's `reads` asks for the signal in this pass; else None.
+            target: (B, classes), float32, one-hot (or the numbers to be predicted), if the rule's `reads` asks for the
+                signal in this pass; else None.
 
         Returns:
-            (B, *out_shape), float32: what the next layer gets. The output layer returns its softmax, (B, classes).
+            (B, *out_shape), float32: what the next layer gets. The output layer returns the network's answer,
+            `layer.answer(scores)`, (B, classes).
         """
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
@@ -90,7 +92,7 @@ class Learner(Protocol):
             step: The sample's number.
             arriving: What the layer below (flow up) or above (flow down) returned from its own second pass, float32, if
                 the rule's `reads` asks for it; else None.
-            error: (B, classes), float32: output minus one-hot target, if the rule's `reads` asks for the signal; else
+            error: (B, classes), float32: output minus target, if the rule's `reads` asks for the signal; else
                 None.
 
         Returns:
@@ -140,7 +142,7 @@ class Learner(Protocol):
             x: (B, *item_shape), float32.
 
         Returns:
-            (B, *out_shape), float32. The output layer returns its softmax, (B, classes).
+            (B, *out_shape), float32. The output layer returns the network's answer, (B, classes).
         """
 
     def updated(self) -> None:

@@ -58,6 +58,12 @@ class LocalLoss(Rule):
             raise UserError(f"beta {self.beta} is not a share from 0 to 1")
         options.check_rate(self, "head_rate")
 
+    def unfit_for_numbers(self, count: int) -> str | None:
+        """Sim compares the targets of items by their direction, and single numbers have none."""
+        if self.loss == "pred" or count > 1:
+            return None
+        return f"loss={self.loss} compares items by the direction of their targets, and one number has none: loss=pred"
+
     def learner(self, layer: Layer, layers: int, classes: int, seed: int) -> Learner:
         """The layer and its losses, as `Rule.learner` describes. The output layer learns from its own error."""
         from pipepita.rules.direct import TargetLearner

@@ -45,12 +45,12 @@ class Loss(Protocol):
 
         Args:
             activity: h_l, (B, *shape of h), float32, without a graph.
-            target: (B, classes), one-hot.
+            target: (B, classes), one-hot; or the numbers that are to be predicted.
         """
 
 
 class Prediction:
-    """Cross-entropy of a linear read-out of the activity, which is average-pooled to at most 2,048 numbers.
+    """The network's own loss, of a linear read-out of the activity, which is average-pooled to at most 2,048 numbers.
 
     Args:
         layer: The layer.
@@ -60,7 +60,7 @@ class Prediction:
     """
 
     def __init__(self, layer: Layer, classes: int, share: float, rate: float) -> None:
-        self._share, self._shape = share, layer.activity_shape
+        self._layer, self._share = layer, share
         self._kernel = _pooling(layer.activity_shape)
         width = self._pooled(torch.zeros(1, *layer.activity_shape)).shape[1]
         readout = nn.Linear(width, classes, bias=False)
@@ -76,7 +76,7 @@ class Prediction:
         activity.requires_grad_()
         pooled = self._pooled(activity)
         inputs = pooled.detach()
-        error = self.head.forward(inputs).softmax(1).sub_(target).mul_(self._share)
+        error = (self._layer.answer(self.head.forward(inputs)) - target).mul_(self._share)
         (signal,) = torch.autograd.grad(pooled, activity, error @ self.head.weight)
         return Teaching(signal, Product(error, inputs, 1.0))
 

@@ -93,6 +93,16 @@ class Rule(Protocol):
         """
         return model
 
+    def unfit_for_numbers(self, count: int) -> str | None:
+        """Why the rule cannot teach a network to predict numbers instead of classes, in a few words.
+
+        By default it can (None): the error is the output minus the target in both cases.
+
+        Args:
+            count: How many numbers there are for each item.
+        """
+        return None
+
     def warning(self, conditions: Conditions) -> str | None:
         """What a user should know before such a run starts, in one line. By default nothing.
 

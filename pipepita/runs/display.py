@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pipepita.pipeline.scores import headline
 from pipepita.pipeline.tally import Tally
 from pipepita.runs.listeners import Listener
 
@@ -58,6 +59,11 @@ def in_words(summary: dict[str, Any]) -> str:
     return f"{summary['network']}: {'; '.join(parts)}"
 
 
+def _so_far(tally: Tally) -> str:
+    figures = tally.rounded()
+    return f"accuracy {headline(figures)}" if "accuracy" in figures else headline(figures)
+
+
 class PlainDisplay(_Console):
     """One line every ten seconds and one at each epoch's end, for logs and pipes."""
 
@@ -78,7 +84,7 @@ class PlainDisplay(_Console):
             rate = tally.steps / max(now - self._epoch_began, 1e-9)
             print(
                 f"epoch {self._epoch}/{self._epochs}  sample {tally.steps}/{self._samples}  {rate:.0f} samples/s  "
-                f"loss {tally.loss:.4f}  accuracy {tally.accuracy:.2f} %  ETA {self._eta(tally.steps)}",
+                f"loss {tally.loss:.4f}  {_so_far(tally)}  ETA {self._eta(tally.steps)}",
                 file=sys.stderr,
             )
 
@@ -87,8 +93,8 @@ class PlainDisplay(_Console):
             return
         print(
             f"epoch {line['epoch']}/{self._epochs}  {line['items_per_second']:.0f} items/s  "
-            f"loss {line['train_loss']:.4f}  train {line['train_accuracy']:.2f} %  "
-            f"test {line['test_accuracy']:.2f} %  ETA {self._eta(self._samples)}",
+            f"loss {line['train_loss']:.4f}  train {headline(line, 'train_')}  test {headline(line, 'test_')}  "
+            f"ETA {self._eta(self._samples)}",
             file=sys.stderr,
         )
 
@@ -148,12 +154,12 @@ class RichDisplay(_Console):
             completed=(self._epoch - 1) * self._samples + tally.steps,
             speed=f"{tally.steps / max(now - self._epoch_began, 1e-9):.0f} samples/s",
             loss=f"{tally.loss:.4f}",
-            train=f"{tally.accuracy:.2f} %",
+            train=headline(tally.rounded()),
             eta=self._eta(tally.steps),
         )
 
     def epoch_ends(self, line: dict[str, Any]) -> None:
-        self._bar.update(self._task, completed=self._epoch * self._samples, test=f"{line['test_accuracy']:.2f} %")
+        self._bar.update(self._task, completed=self._epoch * self._samples, test=headline(line, "test_"))
 
     def end(self) -> None:
         self._end_spinner()

@@ -30,7 +30,7 @@ def evaluate(
     data_dir: str | Path | None = None,
     rule: Rule | None = None,
 ) -> dict[str, Any]:
-    """Measures the accuracy of a run's last checkpoint on its test items, with the code that trained it.
+    """Measures again how good a run's last checkpoint is on its test items, with the code that trained it.
 
     Args:
         run_dir: The run folder. A damaged checkpoint is named in the log, and the one before it is used.
@@ -41,7 +41,8 @@ def evaluate(
     Returns:
         "run_dir", "checkpoint" and "dataset"; "items", how many test items; "test_accuracy", in percent; "test_loss",
         the mean cross-entropy in nats; "reported_test_accuracy", what the run itself reported (None in the middle of an
-        epoch); and "weights_sha256".
+        epoch); and "weights_sha256". If numbers are predicted: "test_mae", "test_rmse" and "test_r2" in the place of
+        the accuracy, and the loss is half the squared error.
 
     Raises:
         UserError: The folder or its checkpoint is missing or damaged, or the data or the rule does not fit.
@@ -64,20 +65,23 @@ def evaluate(
         raise UserError(f"{saved.path} holds no checkpoint")
     model, rule, settings = saved.model, saved.rule(rule), saved.settings()
     data = saved.data(data, data_dir)
-    task = Task(cut(model, data.item_shape, data.classes), data.classes, rule, threads=settings.threads)
+    layers = cut(model, data.item_shape, data.classes, regression=data.regression)
+    task = Task(layers, data.classes, rule, threads=settings.threads)
     schedule, batch = relaxed(), settings.batch_size
     pipeline = LocalEngine("cpu").open(Plan(stages(task, task.whole), schedule, batch))
     coordinator = Coordinator(pipeline, schedule, rule.passes, batch_size=batch)
     agenda = Agenda(data.items.train_items, data.items.test_items, batch, settings.seed)
     with data.open(settings.loader_workers, batch) as opened:
         tally = coordinator.test(opened.items.test(agenda, epoch=1))
+    figures = {f"test_{name}": figure for name, figure in tally.rounded().items()}
+    names = [name for name in figures if name != "test_loss"]
     return {
         "run_dir": str(saved.path),
         "checkpoint": str(saved.place),
         "dataset": data.name,
         "items": tally.items,
-        "test_accuracy": round(tally.accuracy, 4),
-        "test_loss": round(tally.loss, 6),
-        "reported_test_accuracy": saved.checkpoint.about.get("test_accuracy"),
+        **{name: figures[name] for name in names},
+        "test_loss": figures["test_loss"],
+        **{f"reported_{name}": saved.checkpoint.about.get(name) for name in names},
         "weights_sha256": weights_sha256(model.state_dict()),
     }

@@ -38,6 +38,9 @@ from pipepita.runs.tensorboard import TensorBoard
 from pipepita.timeline import trace
 from pipepita.timeline.reading import Timeline
 
+_LOOKED_AT = 10_000  # labels
+_FAR = 10.0
+
 
 @dataclass(frozen=True)
 class Watch:
@@ -62,7 +65,7 @@ class Launch:
         self, model: nn.Sequential, data: Data, rule: Rule, settings: Options, where: Where, watch: Watch
     ) -> None:
         self._model, self._data, self._where, self._watch = model, data, where, watch
-        settled = settle(model, data.item_shape, data.classes, rule, settings)
+        settled = settle(model, data.item_shape, data.classes, rule, settings, regression=data.regression)
         self._task, self._schedule = settled.task, settled.schedule
         settings = self._settings = settled.settings
         if settings.tensorboard and settings.run_dir is None:
@@ -113,7 +116,10 @@ class Launch:
                 folder.create({**summary, **description(self._model, self._data, settings, init)})
                 self._write_into(folder, listeners, status)
             listeners.add(status)
-            listeners.add(DivergenceWarning(self._watch.observer, self._data.classes, self._advice()))
+            if task.regression:
+                self._look_at_numbers()
+            else:
+                listeners.add(DivergenceWarning(self._watch.observer, self._data.classes, self._advice()))
             guarded = Guarded(
                 engine, plan, max_restarts=settings.max_restarts, listener=listeners, state=start.state,
                 stop=self._watch.stop,
@@ -202,6 +208,16 @@ class Launch:
             self._task.rule, len(self._task.layers), normalized=self._normalized, lr=self._settings.learning_rate,
             window=self._schedule.window,
         )  # fmt: skip
+
+    def _look_at_numbers(self) -> None:
+        """Warns if the labels are of a size at which rates that suit classes are far too high, or too low."""
+        y = self._data.items.some(_LOOKED_AT)[1].double()
+        mean, spread = float(y.mean(0).abs().max()), y.std(0)
+        if len(y) > 1 and (mean > _FAR or float(spread.max()) > _FAR or float(spread.min()) < 1 / _FAR):
+            self._watch.observer.warn(
+                f"the labels have a mean of up to {mean:.3g} and a standard deviation of {float(spread.min()):.3g} to "
+                f"{float(spread.max()):.3g}: rules learn best from numbers with mean 0 and standard deviation 1"
+            )
 
     def _conditions(self) -> Conditions:
         task, settings = self._task, self._settings

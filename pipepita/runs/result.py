@@ -17,8 +17,9 @@ class Result:
     Args:
         model: The trained `nn.Sequential`, the same object that was passed to `train`.
         summary: What `--json` prints: what was trained and how ("rule", "network", "lr", ...), and the figures:
-            "test_accuracy" (percent), "train_loss" (nats), "wall_seconds", "items_per_second", "step_ms",
-            "weights_sha256", ... Each key can also be read as an attribute.
+            "test_accuracy" (percent; if numbers are predicted: "test_mae", "test_rmse" and "test_r2"), "train_loss"
+            (nats; or half the squared error), "wall_seconds", "items_per_second", "step_ms", "weights_sha256", ... Each
+            key can also be read as an attribute.
         history: One dict per epoch, as in metrics.jsonl.
         interrupted: Whether the run was asked to stop before its end.
 

@@ -97,7 +97,7 @@ class Run:
             "epochs": len(lines),
             "steps": progress.step,
             "items": items,
-            "test_accuracy": last["test_accuracy"],
+            **{name: value for name, value in last.items() if name.startswith("test_") and name != "test_loss"},
             "train_loss": last["train_loss"],
             "wall_seconds": round(time.perf_counter() - began, 3),
             "items_per_second": round(items / seconds, 1) if seconds else None,
@@ -172,7 +172,7 @@ class Run:
 
     def _keep(self, line: Line) -> None:
         """Writes an epoch's checkpoint. If the epoch was stopped, also the last one that can be resumed from."""
-        reported = {key: line[key] for key in ("train_loss", "train_accuracy", "test_loss", "test_accuracy")}
+        reported = {key: value for key, value in line.items() if key.startswith(("train_", "test_"))}
         (state, about), now = self._resumable, self.progress.about()
         if about["step"] == now["step"]:
             self._keeper.keep(state, about | reported)
@@ -182,14 +182,13 @@ class Run:
 
 
 def _line(epoch: int, step: int, rate: float, trained: Tally, tested: Tally) -> Line:
+    before, after = trained.rounded(), tested.rounded()
     return {
         "epoch": epoch,
         "step": step,
         "lr": rate,
-        "train_loss": round(trained.loss, 6) if trained.items else None,
-        "train_accuracy": round(trained.accuracy, 4) if trained.items else None,
-        "test_loss": round(tested.loss, 6),
-        "test_accuracy": round(tested.accuracy, 4),
+        **{f"train_{name}": before[name] if trained.items else None for name in after},
+        **{f"test_{name}": figure for name, figure in after.items()},
         "seconds": round(trained.seconds, 4),
         "items_per_second": round(trained.items / trained.seconds, 1) if trained.items else None,
         "step_ms": quantiles(trained.step_ms),

@@ -35,6 +35,7 @@ def description(model: nn.Sequential, data: Data, settings: Options, init: str) 
         "model": describe(model),
         "item_shape": list(data.item_shape),
         "classes": data.classes,
+        **({"regression": True} if data.regression else {}),
         "data_sha256": data.fingerprint(),
         "init": init,
         "options": settings.model_copy(update=absolute).model_dump(mode="json", exclude={"trace", "timeline"}),

@@ -29,9 +29,12 @@ class Settled:
     settings: Options
 
 
-def settle(model: nn.Sequential, item_shape: tuple[int, ...], classes: int, rule: Rule, settings: Options) -> Settled:
+def settle(
+    model: nn.Sequential, item_shape: tuple[int, ...], classes: int, rule: Rule, settings: Options, *,
+    regression: bool = False,
+) -> Settled:  # fmt: skip
     """Cuts `model` into layers, and chooses what was left open. `UserError` if these do not go together."""
-    layers = cut(model, item_shape, classes, settings.seed)
+    layers = cut(model, item_shape, classes, settings.seed, regression=regression)
     rule, defaults = rule.settled(len(layers)), rule.defaults(len(layers))
     settings = settings.settled(defaults)
     schedule = schedules.make(settings.schedule, len(layers), settings.window, rule.flow, defaults.window)

@@ -69,6 +69,9 @@ class RunStatus(BaseModel):
     samples_per_second: float | None = None
     loss: float | None = None
     accuracy: float | None = None
+    mae: float | None = None
+    rmse: float | None = None
+    r2: float | None = None
     restarts: int = 0
     error: str | None = None
     stages: list[StageStatus] = []
@@ -200,7 +203,7 @@ def _sums(tally: Tally) -> dict[str, Any]:
     if len(latest) > 1:
         figures["samples_per_second"] = round((len(latest) - 1) / (latest[-1] - latest[0]), 1)
     if math.isfinite(tally.loss):
-        figures |= {"loss": round(tally.loss, 6), "accuracy": round(tally.accuracy, 4)}
+        figures |= tally.rounded()
     return figures
 
 

@@ -24,11 +24,13 @@ _LINES = {
     "train/accuracy": "train_accuracy",
     "test/loss": "test_loss",
     "test/accuracy": "test_accuracy",
+    **{f"{part}/{name}": f"{part}_{name}" for part in ("train", "test") for name in ("mae", "rmse", "r2")},
     "lr": "lr",
     "items_per_second": "items_per_second",
     # of an online run
     "online/accuracy": "accuracy",
     "online/sliding_accuracy": "sliding_accuracy",
+    **{f"online/{name}": name for name in ("mae", "rmse", "r2", "sliding_mae")},
     "online/dropped": "dropped",
 }
 

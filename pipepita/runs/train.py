@@ -74,8 +74,9 @@ def train(
             timeline. Nothing is written but `trace`, `timeline` and `run_dir`, if they are given.
 
     Returns:
-        What happened, with the trained model. Accuracies are percent, losses nats. The model is changed only if the run
-        ends well or is stopped.
+        What happened, with the trained model. Accuracies are percent, losses nats. If the labels are numbers, half the
+        squared error is the loss, and errors are in the labels' own units. The model is changed only if the run ends
+        well or is stopped.
 
     Raises:
         UserError: An argument is wrong, or the model, the data and the rule do not go together.
@@ -98,7 +99,8 @@ def train(
     if init not in (*spec.INITS, "keep"):
         raise unknown("init", init, (*spec.INITS, "keep"))
     folder = RunFolder(settings.run_dir) if settings.run_dir is not None else None
-    layers = cut(model, data.item_shape, data.classes)  # the caller's own: it shows mistakes that a copy does not have
+    # the caller's own: it shows mistakes that a copy does not have
+    layers = cut(model, data.item_shape, data.classes, regression=data.regression)
     normalize = _normalizes(normalize, model, len(layers), observer)
     # From here on work with a copy: neither bad input nor a run that fails may change the model.
     copy = rebuild(describe(model))

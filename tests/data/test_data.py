@@ -24,7 +24,12 @@ def with_value(x: np.ndarray, index: int, value: float) -> np.ndarray:
         ({"y_train": np.array([0, 1, 2, 0, 1, -1])}, r"y_train\[5\] is -1: labels go from 0 to 2"),
         ({"y_test": np.array([0, 3, 1])}, r"y_test\[1\] is 3: labels go from 0 to 2"),
         ({"y_train": np.array([0, 1, 2])}, "x_train has 6 items but y_train 3 labels"),
-        ({"y_train": np.zeros(6)}, "y_train is torch.float64.*of integers"),
+        ({"y_train": np.zeros(6)}, r"y_train is torch.float32 and y_test torch.int64: both must be classes"),
+        ({"y_train": np.zeros((6, 2, 1))}, r"y_train is torch.float64 of shape .*of integers, or .*floats"),
+        ({"y_train": np.zeros((6, 2)), "y_test": np.zeros(3)}, "y_test has 1 numbers per item: it must have 2"),
+        ({"y_train": np.array([0, 0, 0, 0, np.nan, 0]), "y_test": np.zeros(3)}, r"y_train\[4\] holds a NaN"),
+        ({"y_train": np.full(6, 1e300), "y_test": np.zeros(3)}, r"y_train\[0\] holds a NaN or an infinite"),
+        ({"y_train": np.zeros(6), "y_test": np.zeros(3), "classes": 2}, "y_train has 1 numbers per item"),
         ({"y_train": np.zeros((6, 1), int)}, r"y_train is torch.int64 of shape \(6, 1\)"),
         ({"x_train": with_value(arrays()["x_train"], 3, np.nan)}, r"x_train\[3\] holds a NaN"),
         ({"x_test": with_value(arrays()["x_test"], 2, -np.inf)}, r"x_test\[2\] holds a NaN or an infinite"),
@@ -44,6 +49,18 @@ def with_value(x: np.ndarray, index: int, value: float) -> np.ndarray:
 def test_refuses(changes, words):
     with pytest.raises(pp.UserError, match=words):
         pp.Data(**arrays(**changes))
+
+
+def test_floats_are_numbers_to_be_predicted(tmp_path):
+    numbers = arrays(y_train=np.arange(6.0), y_test=[0.5, 1.5, 2.5])
+    np.savez(tmp_path / "numbers.npz", **numbers)
+    for data in (pp.Data(**numbers), pp.load(f"npz:{tmp_path / 'numbers.npz'}")):
+        assert data.regression and data.classes == 1
+        assert (data.y_train.dtype, data.y_train.shape) == (torch.float32, (6, 1))
+        assert data.y_test.tolist() == [[0.5], [1.5], [2.5]]
+        assert data.first(4, seed=0).regression
+    assert pp.Data(**arrays(y_train=np.zeros((6, 3)), y_test=np.zeros((3, 3)))).classes == 3
+    assert not pp.Data(**arrays()).regression
 
 
 def test_bytes_are_scaled_to_0_to_1_and_floats_are_kept():

@@ -1,6 +1,7 @@
 """PEPITA with an error of the layer's own: both passes of a layer follow each other, and nothing is locked or stale.
 
     read-out         p   = softmax(R_l h_{l-1}),     e_l = p - y          R_l <- R_l - eta e_l h_{l-1}^T
+                     (without softmax if numbers are predicted)
     modulated pass   m_{l-1} = h_{l-1} + F_l e_l     F_l = -R_l^T, scaled to the norm that F_l is drawn with
     update           dW_l = (h_l - m_l) m_{l-1}^T    output layer: dW_L = (h_L - y) h_{L-1}^T
 
@@ -44,13 +45,13 @@ class LocalError(Learner):
         x = layer.arrive(x)
         preactivation = layer.synapse.forward(x)
         if self._readout is None:
-            output = preactivation.softmax(1)
+            output = layer.answer(preactivation)
             self._products[step] = Product(output - target, x, 1.0)
             return output
         masks = layer.masks(len(x), step)
         activity = layer.activity(preactivation, masks)
         sent = layer.outgoing(activity, masks)
-        error = self._readout.head.forward(x.flatten(1)).softmax(1) - target
+        error = layer.answer(self._readout.head.forward(x.flatten(1))) - target
         self._readout_products[step] = self._readout.product(error, x, 1.0)
         change = (error @ self._readout.matrix()).neg_().view_as(x)
         modulated = layer.activity(layer.synapse.drive(change, onto=preactivation.clone()), masks)
@@ -77,4 +78,4 @@ class LocalError(Learner):
 
     def evaluate(self, x: Tensor) -> Tensor:
         output = self.layer.evaluate(x)
-        return output.softmax(1) if self._readout is None else output
+        return self.layer.answer(output) if self._readout is None else output

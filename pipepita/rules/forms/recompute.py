@@ -18,7 +18,7 @@ class Recompute(Textbook):
     """The clean pass, from the input that layer 1 has kept, runs with today's weights next to the modulated pass.
 
     A message up the layers holds [h'_l; m_l], (2B, *out_shape). So layers above the first keep nothing of a sample,
-    except for the output layer, which keeps its softmax to get the target from it. If the error enters at every layer,
+    except for the output layer, which keeps its answer to get the target from it. If the error enters at every layer,
     m_{l-1} = h'_{l-1} + F_l e, and a message holds only h'_l; the layers then no longer update at once. The same
     dropout masks are drawn again. (As in every form, the message of the standard pass keeps its slot in the channel
     between two stages until the update.)

@@ -41,7 +41,7 @@ class StandardPass(NamedTuple):
     Attributes:
         inputs: h_{l-1}.
         preactivation: a_l, if the form needs it.
-        activity: h_l before pooling; at the output layer the softmax.
+        activity: h_l before pooling; at the output layer the network's answer.
         sent: h_l after pooling.
         masks: The dropout masks.
     """
@@ -94,7 +94,8 @@ class Textbook(Learner):
         return self.layer.synapse.forward(x)
 
     def _activity(self, preactivation: Tensor, masks: Masks) -> Tensor:
-        return preactivation.softmax(1) if self._position.last else self.layer.activity(preactivation, masks)
+        layer = self.layer
+        return layer.answer(preactivation) if self._position.last else layer.activity(preactivation, masks)
 
     def _keep(self, step: int, kept: StandardPass) -> None:
         self._standard_passes[step] = kept._replace(preactivation=None)
@@ -187,7 +188,7 @@ class Textbook(Learner):
 
     def evaluate(self, x: Tensor) -> Tensor:
         output = self.layer.evaluate(x)
-        return output.softmax(1) if self._position.last else output
+        return self.layer.answer(output) if self._position.last else output
 
     def fixed(self) -> dict[str, Tensor]:
         feedback = None if self._perturbation is None or self._learnt else self._perturbation.feedback
