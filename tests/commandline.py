@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -70,3 +71,12 @@ def error_of(done: CompletedProcess[str], code: int = 2) -> str:
     (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.stderr.rstrip().endswith(line)
     return line
+
+
+def piped(text: str, *arguments: object, cwd: Path) -> tuple[list[dict], str]:
+    """The predictions of `pipepita online` with `text` on standard input, and what it said on stderr."""
+    done = subprocess.run(
+        command("online", *arguments), cwd=cwd, input=text, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr

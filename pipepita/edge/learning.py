@@ -7,9 +7,9 @@ depend on time. So the samples run through the same engine as in a training job,
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,19 +26,21 @@ from pipepita.runs.checkpoint import weights_sha256
 from pipepita.schedule import Schedule
 from pipepita.schedule.decisions import Order
 from pipepita.streams import Stream
+from pipepita.streams.items import Label
+from pipepita.streams.targets import Said, Scale, targets_of
 
 
 @dataclass(frozen=True)
 class Learnt:
     """What was learnt.
 
-    indices: which items of the stream entered. predictions: the class predicted for each, before it was learnt from.
-    labels: their true classes.
+    indices: which items of the stream entered. predictions: the class (or the numbers) predicted for each, before it
+    was learnt from. labels: their true ones.
     """
 
     indices: list[int]
-    predictions: list[int]
-    labels: list[int]
+    predictions: list[Said]
+    labels: list[Label]
     weights_sha256: str
 
 
@@ -49,18 +51,21 @@ NOTHING = Learnt([], [], [], "")
 class Reader:
     """Reads samples of a stream by number, in rising order. A sample is `batch_size` items in a row.
 
-    indices, labels: of the items that were read so far.
+    indices, labels: of the items that were read so far. predictions: what was predicted for those that were answered.
     """
 
     def __init__(self, stream: Stream, batch_size: int) -> None:
         self._stream, self._batch_size = stream, batch_size
         self._items = enumerate(iter(stream))
         self._here = 0
+        self._targets = targets_of(stream.regression, stream.classes)
+        self._scales: deque[Scale | None] = deque()  # of the samples in flight
         self.indices: list[int] = []
-        self.labels: list[int] = []
+        self.labels: list[Label] = []
+        self.predictions: list[Said] = []
 
     def sample(self, number: int) -> Sample:
-        """(B, *item_shape) float32 and (B,) int64; `UserError` if the stream ends before."""
+        """(B, *item_shape) float32, and what the network is taught of them; `UserError` if the stream ends before."""
         skipped = (number - self._here) * self._batch_size
         items = list(itertools.islice(self._items, skipped, skipped + self._batch_size))
         if len(items) < self._batch_size:
@@ -69,15 +74,19 @@ class Reader:
         labels = [y for _, (_, y) in items]
         self.indices += [index for index, _ in items]
         self.labels += labels
-        return torch.stack([x for _, (x, _) in items]), torch.tensor(labels)
+        self._scales.append(self._targets.scale())
+        return torch.stack([x for _, (x, _) in items]), self._targets.teach(labels)
+
+    def answered(self, output: Tensor) -> None:
+        """Keeps what the output of the next sample says, (B, classes)."""
+        self.predictions += self._targets.read(output, self._scales.popleft())
 
 
 class Replay(Labelled):
-    """A source of the samples that a simulated run took. It keeps what is predicted for them."""
+    """A source of the samples that a simulated run took."""
 
     def __init__(self, reader: Reader, chosen: Sequence[int], stop: Callable[[], bool] = lambda: False) -> None:
         self._reader, self._chosen, self._stop = reader, iter(chosen), stop
-        self.predictions: list[Tensor] = []
 
     def take(self) -> Sample | None:
         if self._stop():
@@ -92,7 +101,7 @@ class Replay(Labelled):
         """Nothing to prepare."""
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
-        self.predictions.append(output.argmax(1))
+        self._reader.answered(output)
 
 
 def learn(
@@ -111,14 +120,8 @@ def learn(
         pipeline.close()
 
 
-class Predicting(Source, Protocol):
-    """A source that keeps the predictions: (B,) classes of each sample."""
-
-    predictions: list[Tensor]
-
-
 def train(
-    pipeline: Pipeline, schedule: Schedule, task: Task, source: Predicting, reader: Reader, batch_size: int,
+    pipeline: Pipeline, schedule: Schedule, task: Task, source: Source, reader: Reader, batch_size: int,
     order: Order | None = None,
 ) -> Learnt:  # fmt: skip
     """Runs all samples of `source`, which come from `reader`, through `pipeline`, which trains `task`."""
@@ -127,7 +130,7 @@ def train(
     coordinator.train(source, task.lr, order=order)
     return Learnt(
         reader.indices,
-        torch.cat(source.predictions).tolist() if source.predictions else [],
+        reader.predictions,
         reader.labels,
         weights_sha256(task.weights(pipeline.state())),
     )

@@ -37,7 +37,7 @@ def rates(simulation: Simulation) -> Figure:
 
 
 def accuracy(simulation: Simulation, prequentials: Mapping[str, Prequential]) -> Figure:
-    """Sliding prequential accuracy along the stream, with its drifts and the places where they were detected.
+    """The sliding accuracy (or absolute error) along the stream, with its drifts, and where they were detected.
 
     prequentials: by a setup's name. Setups that learnt the same share a line.
     """
@@ -179,7 +179,7 @@ def _accuracy(figure: Any, simulation: Simulation, prequentials: Mapping[str, Pr
         label = " = ".join(names)
         if scenario.detector is not None:
             label += f" ({len(score.detected)} detected)"
-        points = [(indices[item], percent) for item, percent in score.curve]
+        points = [(indices[item], figure) for item, figure in score.curve]
         colour = _look(place)["color"]
         axes.plot([x for x, _ in points], [y for _, y in points], color=colour, linewidth=1.3, label=label)
         if score.detected:
@@ -189,12 +189,15 @@ def _accuracy(figure: Any, simulation: Simulation, prequentials: Mapping[str, Pr
                 transform=axes.get_xaxis_transform(), gid="detected",
             )  # fmt: skip
     axes.set_xlim(0, max(1, end))
-    axes.set_ylim(-3, 103)
-    axes.set_yticks(range(0, 101, 20))
+    if simulation.stream.regression:
+        axes.set_ylim(bottom=0)
+    else:
+        axes.set_ylim(-3, 103)
+        axes.set_yticks(range(0, 101, 20))
     axes.tick_params(labelsize=8)
     axes.grid(color="0.6", alpha=0.3, linewidth=0.5)
     axes.set_xlabel("item of the stream", fontsize=8)
-    axes.set_ylabel(f"right of the last {scenario.sliding}, %", fontsize=8)
+    axes.set_ylabel(next(iter(prequentials.values())).axis, fontsize=8)
     if not any(outcome.learnt.predictions for outcome in simulation.outcomes):
         _words(axes, "nothing was predicted")
     unnamed = _marks(axes, [mark for mark in simulation.stream.marks if mark[0] < end], end)

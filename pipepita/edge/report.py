@@ -10,7 +10,7 @@ from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import LatencyFigures
 from pipepita.edge.validation import Real
 from pipepita.edge.words import number, size
-from pipepita.streams import Prequential
+from pipepita.streams import Prequential, prequential
 
 Scores = Mapping[str, Prequential]
 _SHOWN_DEVICES = 8  # in the terminal; --json has all
@@ -18,10 +18,10 @@ _LATENCY = ("p50", "p95", "p99", "queue", "compute", "transfer", "label")
 
 
 def scores(simulation: Simulation) -> dict[str, Prequential]:
-    """Test-then-train accuracy of each setup, over the items that were served; by the setup's name."""
-    scenario, scored = simulation.scenario, {}
+    """How good each setup's predictions are, test then train, over the items that were served; by the setup's name."""
+    scenario, regression, scored = simulation.scenario, simulation.stream.regression, dict[str, Prequential]()
     for outcome in simulation.outcomes:
-        score = Prequential(scenario.sliding, detector=scenario.detector, seed=scenario.seed)
+        score = prequential(regression, scenario.sliding, detector=scenario.detector, seed=scenario.seed)
         for prediction, label in zip(outcome.learnt.predictions, outcome.learnt.labels, strict=True):
             score.add(prediction, label)
         scored[outcome.setup.name] = score
@@ -71,8 +71,10 @@ def _setup(simulation: Simulation, outcome: Outcome, scored: Scores) -> dict[str
                 zip(setup.chain.devices, setup.parts, timing.busy, timing.watts, setup.memory, strict=True)
             )
         ],
-        "prequential_accuracy": _number(score.accuracy),
-        "sliding_accuracy": _number(score.windowed),
+        **{
+            name if name.startswith("sliding") else f"prequential_{name}": _number(figure)
+            for name, figure in score.figures().items()
+        },
         "rates": [
             {
                 "rate": _number(point.rate),
@@ -139,15 +141,10 @@ def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
                 **({"samples until empty": number(min(lasting))} if (lasting := _lasting(simulation, outcome)) else {}),
                 "busiest %": f"{100 * max(timing.busy):.0f}",
                 "most memory": size(max(setup.memory)),
-                "accuracy %": _percent(score.accuracy),
-                f"last {simulation.scenario.sliding} %": _percent(score.windowed),
+                **score.shown(),
             }
         )
     return formatted
-
-
-def _percent(value: float) -> str:
-    return f"{value:.2f}" if math.isfinite(value) else "-"
 
 
 def latency_rows(simulation: Simulation) -> list[dict[str, str]]:

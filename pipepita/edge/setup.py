@@ -71,7 +71,7 @@ def network(scenario: Scenario, stream: Stream) -> Network:
     model = scenario.build(stream.item_shape, stream.classes, rule)
     check_batches(leaves(model), 0, scenario.batch_size)
     spec.initialise(model, scenario.seed, scenario.init)
-    layers = cut(model, stream.item_shape, stream.classes, scenario.seed)
+    layers = cut(model, stream.item_shape, stream.classes, scenario.seed, regression=stream.regression)
     rule = rule.settled(len(layers))
     settled = scenario.settled(rule.defaults(len(layers)))
     task = Task(layers, stream.classes, rule, settled.updater, settled.learning_rate, scenario.seed)

@@ -32,7 +32,7 @@ from pipepita.rules import Rule
 from pipepita.schedule import Action
 from pipepita.schedule.course import Course
 from pipepita.schedule.recurrence import Seen, run
-from pipepita.streams import Stream, open_stream
+from pipepita.streams import Stream, open_stream, prequential
 from pipepita.streams import parse as parse_drift
 
 _SHOWN_SAMPLES = 6  # on each side of the middle, for a picture
@@ -132,6 +132,7 @@ def simulate(
         scenario.stream, drift=scenario.drift, seed=scenario.seed, length=items,
         data_dir=scenario.data_dir, download=scenario.download,
     )  # fmt: skip
+    prequential(stream.regression, detector=scenario.detector)  # a detector that does not suit shows here
     net = network(scenario, stream)
     rule = net.task.rule
     cost = measured_cost(net.task, scenario.batch_size) if scenario.calibrate else counted_cost

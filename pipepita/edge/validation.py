@@ -77,7 +77,6 @@ class Live(Labelled):
         self._taught_at_once, self._stop = taught_at_once, stop
         self.taken: list[Taken] = []
         self.known: list[float] = []
-        self.predictions: list[Tensor] = []
 
     def take(self) -> Sample | None:
         if self._stop():
@@ -102,7 +101,7 @@ class Live(Labelled):
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
         self.known.append(there - self._began())
-        self.predictions.append(output.argmax(1))
+        self._reader.answered(output)
         self._labelled(step)
 
     def _labelled(self, step: int) -> None:

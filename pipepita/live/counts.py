@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from pipepita.streams.items import Label
 from pipepita.streams.prequential import Prequential
+from pipepita.streams.targets import Said, Scale
 
 _LATENCIES = 10_000  # the latest, of which the quantiles are taken
 
@@ -20,12 +22,14 @@ class Counts:
     """The figures of a run.
 
     Attributes:
-        score: Prequential accuracy, and a drift detector.
+        score: How good the predictions are, and a drift detector.
         predicted: How many items were predicted.
         learnt: How many were learnt from.
         refused: How many lines were refused, by what was wrong with them.
         odd: How many labels, ids and items could not be used, by why.
         alarms: At which predictions the detector found a drift, as far as nobody has been told yet.
+        scale: If numbers are predicted: the mean and standard deviation of the labels so far. The network's outputs,
+            times the deviation, plus the mean, are in the labels' own units.
     """
 
     score: Prequential
@@ -34,6 +38,7 @@ class Counts:
     refused: Counter[str] = field(default_factory=Counter)
     odd: Counter[str] = field(default_factory=Counter)
     alarms: list[int] = field(default_factory=list)
+    scale: Scale | None = None
     _latencies: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
     _began: float | None = None  # when the first prediction was made
 
@@ -43,7 +48,7 @@ class Counts:
         self.predicted += 1
         self._latencies.append(milliseconds)
 
-    def scored(self, predicted: int, label: int) -> None:
+    def scored(self, predicted: Said, label: Label) -> None:
         """One more label is known, of an item that was predicted."""
         if self.score.add(predicted, label):
             self.alarms.append(self.score.items - 1)
@@ -55,8 +60,15 @@ class Counts:
         return {
             "items": self.predicted,
             "learnt": self.learnt,
-            "accuracy": _rounded(self.score.accuracy),
-            "sliding_accuracy": _rounded(self.score.windowed),
+            **{name: _rounded(figure) for name, figure in self.score.figures().items()},
+            **(
+                {}
+                if self.scale is None
+                else {
+                    "label_mean": self.scale.mean.tolist(),
+                    "label_deviation": self.scale.deviation.tolist(),
+                }
+            ),
             "drifts": list(self.score.detected),
             "latency_ms": {name: _rounded(value) for name, value in zip(("p50", "p95", "p99"), quantiles, strict=True)},
             "items_per_second": _rounded(self.predicted / seconds) if seconds else None,

@@ -30,7 +30,10 @@ def in_words(figures: dict[str, Any]) -> str:
     parts = [f"{figures['items']} items", f"{figures['learnt']} learnt from"]
     if figures["items_per_second"] is not None:
         parts.append(f"{figures['items_per_second']:.0f} per second")
-    if figures["accuracy"] is not None:
+    if figures.get("mae") is not None:
+        parts.append(f"MAE {figures['mae']:.4g} (lately {figures['sliding_mae']:.4g})")
+        parts += [f"R2 {figures['r2']:.3f}"] if figures["r2"] is not None else []
+    if figures.get("accuracy") is not None:
         parts.append(f"accuracy {figures['accuracy']:.2f} % (lately {figures['sliding_accuracy']:.2f})")
     latency = figures["latency_ms"]
     if latency["p50"] is not None:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 from pipepita.live.items import Id
+from pipepita.streams.items import Label
+from pipepita.streams.targets import Said
 
 _NUMPY_LINE = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
 # gets the predictions of one sample, in the order of arrival
@@ -22,26 +24,32 @@ class Prediction(NamedTuple):
 
     Attributes:
         id: What the source calls the item; its number if it does not.
-        prediction: The class, from 0.
-        probabilities: Of each class, (classes,), float32.
+        prediction: The class, from 0; or the number, or the list of several, in the labels' own units.
+        probabilities: Of each class, (classes,), float32; None if numbers are predicted.
         milliseconds: From the item's arrival to the prediction.
     """
 
     id: Id
-    prediction: int
-    probabilities: Tensor
+    prediction: Said
+    probabilities: Tensor | None
     milliseconds: float
 
 
 def as_lines(predictions: Sequence[Prediction]) -> str:
-    """The predictions as lines of JSON: id, prediction, probabilities, ms."""
-    rounded = torch.stack([prediction.probabilities for prediction in predictions]).numpy().round(6)
+    """The predictions as lines of JSON: id, prediction, ms, and of classes their probabilities."""
+    shares = [one.probabilities for one in predictions if one.probabilities is not None]
+    if not shares:
+        return b"".join(
+            orjson.dumps({"id": name, "prediction": said, "ms": round(milliseconds, 3)}, option=_NUMPY_LINE)
+            for name, said, _, milliseconds in predictions
+        ).decode()
+    rounded = torch.stack(shares).numpy().round(6)
     return b"".join(
         orjson.dumps(
-            {"id": name, "prediction": chosen, "probabilities": shares, "ms": round(milliseconds, 3)},
+            {"id": name, "prediction": chosen, "probabilities": row, "ms": round(milliseconds, 3)},
             option=_NUMPY_LINE,
         )
-        for (name, chosen, _, milliseconds), shares in zip(predictions, rounded, strict=True)
+        for (name, chosen, _, milliseconds), row in zip(predictions, rounded, strict=True)
     ).decode()
 
 
@@ -53,14 +61,14 @@ class Entry:
         id: Its name.
         x: The item.
         at: When it arrived, in seconds of this host's monotonic clock.
-        label: Its class; None if that is not known yet.
-        predicted: The class that was predicted; None before.
+        label: Its class, or numbers; None if that is not known yet.
+        predicted: What was predicted; None before.
         number: Of its line in the journal.
     """
 
     id: Id
     x: Tensor
     at: float
-    label: int | None = None
-    predicted: int | None = None
+    label: Label | None = None
+    predicted: Said | None = None
     number: int = -1

@@ -8,7 +8,7 @@ inbox --> item with label ----------------------------------> learnt from, and p
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from pipepita.live.entry import Entry, Prediction, Publish
 from pipepita.live.inbox import Arrived, Inbox
 from pipepita.live.items import Given, Id, Line
 from pipepita.pipeline.source import Taken
+from pipepita.streams.targets import ClassTargets, Scale, Targets
 
 _LOOK_SECONDS = 0.05  # how long it waits for an item before it looks whether it should stop
 _AT_ONCE = 64  # how often it looks for more
@@ -41,6 +42,7 @@ class Feed:
         read: Makes an item or a label of a line; None if it is of no use.
         number: The number of the next item, which is the id of one that has none.
         position: The number of the first line that no run before has used.
+        targets: What labels are to the network, and its outputs to people; classes by default.
 
     Attributes:
         number: As above.
@@ -56,15 +58,17 @@ class Feed:
         read: Callable[[Line], Given | None] = no_lines,
         number: int = 0,
         position: int = 0,
+        targets: Targets | None = None,
     ) -> None:
         self._inbox, self._batch_size, self._most, self._counts = inbox, batch_size, kept, counts
-        self._publish, self._read = publish, read
+        self._publish, self._read, self._targets = publish, read, targets or ClassTargets()
         self.number = number
         self._position = position
         self._ahead: deque[Given] = deque()  # what has been read, but not used yet
         self._unlabelled: dict[Id, Entry] = {}
-        self._teaching: deque[list[Entry]] = deque()  # of each sample with labels in flight
-        self._asking: deque[list[Entry]] = deque()  # and without
+        # of each sample with labels in flight, and without: its items, and what to know of the labels before them
+        self._teaching: deque[tuple[list[Entry], Scale | None]] = deque()
+        self._asking: deque[tuple[list[Entry], Scale | None]] = deque()
 
     def wait_for(self, entries: Iterable[Entry]) -> None:
         """Lets items that were predicted in an earlier run wait for their labels."""
@@ -74,9 +78,10 @@ class Feed:
         """What a checkpoint keeps, while nothing is in flight.
 
         position: the number of the first line that is still to be read. waiting: the items that wait for their labels.
+        targets: what is known of the labels so far.
         """
         waiting = [[entry.id, entry.number, entry.predicted] for entry in self._unlabelled.values()]
-        return {"position": self.position, "waiting": waiting}
+        return {"position": self.position, "waiting": waiting, "targets": self._targets.state()}
 
     @property
     def position(self) -> int:
@@ -116,22 +121,24 @@ class Feed:
                     break
         if not entries:
             return None
-        items = torch.stack([entry.x for entry in entries])
+        items, scale = torch.stack([entry.x for entry in entries]), self._targets.scale()
         if not labelled:
-            self._asking.append(entries)
+            self._asking.append((entries, scale))
             return items, None
-        self._teaching.append(entries)
-        return items, torch.tensor([entry.label for entry in entries])
+        self._teaching.append((entries, scale))
+        targets = self._targets.teach([entry.label for entry in entries if entry.label is not None])
+        self._counts.scale = self._targets.scale()
+        return items, targets
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
         """Gets the output of a sample with labels."""
-        entries = self._teaching.popleft()
+        entries, scale = self._teaching.popleft()
         self._counts.learnt += len(entries)
-        self._predicted(entries, output, there)
+        self._predicted(entries, scale, output, there)
 
     def predicted(self, output: Tensor, there: float) -> None:
         """Gets the output of a sample without labels."""
-        self._predicted(self._asking.popleft(), output, there)
+        self._predicted(*self._asking.popleft(), output, there)
 
     def _arriving(self) -> Iterator[Given]:
         """What waits, or if nothing does, what comes within a short while. Of lines without use only some at once."""
@@ -184,9 +191,10 @@ class Feed:
                 counts.odd["an item forgotten before its label came"] += 1
         return entry
 
-    def _predicted(self, entries: list[Entry], output: Tensor, there: float) -> None:
-        chosen, predictions = output.argmax(1).tolist(), list[Prediction]()
-        rows = output.clone().unbind()
+    def _predicted(self, entries: list[Entry], scale: Scale | None, output: Tensor, there: float) -> None:
+        chosen, predictions = self._targets.read(output, scale), list[Prediction]()
+        # without a scale outputs are probabilities
+        rows: Sequence[Tensor | None] = output.clone().unbind() if scale is None else [None] * len(entries)
         for entry, prediction, row in zip(entries, chosen, rows, strict=True):
             if entry.predicted is not None:  # it was predicted when it arrived
                 continue

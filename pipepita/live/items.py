@@ -5,6 +5,8 @@
 {"id": 7, "y": 3}                       ... like this
 0.5,1.25,3                              the first, as CSV: the features, and then the label
 0.5,1.25                                an item without a label, as CSV
+
+If numbers are predicted, y is a number, or a list of as many as there are; in CSV they are the last cells.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import torch
 from torch import Tensor
 
 from pipepita.errors import UserError
-from pipepita.streams.items import Labels
+from pipepita.streams.items import Label, Labels, Numbers
 
 Id = str | int
 
@@ -44,14 +46,14 @@ class Given:
     Attributes:
         id: What the source calls the item; None if it does not.
         x: The item, float32 of the network's input shape; None if this is only a label.
-        y: Its class; None if it is not known yet.
+        y: Its class, or the numbers that are to be predicted; None if it is not known yet.
         at: When it arrived, in seconds of this host's monotonic clock.
         number: Of its line in the journal; of nothing if there is none.
     """
 
     id: Id | None
     x: Tensor | None
-    y: int | None
+    y: Label | None
     at: float = 0.0
     number: int = -1
 
@@ -78,8 +80,9 @@ class Parser:
     Args:
         shape: The shape of an item.
         classes: How many classes there are. Labels are their numbers, from 0, or strings, which are numbered in the
-            order in which they come.
+            order in which they come. Or how many numbers are predicted.
         names: Strings that are numbered already.
+        regression: Whether numbers are predicted.
 
     Example:
         >>> parser = Parser((2,), classes=10)
@@ -89,13 +92,16 @@ class Parser:
         True
     """
 
-    def __init__(self, shape: tuple[int, ...], classes: int, names: Sequence[str] = ()) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], classes: int, names: Sequence[str] = (), *, regression: bool = False
+    ) -> None:
         self._shape, self._features = shape, math.prod(shape)
-        self._labels = Labels(classes, names)
+        self._labels = Numbers(classes) if regression else Labels(classes, names)
+        self._label_cells = classes if regression else 1
 
     def names(self) -> list[str]:
         """The labels that are texts, so far, in the order of their classes."""
-        return self._labels.names
+        return list(self._labels.names)
 
     def read(self, line: bytes, at: float) -> Given:
         """What `line` says. Raises `Refused` if it says nothing that can be used."""
@@ -123,16 +129,25 @@ class Parser:
             cells = line.decode().strip().split(",")
         except UnicodeDecodeError:
             raise Refused("not text") from None
-        if len(cells) not in (self._features, self._features + 1):
-            raise Refused("the wrong number of cells", f": {len(cells)} instead of {self._features}, or one more")
-        label = None
-        if len(cells) > self._features and (cell := cells.pop().strip()):
-            label = self.label(int(cell) if cell.lstrip("-").isdecimal() else cell)
+        features, more = self._features, self._label_cells
+        if len(cells) not in (features, features + more):
+            raise Refused("the wrong number of cells", f": {len(cells)} instead of {features}, or {more} more")
+        cells, last = cells[:features], [cell.strip() for cell in cells[features:]]
+        label = self.label(self._read(last)) if any(last) else None
         try:
             numbers = [float(cell) for cell in cells]
         except ValueError:
             raise Refused("a cell is no number") from None
         return Given(None, self.item(numbers), label, at)
+
+    def _read(self, cells: list[str]) -> Any:
+        """The label that is written in the last cells."""
+        if isinstance(self._labels, Labels):
+            return int(cells[0]) if cells[0].lstrip("-").isdecimal() else cells[0]
+        try:
+            return [float(cell) for cell in cells]
+        except ValueError:
+            raise Refused("a cell is no number") from None
 
     def item(self, x: Any) -> Tensor:
         """Numbers, nested or not, as an item. Raises `Refused` if they cannot be one."""
@@ -150,9 +165,9 @@ class Parser:
             raise Refused("x holds a number that is not finite")
         return torch.from_numpy(numbers).view(self._shape)
 
-    def label(self, y: Any) -> int:
-        """A label as a class. Raises `Refused` if it cannot be one."""
+    def label(self, y: Any) -> Label:
+        """A label as a class, or as numbers. Raises `Refused` if it cannot be one."""
         try:
-            return self._labels.number(y, "y")
+            return self._labels.read(y, "y")
         except UserError as error:
             raise Refused("the label is out of range, or no label", f": {error}") from None

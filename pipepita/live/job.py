@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -32,7 +32,15 @@ class LiveInput(Group):
     features: str | None = Field(
         None, description="how many numbers an item has; or its shape, like 1x28x28, for a network with convolutions"
     )
+    task: Literal["classification", "regression"] = Field(
+        "classification",
+        description="what is predicted of an item from --source: its class, or numbers (regression); a stream by name "
+        "knows",
+    )
     classes: int | None = Field(None, ge=2, le=1_000_000, description="how many classes there are")
+    outputs: int | None = Field(
+        None, ge=1, le=1_000_000, description="with --task regression: how many numbers are predicted (default: 1)"
+    )
     unlabelled: int = Field(
         10_000, ge=1, le=10_000_000, description="how many items are kept until their labels come; older are forgotten"
     )
@@ -46,18 +54,27 @@ class LiveInput(Group):
     @model_validator(mode="after")
     def _input(self) -> Self:
         if self.source is None:
-            for name in ("features", "classes"):
-                if getattr(self, name) is not None:
+            for name in ("features", "task", "classes", "outputs"):
+                if name in self.model_fields_set and getattr(self, name) is not None:
                     raise UserError(f"{name} needs --source: a stream by name knows its own")
             return self
         from pipepita.live.sources import check
 
         check(self.source)
-        for name in ("features", "classes"):
+        for name in ("features",) if self.regression else ("features", "classes"):
             if getattr(self, name) is None:
                 raise UserError(f"source {self.source} needs --{name}: a network cannot be built without")
+        if self.regression and self.classes is not None:
+            raise UserError(f"classes {self.classes}: with --task regression say how many numbers there are: --outputs")
+        if not self.regression and self.outputs is not None:
+            raise UserError(f"outputs {self.outputs} needs --task regression")
         self.shape  # noqa: B018  a mistake shows here
         return self
+
+    @property
+    def regression(self) -> bool:
+        """Whether numbers are predicted of items from `source`."""
+        return self.task == "regression"
 
     @property
     def shape(self) -> tuple[int, ...]:

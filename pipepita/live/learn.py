@@ -25,7 +25,8 @@ from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
 from pipepita.runs.reading import checked
 from pipepita.runs.settled import settle
-from pipepita.streams import Prequential, as_stream
+from pipepita.streams import as_stream, prequential
+from pipepita.streams.targets import targets_of
 
 _LOOK_SECONDS = 0.1  # how long it waits for somebody to take a prediction before it looks whether anybody still will
 _WAITING = 256  # predictions that nobody has asked for yet; then learning waits
@@ -49,11 +50,13 @@ def online(
     Args:
         model: An `nn.Sequential`, which begins with its own weights and is trained in place. It holds what was learnt
             once the iterator has ended.
-        stream: Pairs (x, y), as `pipepita.streams.as_stream` takes them; or a `Stream`.
+        stream: Pairs (x, y), as `pipepita.streams.as_stream` takes them; or a `Stream`. If y are floats, numbers are
+            predicted: the network learns them standardised by the mean and standard deviation of those so far (at the
+            end: `counts.scale`), and predictions are in their own units.
         rule: The learning rule; by default `Pepita()`.
         engine: "local", "ray", or an open engine, which is then kept open.
-        classes: How many classes there are, if `stream` cannot say.
-        counts: Gets the figures: prequential accuracy, latencies, how many were learnt from.
+        classes: How many classes there are, if `stream` cannot say. Of numbers, it is how many each item has.
+        counts: Gets the figures: how good the predictions were, latencies, how many were learnt from.
         observer: Told how the run goes; by default only warnings are passed on.
         **options: The fields of `pipepita.runs.job.Options` that mean something online, above all lr (0.002),
             optimizer, batch_size (1), seed, schedule ("adaptive"), window, look_ahead, stages, placement,
@@ -84,7 +87,7 @@ def online(
     rule, observer = rule or Pepita(), observer or Observer()
     items = as_stream(stream, classes=classes)
     check_batches(leaves(model), 0, settings.batch_size)
-    settled = settle(model, items.item_shape, items.classes, rule, settings)
+    settled = settle(model, items.item_shape, items.classes, rule, settings, regression=items.regression)
     net = Net(model, items.item_shape, items.classes, rule)
     waiting: queue.Queue[Prediction | None] = queue.Queue(_WAITING)
     closed, failures = threading.Event(), list[BaseException]()
@@ -104,8 +107,9 @@ def online(
         finally:
             give([None])
 
-    counts = counts or Counts(Prequential(seed=settings.seed))
-    desk = Desk(Inbox(max(16, 2 * settings.batch_size), "block"), counts, give)
+    counts = counts or Counts(prequential(items.regression, seed=settings.seed))
+    inbox, targets = Inbox(max(16, 2 * settings.batch_size), "block"), targets_of(items.regression, items.classes)
+    desk = Desk(inbox, counts, give, targets=targets)
     run = Online(net, settled, Where(engine), desk, observer, closed.is_set)
     thread = threading.Thread(target=learn, name="pipepita online")
     return _predictions(thread, waiting, closed, failures)

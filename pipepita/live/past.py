@@ -24,8 +24,8 @@ class Past:
 
     resumption: from the checkpoint. names: labels that are texts. position: the first line that the checkpoint does not
     hold. published: how many predictions had been made by then. known: how many have been made known since. kept: lines
-    of the journal, by their numbers. asked: (id, number of the line, class that was predicted) of each item that waited
-    for its label.
+    of the journal, by their numbers. asked: (id, number of the line, what was predicted) of each item that waited for
+    its label. targets: what is known of the labels.
     """
 
     resumption: Resumption = field(default_factory=lambda: Resumption(Progress()))
@@ -35,6 +35,7 @@ class Past:
     known: int = 0
     kept: Mapping[int, bytes] = field(default_factory=dict)
     asked: Sequence[Sequence[Any]] = ()
+    targets: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run_dir: Path, checkpoint: Checkpoint | None) -> Self:
@@ -48,6 +49,7 @@ class Past:
         return cls(
             Resumption(progress, checkpoint.state(), checkpoint.path),
             list(about["labels"]), int(about["position"]), before, max(0, written - before), kept, about["waiting"],
+            about.get("targets", {}),
         )  # fmt: skip
 
     @property

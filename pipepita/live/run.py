@@ -40,6 +40,7 @@ from pipepita.runs.settled import Settled
 from pipepita.runs.status import StatusListener
 from pipepita.runs.tensorboard import TensorBoard
 from pipepita.schedule.decisions import Order
+from pipepita.streams.targets import Targets
 
 _METRICS_SECONDS = 10.0
 _END_SECONDS = 1.0
@@ -64,7 +65,7 @@ class Desk:
     inbox: holds what has arrived. counts: the run's figures. unlabelled: how many items are kept until their labels
     come. publish: called with the predictions of each sample. limit: how many samples are learnt from at most; None for
     no limit. names: the labels that are texts, in the order of their classes, so far. record: writes into the run's
-    folder. read: makes an item of a line.
+    folder. read: makes an item of a line. targets: what labels are to the network; classes by default.
     """
 
     inbox: Inbox
@@ -75,6 +76,7 @@ class Desk:
     names: Callable[[], list[str]] = list
     record: Record | None = None
     read: Callable[[Line], Given | None] = no_lines
+    targets: Targets | None = None
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ class Online:
         settings, desk = self._settled.settings, self._desk
         feed = self._reads = Feed(
             desk.inbox, settings.batch_size, desk.unlabelled, desk.counts, desk.publish, desk.read,
-            begin.resumption.progress.items, begin.position,
+            begin.resumption.progress.items, begin.position, desk.targets,
         )  # fmt: skip
         feed.wait_for(begin.waiting)
         order, tally = Order(begin.decided), begin.resumption.progress.tally

@@ -32,7 +32,8 @@ from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
 from pipepita.runs.reading import checked
 from pipepita.runs.settled import settle
-from pipepita.streams import Prequential, open_stream
+from pipepita.streams import open_stream, prequential
+from pipepita.streams.targets import targets_of
 from pipepita.version import __version__
 
 # the options that a resumed run may change
@@ -83,21 +84,24 @@ def _prepare(
     job: OnlineJob, folder: RunFolder, past: Past, out: TextIO, complaints: Callable[[Counts], Complain],
     observer: Listener,
 ) -> Started:  # fmt: skip
-    counts = Counts(Prequential(job.sliding, detector=job.detector, seed=job.seed))
     rule = job.make_rule()
     if job.source is None:
         stream = open_stream(
             job.stream, drift=job.drift, seed=job.seed, length=job.samples * job.batch_size, data_dir=job.data_dir,
             download=job.download,
         )  # fmt: skip
-        shape, classes = stream.item_shape, stream.classes
+        shape, classes, regression = stream.item_shape, stream.classes, stream.regression
     else:
-        shape, classes = job.shape, job.classes or 2
-    parser = Parser(shape, classes, past.names)
+        shape, regression = job.shape, job.regression
+        classes = (job.outputs or 1) if regression else job.classes or 2
+    counts = Counts(prequential(regression, job.sliding, detector=job.detector, seed=job.seed))
+    targets = targets_of(regression, classes)
+    targets.load(dict(past.targets))
+    parser = Parser(shape, classes, past.names, regression=regression)
     model = job.build(shape, classes, rule)
     check_batches(leaves(model), 0, job.batch_size)
     spec.initialise(model, job.seed, job.init)
-    settled = settle(model, shape, classes, rule, job.options())
+    settled = settle(model, shape, classes, rule, job.options(), regression=regression)
     if job.devices_named:
         chain, works = job.chain(), counted(settled.task, job.batch_size)
         stages = in_words(assign(chain, works, settled.schedule.window, job.assign))
@@ -116,7 +120,7 @@ def _prepare(
     record = Record(out, lines, past, job.keep_checkpoints)
     desk = Desk(
         Inbox(job.queue, job.policy), counts, record.predicted, job.unlabelled, job.limit, parser.names, record,
-        reader(parser, complain),
+        reader(parser, complain), targets,
     )  # fmt: skip
     about = {
         "command": "online",
@@ -127,6 +131,7 @@ def _prepare(
         "model": describe(model),
         "item_shape": list(shape),
         "classes": classes,
+        **({"regression": True} if regression else {}),
         "job": job.model_dump(mode="json", exclude_unset=True, exclude={"run_dir"}),
     }
 

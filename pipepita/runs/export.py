@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pipepita.errors import RunError, UserError
 from pipepita.files import check_writable, write_whole
 from pipepita.randomness import generator
+from pipepita.runs.checkpoint import Checkpoint
 from pipepita.runs.saved import SavedRun
+from pipepita.streams.targets import NumberTargets
 
 _TRIED = (3, 1)  # how many items the network is tried with, after it was traced with another number
 _TRACED = 7
@@ -29,7 +32,8 @@ def export(
     """Writes the network of a run's last checkpoint, for inference elsewhere.
 
     It takes (B, *item_shape) float32 for any number of items B, in the data set's own units (a standardisation is part
-    of the network), and gives (B, classes) float32: the scores before the softmax.
+    of the network), and gives (B, classes) float32: the scores before the softmax; or the numbers that are predicted,
+    in the labels' own units.
 
     Args:
         run_dir: The folder of a training run or an online run.
@@ -37,8 +41,8 @@ def export(
         torch_export: A file for `torch.export.load`.
 
     Returns:
-        "run_dir", "step", "item_shape" and "classes"; and for each file "file" and "largest_difference", between its
-        outputs and the network's own.
+        "run_dir", "step", "item_shape" and "classes" (or how many numbers are predicted); and for each file "file" and
+        "largest_difference", between its outputs and the network's own.
 
     Raises:
         UserError: The folder is no run folder or holds no checkpoint, a file cannot be written, or onnx is missing.
@@ -62,7 +66,7 @@ def export(
     saved = SavedRun.open(run_dir, online=True)
     if saved.checkpoint is None:
         raise UserError(f"{saved.path} holds no checkpoint yet")
-    network, shape = saved.model.eval(), tuple(saved.entry("item_shape"))
+    network, shape = _in_own_units(saved.model, saved.checkpoint).eval(), tuple(saved.entry("item_shape"))
     about: dict[str, Any] = {
         "run_dir": str(saved.path),
         "step": saved.checkpoint.about["step"],
@@ -76,6 +80,28 @@ def export(
             about[name] = {"file": str(path), "largest_difference": _difference(name, run, network, shape)}
             write_whole(path, content)
     return about
+
+
+class _Scaled(nn.Module):
+    """Outputs in the labels' own units: an online run learns numbers that are standardised."""
+
+    def __init__(self, mean: np.ndarray, deviation: np.ndarray) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.from_numpy(mean).float())
+        self.register_buffer("deviation", torch.from_numpy(deviation).float())
+
+    def forward(self, scores: Tensor) -> Tensor:
+        return scores * self.deviation + self.mean  # type: ignore[operator]
+
+
+def _in_own_units(model: nn.Sequential, checkpoint: Checkpoint) -> nn.Sequential:
+    """`model`, behind which outputs become what people were told, if numbers are predicted."""
+    state = checkpoint.about.get("targets")
+    if not state:
+        return model
+    targets = NumberTargets(len(state["mean"]))
+    targets.load(state)
+    return nn.Sequential(*model, _Scaled(*targets.scale()))
 
 
 def _traced(network: nn.Sequential, shape: tuple[int, ...]) -> Any:

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from pipepita.errors import UserError
 from pipepita.randomness import generator
-from pipepita.streams.items import Item
+from pipepita.streams.items import Item, Label
 from pipepita.streams.stream import Stream
 
 # from x, y and the share of the change (above 0, at most 1) to the changed item
-Change = Callable[[Tensor, int, float], Item]
+Change = Callable[[Tensor, Label, float], Item]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from torch.nn.functional import grid_sample
 from pipepita.errors import UserError
 from pipepita.randomness import generator
 from pipepita.streams.change import Change, Drift
-from pipepita.streams.items import Item
+from pipepita.streams.items import Item, Label
 from pipepita.streams.stream import Stream
 
 
@@ -47,7 +47,7 @@ class Rotate(Drift):
         shape, grids = stream.item_shape, dict[float, Tensor]()
         planes = (1, math.prod(shape[:-2]), *shape[-2:])
 
-        def change(x: Tensor, y: int, share: float) -> Item:
+        def change(x: Tensor, y: Label, share: float) -> Item:
             angle = self.degrees if share == 1 else round(self.degrees * share)
             if angle not in grids:
                 grids[angle] = _grid(angle, *shape[-2:])

@@ -1,4 +1,4 @@
-"""One item of a stream: how anything is checked and becomes a float32 tensor and a class."""
+"""One item of a stream: how anything is checked and becomes a float32 tensor and a class, or numbers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from pipepita.errors import UserError
 
-Item = tuple[Tensor, int]
+Label = int | tuple[float, ...]  # a class, or the numbers that are to be predicted
+Item = tuple[Tensor, Label]
 
 
 def features(x: Mapping[Hashable, Any], where: str) -> dict[Hashable, float]:
@@ -81,6 +82,31 @@ def _ordered(x: Mapping[Hashable, Any], keys: list[Hashable], where: str) -> lis
     return [numbers[key] for key in keys]
 
 
+class Numbers:
+    """Turns labels into numbers that are to be predicted.
+
+    Args:
+        count: How many there are for each item.
+    """
+
+    names: Sequence[str] = ()
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def read(self, y: Any, where: str) -> tuple[float, ...]:
+        """Label `y`, a number or as many as there must be, as floats; `UserError` if it is no such thing."""
+        try:
+            values = np.asarray(y)
+            numbers = tuple(values.astype(np.float64).reshape(-1).tolist()) if values.dtype.kind in "fiub" else ()
+        except (TypeError, ValueError):
+            numbers = ()
+        if len(numbers) != self._count or not all(map(math.isfinite, numbers)):
+            right = "a finite number" if self._count == 1 else f"{self._count} finite numbers"
+            raise UserError(f"{where}: the label is {' '.join(repr(y).split())[:60]}: it must be {right}")
+        return numbers
+
+
 class Labels:
     """Turns labels into classes. Strings are numbered from 0 in the order in which they come; ints and bools stay."""
 
@@ -94,7 +120,7 @@ class Labels:
         """The strings so far, in the order of their classes."""
         return [*self._names]
 
-    def number(self, y: Any, where: str) -> int:
+    def read(self, y: Any, where: str) -> int:
         """The class of label `y`; `UserError` if it is no label, or there are more labels than classes."""
         kind = str if isinstance(y, str) else int
         if self._kind is not None and kind is not self._kind:

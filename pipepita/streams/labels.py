@@ -17,6 +17,11 @@ from pipepita.streams.stream import Stream
 _MOST_SKIPPED = 100_000
 
 
+def _check_classes(label: str, stream: Stream) -> None:
+    if stream.regression:
+        raise UserError(f"drift {label}: the labels of {stream.name} are numbers, and not classes")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Remap(Drift):
     """Labels are exchanged: the two of `pair`; or, without a pair, all of them in a circle drawn by seed."""
@@ -37,6 +42,7 @@ class Remap(Drift):
         return "remap" if self.pair is None else f"remap:{self.pair[0]}-{self.pair[1]}"
 
     def check(self, stream: Stream) -> None:
+        _check_classes(self.label, stream)
         if self.pair is not None and max(self.pair) >= stream.classes:
             raise UserError(f"drift {self.label}: classes of {stream.name} go from 0 to {stream.classes - 1}")
 
@@ -49,7 +55,7 @@ class Remap(Drift):
         else:
             one, other = self.pair
             table[one], table[other] = other, one
-        return lambda x, y, share: (x, table[y])
+        return lambda x, y, share: (x, table[y])  # type: ignore[index]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +82,7 @@ class Classes(Drift):
         return f"classes:{self.size}"
 
     def check(self, stream: Stream) -> None:
+        _check_classes(self.label, stream)
         if self.size >= stream.classes:
             raise UserError(f"drift {self.label}: {stream.name} has {stream.classes} classes: name a smaller group")
 
@@ -88,7 +95,7 @@ class Classes(Drift):
         groups, given, skipped = -(-stream.classes // self.size), 0, 0
         for x, y in stream:
             group = given // self.start
-            if group >= groups or y // self.size == group:
+            if group >= groups or y // self.size == group:  # type: ignore[operator]
                 given, skipped = given + 1, 0
                 yield x, y
             elif (skipped := skipped + 1) == _MOST_SKIPPED:

@@ -7,22 +7,29 @@ import inspect
 import os
 import zipfile
 from collections.abc import Hashable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipepita.errors import RunError, UserError, unknown
 from pipepita.streams import river_text
 from pipepita.streams.items import features, pair
-from pipepita.streams.stream import Stream, as_stream
+from pipepita.streams.river_features import CONVERT
+from pipepita.streams.stream import REGRESSION, Stream, as_stream
 
-_ONE_CLASS_PER_ITEM = ("Binary classification", "Multi-class classification")  # river's names of tasks
-# what river offers with classes, but without a fixed set of numbers for each item
+_TASKS = ("Binary classification", "Multi-class classification", REGRESSION)  # river's names of what a stream can be
+# what river offers for these, but without a fixed set of numbers for each item
 _NO_NUMBERS = {
+    "AirlinePassengers": "its only feature is a date",
     "BETH": "some of its features are text",
     "CriteoAds": "some of its features are text, or missing",
     "MaliciousURL": "its items do not all have the same features",
+    "MovieLens100K": "some of its features are text",
+    "Restaurants": "some of its features are text",
     "SMSSpam": "its only feature is text",
     "TREC07": "its features are text",
+    "Taxis": "some of its features are text",
+    "WaterFlow": "its only feature is a date",
 }
 
 
@@ -48,7 +55,7 @@ def river_stream(
         scaled: Whether features are standardised, by river's StandardScaler over the items so far.
 
     Returns:
-        A stream of vectors (float32) and classes.
+        A stream of vectors (float32) and classes, or of vectors and the number that is to be predicted.
 
     Raises:
         UserError: An unknown class or option, a value of another type, a class without one label per item or without
@@ -70,12 +77,12 @@ def river_stream(
         stream = as_stream(_Items(kind, given, scaled, name), name=name)
     except (TypeError, ValueError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
         raise UserError(f"{name} cannot be: {' '.join(str(error).split()) or type(error).__name__}") from None
-    return Stream(name, stream.item_shape, stream.classes, stream.start, length=source.n_samples)
+    return replace(stream, length=source.n_samples)
 
 
 def usable() -> list[str]:
-    """The names of river's classes that make a stream: one class per item, and numbers for features."""
-    return [name for name, kind in _kinds().items() if name not in _NO_NUMBERS and kind().task in _ONE_CLASS_PER_ITEM]
+    """The names of river's classes that make a stream: one label per item, and numbers for features."""
+    return [name for name, kind in _kinds().items() if name not in _NO_NUMBERS and kind().task in _TASKS]
 
 
 def _kind(name: str) -> Any:
@@ -84,8 +91,8 @@ def _kind(name: str) -> Any:
     if name not in kinds:
         raise unknown("river stream", name, usable())
     task = kinds[name]().task
-    if task not in _ONE_CLASS_PER_ITEM:
-        raise UserError(f"river:{name} is for {task.lower()}: a stream needs one class per item")
+    if task not in _TASKS:
+        raise UserError(f"river:{name} is for {task.lower()}: a stream needs one class or one number per item")
     if name in _NO_NUMBERS:
         raise UserError(f"river:{name}: {_NO_NUMBERS[name]}: a stream needs the same numbers in every item")
     return kinds[name]
@@ -100,11 +107,11 @@ class _Items:
         self.task, self.n_classes = source.task, source.n_classes
 
     def __iter__(self) -> Iterator[tuple[dict[Hashable, float], Any]]:
-        scaler = river("preprocessing").StandardScaler()
+        scaler, convert = river("preprocessing").StandardScaler(), CONVERT.get(self._kind.__name__)
         for index, item in enumerate(self._kind(**self._options)):
             where = f"{self._name}[{index}]"
             x, y = pair(item, where)
-            numbers = features(x, where)
+            numbers = features(convert(x) if convert else x, where)
             if self._scaled:
                 scaler.learn_one(numbers)
                 numbers = scaler.transform_one(numbers)

@@ -43,7 +43,8 @@ def open_stream(
         download: Whether a missing data set is fetched.
 
     Returns:
-        The stream: float32 items and their classes, the same ones each time it is gone through.
+        The stream: float32 items and their classes, or the numbers that are to be predicted; the same ones each time it
+        is gone through.
 
     Raises:
         UserError: The name is unknown, the data are missing, or there are fewer items than `length`.
@@ -73,8 +74,9 @@ def data_stream(data: Data, *, seed: int = 0) -> Stream:
 
     def start() -> Iterator[Item]:
         x, y = data.x_train, data.y_train.tolist()
+        y = [tuple(numbers) for numbers in y] if data.regression else y
         for lap in itertools.count():
             for index in torch.randperm(len(y), generator=generator(seed, "stream order", lap)).tolist():
                 yield x[index], y[index]
 
-    return Stream(data.name, data.item_shape, data.classes, start)
+    return Stream(data.name, data.item_shape, data.classes, start, regression=data.regression)

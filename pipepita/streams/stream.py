@@ -7,8 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from pipepita.errors import UserError
-from pipepita.streams.items import Item, Labels, integer, pair, vector
+from pipepita.streams.items import Item, Labels, Numbers, integer, pair, vector
+
+REGRESSION = "Regression"  # river's name of the task
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,12 @@ class Stream:
     Attributes:
         name: What messages call it.
         item_shape: The shape of each x.
-        classes: How many classes there are.
+        classes: How many classes there are; or how many numbers are to be predicted of each item.
         start: Gives the items from the first on, the same ones at each call: x, float32 of `item_shape`, which must not
-            be written to (it may be a view of a data set), and y, an int from 0 to classes - 1.
+            be written to (it may be a view of a data set), and y, an int from 0 to classes - 1, or a tuple of floats.
         marks: For plots: (index of its first item, label) of each drift.
         length: How many items there are at most; None if that is not known, or if there is no end.
+        regression: Whether labels are numbers instead of classes.
 
     Example:
         >>> stream = as_stream([([0.5, 1.0], 0), ([0.25, 0.0], 1)])
@@ -36,6 +41,7 @@ class Stream:
     start: Callable[[], Iterator[Item]] = field(repr=False)
     marks: list[tuple[int, str]] = field(default_factory=list)
     length: int | None = None
+    regression: bool = False
 
     def __iter__(self) -> Iterator[Item]:
         return self.start()
@@ -50,16 +56,21 @@ class Stream:
         return replace(self, start=lambda: itertools.islice(self.start(), items), marks=marks, length=items)
 
 
-def as_stream(source: Iterable[Any], *, classes: int | None = None, name: str = "stream") -> Stream:
+def as_stream(
+    source: Iterable[Any], *, classes: int | None = None, regression: bool | None = None, name: str = "stream"
+) -> Stream:
     """The stream of an iterable of (x, y), each item checked as it comes.
 
     Args:
         source: Pairs (x, y). x is a tensor, an array or a sequence of numbers; or a river dict of features, which
             becomes a vector in the order of the first item's keys, and whose texts must read as numbers. uint8 is
             divided by 255, as in `pipepita.Data`. y is an int or a bool; or a string, and strings are numbered from 0
-            in the order in which they come. A generator can be gone through only once.
+            in the order in which they come. Or y is a float, or a sequence of them: numbers that are to be predicted. A
+            generator can be gone through only once.
         classes: How many classes there are. It need not be given for a list or tuple, whose classes are counted, and
-            for a river data set, which knows.
+            for a river data set, which knows. Of numbers, it is how many each item has (by default those of the first).
+        regression: Whether labels are numbers that are to be predicted. By default a river data set says so; otherwise
+            they are if the first one is a float, or several.
         name: What messages call the stream.
 
     Returns:
@@ -75,30 +86,46 @@ def as_stream(source: Iterable[Any], *, classes: int | None = None, name: str = 
         once = iter(source) is source
     except TypeError:
         raise UserError(f"{name}: a stream is made of an iterable of (x, y), not of {type(source).__name__}") from None
-    classes = _count(source, name) if classes is None else classes
-    if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
+    if classes is not None and (isinstance(classes, bool) or not isinstance(classes, int) or classes < 1):
         raise UserError(f"{name}: classes is {classes!r}: it must be a whole number, at least 2")
     items = iter(source)
     peeked = list(itertools.islice(items, 1))
     if not peeked:
         raise UserError(f"{name} holds no items")
-    x, _ = pair(peeked[0], f"{name}[0]")
+    x, y = pair(peeked[0], f"{name}[0]")
+    if regression is None:
+        regression = _numbers(source, y)
+    if classes is None:
+        classes = np.asarray(y).size if regression else _count(source, name)
+    if classes < 2 and not regression:
+        raise UserError(f"{name}: classes is {classes!r}: it must be a whole number, at least 2")
     keys = list(x) if isinstance(x, Mapping) else None
     shape = tuple(vector(x, keys, f"{name}[0]").shape)
     begin = _only_once(itertools.chain(peeked, items), name) if once else lambda: iter(source)
 
     def checked(items: Iterable[Any]) -> Iterator[Item]:
-        labels = Labels(classes)
+        labels = Numbers(classes) if regression else Labels(classes)
         for index, item in enumerate(items):
             where = f"{name}[{index}]"
             x, y = pair(item, where)
             numbers = vector(x, keys, where)
             if numbers.shape != shape:
                 raise UserError(f"{where} has shape {tuple(numbers.shape)}: the first item has {shape}")
-            yield numbers, labels.number(y, where)
+            yield numbers, labels.read(y, where)
 
     length = len(source) if isinstance(source, list | tuple) else None
-    return Stream(name, shape, classes, lambda: checked(begin()), length=length)
+    return Stream(name, shape, classes, lambda: checked(begin()), length=length, regression=regression)
+
+
+def _numbers(source: Iterable[Any], y: Any) -> bool:
+    """Whether the labels of `source`, of which `y` is the first one, are numbers that are to be predicted."""
+    if isinstance(task := getattr(source, "task", None), str):
+        return task == REGRESSION
+    try:
+        values = np.asarray(y)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return values.dtype.kind == "f" or (values.ndim > 0 and values.dtype.kind in "iub")
 
 
 def _count(source: Iterable[Any], name: str) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
-from commandline import command, ended, error_of, run, start
+from commandline import ended, error_of, piped, run, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipepita.live.past import Past
@@ -21,15 +20,6 @@ def lines(data, items: range) -> str:
         json.dumps({"x": data.x_train[index].flatten().tolist(), "y": int(data.y_train[index])}) + "\n"
         for index in items
     )
-
-
-def piped(text: str, *arguments: object, cwd: Path) -> tuple[list[dict], str]:
-    """The predictions, and what was said on stderr."""
-    done = subprocess.run(
-        command("online", *arguments), cwd=cwd, input=text, capture_output=True, text=True, timeout=120
-    )
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()], done.stderr
 
 
 @pytest.mark.slow

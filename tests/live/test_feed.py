@@ -5,14 +5,14 @@ from pipepita.live.entry import as_lines
 from pipepita.live.feed import Feed
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Given
-from pipepita.streams import Prequential
+from pipepita.streams import ClassPrequential
 
 
 class Desk:
     """A feed of what is given, and what comes out of it."""
 
     def __init__(self, *arrived: tuple, batch_size: int = 1, kept: int = 100) -> None:
-        self.counts, self.published = Counts(Prequential()), []
+        self.counts, self.published = Counts(ClassPrequential()), []
         inbox = Inbox(100, "block")
         self.feed = Feed(inbox, batch_size, kept, self.counts, self.published.extend)
         for name, x, y in arrived:

@@ -5,7 +5,7 @@ import torch
 
 import pipepita as pp
 from pipepita.live.counts import Counts
-from pipepita.streams import Prequential, open_stream
+from pipepita.streams import ClassPrequential, open_stream
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def pairs(digits):
 
 def test_predictions_are_made_before_the_label_is_used(model, pairs):
     """By hand: forward, count, update. With one sample in flight the order leaves no choice."""
-    counts = Counts(Prequential())
+    counts = Counts(ClassPrequential())
     predictions = list(pp.online(model, pairs, lr=0.01, schedule="relaxed", counts=counts))
     first = pp.build("fc:24", (1, 8, 8), 10)
     pp.initialise(first, 1)

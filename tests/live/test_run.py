@@ -26,7 +26,7 @@ from pipepita.runs.folder import RunFolder, last_checkpoint
 from pipepita.runs.job import Options
 from pipepita.runs.place import Where
 from pipepita.runs.settled import settle
-from pipepita.streams import Prequential
+from pipepita.streams import ClassPrequential
 
 
 class Items:
@@ -59,7 +59,7 @@ def online(data: pp.Data, engine, folder: Path | None = None, stop=lambda: False
     })  # fmt: skip
     rule, predictions = pp.Pepita(), []
     settled = settle(model, data.item_shape, 10, rule, settings)
-    desk = Desk(Inbox(8, "block"), Counts(Prequential()), predictions.extend)
+    desk = Desk(Inbox(8, "block"), Counts(ClassPrequential()), predictions.extend)
     net = Net(model, data.item_shape, 10, rule)
     return Online(net, settled, Where(engine), desk, Observer(), stop), predictions
 

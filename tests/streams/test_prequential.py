@@ -10,7 +10,7 @@ import pytest
 from calls import calls
 
 import pipepita as pp
-from pipepita.streams import DETECTORS, Prequential
+from pipepita.streams import DETECTORS, ClassPrequential
 
 pytest.importorskip("river")
 
@@ -22,7 +22,7 @@ def changing(items: int = 2000, at: int = 1000, seed: int = 1) -> list[int]:
 
 
 def test_by_hand():
-    found = Prequential(window=3)
+    found = ClassPrequential(window=3)
     assert math.isnan(found.accuracy)
     assert math.isnan(found.windowed)
     assert found.curve == []
@@ -41,7 +41,7 @@ def test_as_river_evaluates():
 
     items = list(synth.SEA(seed=2, noise=0.1).take(1500))
     expected = evaluate.progressive_val_score(items, naive_bayes.GaussianNB(), metrics.Accuracy())
-    model, found, recent = naive_bayes.GaussianNB(), Prequential(window=200), utils.Rolling(metrics.Accuracy, 200)
+    model, found, recent = naive_bayes.GaussianNB(), ClassPrequential(window=200), utils.Rolling(metrics.Accuracy, 200)
     for x, y in items:
         guess = model.predict_one(x)
         model.learn_one(x, y)
@@ -54,7 +54,7 @@ def test_as_river_evaluates():
 
 
 def test_the_curve_is_thinned_evenly_and_ends_with_the_latest():
-    found = Prequential(window=10)
+    found = ClassPrequential(window=10)
     for index in range(12_345):
         found.add(int(index >= 6000), 0)
     places = [place for place, _ in found.curve]
@@ -66,11 +66,11 @@ def test_the_curve_is_thinned_evenly_and_ends_with_the_latest():
 
 @pytest.mark.parametrize("name", ["adwin", "page-hinkley", "ddm", "hddm-a", "hddm-w", "fhddm"])
 def test_a_detector_finds_an_abrupt_change_and_not_before(name):
-    found = Prequential(detector=name)
+    found = ClassPrequential(detector=name)
     signals = [index for index, wrong in enumerate(changing()) if found.add(wrong, 0)]
     assert found.detected == signals
     assert 1000 <= found.detected[0] < 1100
-    steady = Prequential(detector=name)
+    steady = ClassPrequential(detector=name)
     for wrong in changing(at=2000):
         steady.add(wrong, 0)
     assert steady.detected == []
@@ -80,7 +80,7 @@ def test_a_detector_finds_an_abrupt_change_and_not_before(name):
 def test_each_detector_finds_the_change_the_same_way_each_time(name):
     runs = []
     for _ in range(2):
-        found = Prequential(detector=name, seed=3)
+        found = ClassPrequential(detector=name, seed=3)
         for wrong in changing(1300):
             found.add(wrong, 0)
         runs.append(found.detected)
@@ -90,12 +90,12 @@ def test_each_detector_finds_the_change_the_same_way_each_time(name):
 
 def test_what_cannot_be():
     with pytest.raises(pp.UserError, match="unknown drift detector 'adwim'.*did you mean 'adwin'"):
-        Prequential(detector="adwim")
+        ClassPrequential(detector="adwim")
     for window in (0, 1.5, True):
         with pytest.raises(pp.UserError, match="window is .*: it must be a whole number, at least 1"):
-            Prequential(window)
+            ClassPrequential(window)
 
 
 def test_adding_takes_the_same_few_calls_each_time():
-    found, wrong = Prequential(detector="adwin"), changing(5000)
+    found, wrong = ClassPrequential(detector="adwin"), changing(5000)
     assert calls(lambda: [found.add(prediction, 0) for prediction in wrong]) < 12 * len(wrong)

@@ -116,8 +116,8 @@ def test_a_river_stream_is_read(text, options):
 
 def test_what_is_offered_can_be_used():
     names = river_source.usable()
-    assert {"SEA", "Agrawal", "Phishing", "Elec2"} <= set(names)
-    assert not {"SMSSpam", "TREC07", "MaliciousURL", "Friedman", "Logical"} & set(names)
+    assert {"SEA", "Agrawal", "Phishing", "Elec2", "TrumpApproval", "Bikes", "Friedman", "Mv"} <= set(names)
+    assert not {"SMSSpam", "TREC07", "MaliciousURL", "SolarFlare", "WaterFlow", "Logical"} & set(names)
     for name in names:
         try:
             stream = open_stream(f"river:{name}", length=3)
@@ -192,7 +192,7 @@ def test_elec2_is_read_from_its_file(tmp_path):
         ("river:SEA(variants=1)", "unknown option of river:SEA 'variants'.*did you mean 'variant'"),
         ("river:SEA(variant=9)", r"river:SEA\(variant=9\) cannot be: Unknown variant"),
         ("river:SEA(noise=much)", r"river:SEA: noise 'much' is not a number: river's default is 0.0"),
-        ("river:Friedman", "river:Friedman is for regression: a stream needs one class per item"),
+        ("river:SolarFlare", "river:SolarFlare is for multi-output regression: a stream needs one class or one number"),
         ("river:Logical", "river:Logical is for multi-output binary classification"),
         ("river:Agrawal(balance_classes=no)", "river:Agrawal: balance_classes 'no' is not true or false: .* false"),
         ("river:Agrawal(balance_classes=0)", "balance_classes 0 is not true or false"),
