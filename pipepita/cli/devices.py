@@ -53,6 +53,7 @@ def _plain(known: Catalogue) -> dict[str, dict[str, object]]:
     links = {name: asdict(link) for name, link in known.links.items()}
     for link in links.values():
         link["rate"] = None if link["rate"] == math.inf else link["rate"]
+        del link["air"]  # which is said where a link is used
     devices = {
         name: {key: getattr(device, key) for key in ("name", "title", *_DEVICE, "trains", "reason", "sources")}
         for name, device in known.devices.items()

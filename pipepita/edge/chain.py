@@ -47,6 +47,12 @@ class Chain:
     links: tuple[Link, ...] = ()
     back: Link | None = None
 
+    @property
+    def shared(self) -> set[str]:
+        """The names of the air that links share."""
+        both = [*self.links, *([self.back] if self.back is not None else [])]
+        return {link.air for pair in both for link in pair if link.air}
+
     def link(self, source: int, target: int) -> LinkProfile | None:
         """The link from device `source` to `target` (from 0, or the coordinator); None if both are on one device."""
         here, there = (0 if end == COORDINATOR else end for end in (source, target))
@@ -64,7 +70,8 @@ def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
         devices: Like "rpi4*3,orin-nano".
         link: One link for all hops, like "wifi"; or one per hop, like "wifi,gigabit,wifi", and maybe one more for the
             way back, which otherwise is the slowest of them. A link whose directions differ is written "lte/wifi": away
-            from the first device, and home to it. None means `DEFAULT_LINK`.
+            from the first device, and home to it. All links that name the same air, like "wifi@air1", share it. None
+            means `DEFAULT_LINK`.
         catalogue: The devices and links that can be named.
 
     Raises:

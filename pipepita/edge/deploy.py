@@ -15,6 +15,7 @@ from pipepita.edge.profiles import catalogue
 from pipepita.edge.trouble import parse
 from pipepita.edge.work import counted
 from pipepita.edge.world import Fates, Traffics
+from pipepita.errors import UserError
 from pipepita.pipeline.emulation import EmulatedPlan, EmulatedSpec
 from pipepita.pipeline.pace import Pace
 from pipepita.pipeline.task import Task
@@ -74,7 +75,12 @@ def deployed(options: Options, task: Task, schedule: Schedule, batch_size: int) 
 
 
 def emulated(deployment: Deployment, plan: Plan) -> EmulatedPlan:
-    """`plan` at the pace of the deployment's devices and links. Its stages must hold the deployment's parts."""
+    """`plan` at the pace of the deployment's devices and links. Its stages must hold the deployment's parts.
+
+    `UserError` if links share air: their receivers are processes that know nothing of each other.
+    """
+    for air in sorted(deployment.chain.shared):
+        raise UserError(f"air {air} is shared by links: in real time each link has its own, so leave @{air} out")
     fates = Fates(deployment)
     traffics = Traffics(deployment, Fates(deployment))
     places = range(len(deployment.parts))

@@ -14,7 +14,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,6 +69,7 @@ class LinkProfile:
     """One direction of a link.
 
     delay, jitter: in seconds. rate: in bits per second; inf means no limit. loss: the share of packets, in [0, 0.9).
+    air: the name of what it shares with other links; "" if it has its rate to itself.
     """
 
     name: str
@@ -77,6 +78,7 @@ class LinkProfile:
     jitter: float = 0.0
     rate: float = math.inf
     loss: float = 0.0
+    air: str = ""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
@@ -94,7 +96,18 @@ class Catalogue:
         return self.devices[name]
 
     def link(self, text: str) -> LinkProfile:
-        """The link of that name, or the one that `parse_link` reads; `UserError` if it is neither."""
+        """The link of that name, or the one that `parse_link` reads; `UserError` if it is neither.
+
+        With a name behind an @, like wifi@air1, it shares its rate with all links of which that is said, too.
+        """
+        if "@" in text:
+            text, _, air = text.partition("@")
+            link = self.link(text.strip())
+            if not _NAME.fullmatch(air):
+                raise UserError(f"link {text}@{air}: the name of shared air is only letters and digits, like air1")
+            if link.rate == math.inf:
+                raise UserError(f"link {text}@{air}: to share air it needs a rate, like wifi@{air}")
+            return replace(link, air=air)
         if text in self.links:
             return self.links[text]
         if len(text.split()) > 1:
@@ -140,7 +153,7 @@ def parse_link(text: str) -> LinkProfile:
     words = text.split()
     if "netem" in words:
         words = words[words.index("netem") + 1 :]
-    figures: dict[str, float] = {}
+    figures: dict[str, Any] = {}
 
     def take(name: str, value: str) -> None:
         if name in figures:

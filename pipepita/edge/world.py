@@ -9,6 +9,7 @@ from pipepita.channels import header
 from pipepita.edge.arrivals import Queue, Taken
 from pipepita.edge.deployment import Deployment
 from pipepita.edge.link import Traffic
+from pipepita.edge.medium import Medium
 from pipepita.edge.trouble import Fate
 from pipepita.edge.work import LayerWork
 from pipepita.pipeline.task import Task
@@ -57,21 +58,24 @@ class Fates:
 
 
 class Traffics:
-    """All directed links of a chain, each with its own messages."""
+    """All directed links of a chain, each with its own messages, and the air that some of them share."""
 
     def __init__(self, deployment: Deployment, fates: Fates) -> None:
         self._chain, self._fates, self._seed = deployment.chain, fates, deployment.seed
         self._made: dict[tuple[int, int], Traffic] = {}
+        self._media: dict[str, Medium] = {}
 
     def between(self, source: int, target: int) -> Traffic:
         """The messages from `source` to `target`, of all passes."""
         if (source, target) not in self._made:
-            self._made[source, target] = Traffic(
-                self._chain.link(source, target),
-                self._seed,
-                f"{source} {target}",
-                fate.outage if (fate := self._fates.of_link(source, target)).eventful else None,
-            )
+            link = self._chain.link(source, target)
+            air = None
+            if link is not None and link.air:
+                sender = 0 if source == COORDINATOR else source  # the coordinator is on the first device
+                air = self._media.setdefault(link.air, Medium()), sender
+            fate = self._fates.of_link(source, target)
+            outage = fate.outage if fate.eventful else None
+            self._made[source, target] = Traffic(link, self._seed, f"{source} {target}", outage, air)
         return self._made[source, target]
 
 
