@@ -225,7 +225,7 @@ def test_relaxed_equals_locked_and_windows_differ(expected, network, rule):
         "rule": RULES,
         "schedule": ORDERS,
         "stages": (1, 2, 3),
-        "transport": ("shared_memory", "tcp"),
+        "transport": ("shared_memory", "tcp", "tls"),
     },
     allowed=together,
     fewer={  # in one process every rule meets every network and every order

@@ -12,7 +12,7 @@ import ray
 import torch
 
 from bench.hops.timing import timed
-from pipepita.channels import handshake
+from pipepita.channels import handshake, tls
 from pipepita.channels.channel import Wire
 from pipepita.channels.transports import Listener, connect
 from pipepita.schedule import STANDARD
@@ -26,14 +26,14 @@ _TEARDOWN_SECONDS = 3  # how long its actors may take to stop
 class Peer:
     """An actor with one channel in and one out."""
 
-    def listen(self, transport: str, wire: Wire, secret: bytes) -> Any:
+    def listen(self, transport: str, wire: Wire, secret: bytes, identity: tls.Identity) -> Any:
         """Begins to listen, and returns the address."""
-        self.listener = Listener(transport, wire, secret, "127.0.0.1")
+        self.listener = Listener(transport, wire, secret, "127.0.0.1", identity)
         return self.listener.address
 
-    def connect(self, address: Any, wire: Wire, secret: bytes) -> None:
+    def connect(self, address: Any, wire: Wire, secret: bytes, identity: tls.Identity) -> None:
         """Connects the channel out."""
-        self.out = connect(address, wire, secret)
+        self.out = connect(address, wire, secret, identity)
 
     def ready(self) -> None:
         """Waits until the channel in is connected."""
@@ -70,10 +70,10 @@ def channel(transport: str, actors: list[Any]) -> Run:
     """Our channels between two actors over `transport`."""
 
     def run(size: int, count: int) -> list[float]:
-        secret = handshake.new_secret()
+        known = handshake.new_secret(), tls.new_identity()
         wires = [Wire(f"hop-{i}", i, 1 - i, 4, rows=size // 4, item=(), kinds=(STANDARD,)) for i in range(2)]
-        addresses = ray.get([actors[1 - i].listen.remote(transport, wires[i], secret) for i in range(2)])
-        ray.get([actors[i].connect.remote(addresses[i], wires[i], secret) for i in range(2)])
+        addresses = ray.get([actors[1 - i].listen.remote(transport, wires[i], *known) for i in range(2)])
+        ray.get([actors[i].connect.remote(addresses[i], wires[i], *known) for i in range(2)])
         ray.get([actor.ready.remote() for actor in actors])
         far = actors[1].answer.remote(size, count)
         times = ray.get(actors[0].ask.remote(size, count))

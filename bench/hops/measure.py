@@ -29,7 +29,7 @@ def _start(stack: contextlib.ExitStack) -> dict[str, Run]:
     stack.enter_context(semaphores_removed())
     stack.callback(Cluster(None, 2, 0).close)
     actors = peers(2, cpus=1)
-    kinds |= {name: channel(name, actors) for name in ("shared_memory", "tcp")}
+    kinds |= {name: channel(name, actors) for name in ("shared_memory", "tcp", "tls")}
     return {**kinds, "actor call": actor_call(actors), "compiled graph": compiled_graph}
 
 

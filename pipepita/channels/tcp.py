@@ -126,7 +126,7 @@ class TcpInlet:
         """Hangs up and ends the thread that reads."""
         self._closed = True
         with contextlib.suppress(OSError):
-            self._peer.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self._peer, socket.SHUT_RDWR)  # the thread may be inside its TLS
         self._free.put(0)  # the thread may be waiting for a buffer
         self._reader.join()
         self._peer.close()
@@ -145,16 +145,20 @@ class TcpOutlet:
             if tensor is None:
                 self._peer.sendall(header.pack(self._wire, kind, step, None))
                 return
-            more = getattr(socket, "MSG_MORE", 0)  # one packet for header and tensor if both are small
-            self._peer.sendall(header.pack(self._wire, kind, step, tuple(tensor.shape)), more)
-            self._peer.sendall(_bytes(tensor.to("cpu", torch.float32).contiguous()))
+            body = _bytes(tensor.to("cpu", torch.float32).contiguous())
+            self._write(header.pack(self._wire, kind, step, tuple(tensor.shape)), body)
         except OSError as error:
             raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
+
+    def _write(self, head: bytes, body: memoryview) -> None:
+        self._peer.sendall(head, getattr(socket, "MSG_MORE", 0))  # one packet for both if they are small
+        self._peer.sendall(body)
 
     def gone(self) -> bool:
         """Whether the other end has hung up or cannot be reached. While it lives it sends nothing on this socket."""
         try:
-            return not self._peer.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            # of the socket itself: with TLS around it, what comes is neither read nor decrypted here
+            return not socket.socket.recv(self._peer, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:

@@ -3,6 +3,8 @@
 listener = Listener("tcp", wire, secret, node_address)   # at the receiving end
 outlet   = connect(listener.address, wire, secret)       # at the sending end, given the address
 inlet    = listener.inlet()                              # once the sender has proved that it knows the secret
+
+A transport that encrypts also takes the run's identity.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipepita.channels import handshake, shared_memory, tcp
+from pipepita.channels import handshake, shared_memory, tcp, tls
 from pipepita.channels.channel import Inlet, Outlet, Wire
 from pipepita.errors import ChannelClosed, unknown
 
@@ -34,12 +36,13 @@ _NAMED = 100  # so many refusals are kept and logged
 
 @dataclass(frozen=True)
 class Transport:
-    """One way to move messages: how to listen, how to connect, and the two ends."""
+    """One way to move messages: how to listen, how to connect, and the two ends; and whether it encrypts."""
 
     open_socket: Callable[[str], tuple[socket.socket, str]]
     connect_socket: Callable[[str, float], socket.socket]
     inlet: Callable[[socket.socket, Wire], Inlet]
     outlet: Callable[[socket.socket, Wire], Outlet]
+    encrypts: bool = False
 
 
 TRANSPORTS = {
@@ -50,6 +53,7 @@ TRANSPORTS = {
         shared_memory.SharedMemoryOutlet,
     ),
     "tcp": Transport(tcp.open_socket, tcp.connect_socket, tcp.TcpInlet, tcp.TcpOutlet),
+    "tls": Transport(tcp.open_socket, tcp.connect_socket, tcp.TcpInlet, tls.TlsOutlet, encrypts=True),
 }
 
 
@@ -70,9 +74,11 @@ def host() -> str:
     return f"{boot}-{os.stat('/proc/self/ns/net').st_ino}"  # noqa: PTH116 (a link whose target is no file)
 
 
-def choose(source_host: str, target_host: str) -> str:
-    """The transport between two ends on these hosts."""
-    return "shared_memory" if source_host == target_host and sys.platform == "linux" else "tcp"
+def choose(source_host: str, target_host: str, *, encrypt: bool = False) -> str:
+    """The transport between two ends on these hosts. encrypt: what goes from host to host."""
+    if source_host == target_host and sys.platform == "linux":
+        return "shared_memory"
+    return "tls" if encrypt else "tcp"
 
 
 class Listener:
@@ -83,14 +89,17 @@ class Listener:
         wire: The channel.
         secret: The secret of this run.
         node_address: The address of this node, on which TCP listens.
+        identity: What both ends show each other, for a transport that encrypts.
 
     Attributes:
         address: Where the peer can reach this listener.
         refused: One line per peer that was turned away, with the reason; only the first `_NAMED`.
     """
 
-    def __init__(self, transport: str, wire: Wire, secret: bytes, node_address: str) -> None:
-        self._transport, self._wire, self._secret = TRANSPORTS[transport], wire, secret
+    def __init__(
+        self, transport: str, wire: Wire, secret: bytes, node_address: str, identity: tls.Identity | None = None
+    ) -> None:
+        self._transport, self._wire, self._secret, self._identity = TRANSPORTS[transport], wire, secret, identity
         self._socket, name = self._transport.open_socket(node_address)
         self._socket.listen()
         self.address = Address(transport, name)
@@ -130,6 +139,7 @@ class Listener:
     def _examine(self, peer: socket.socket) -> None:
         try:
             peer.settimeout(TIMEOUT)
+            peer = self._secured(peer)
             handshake.listen_side(peer, self._secret, self._wire.name)
             with self._room:
                 if self._inlet is not None or peer not in self._examined:
@@ -139,8 +149,18 @@ class Listener:
                 self._room.notify()
             self._joined.set()
         except (handshake.Refused, OSError) as error:
-            self._turn_away(peer, str(error))
+            self._turn_away(peer, tls.reason(error) if isinstance(error, OSError) else str(error))
             peer.close()
+
+    def _secured(self, peer: socket.socket) -> socket.socket:
+        """The peer with TLS around it, if the transport encrypts. It keeps its place among those that are examined."""
+        if not self._transport.encrypts:
+            return peer
+        assert self._identity is not None
+        with self._room:
+            secured = tls.secure(peer, self._identity, listens=True)
+            self._examined = {secured if one is peer else one: since for one, since in self._examined.items()}
+        return secured
 
     def _turn_away(self, peer: socket.socket, reason: str) -> None:
         """Logs that the peer is turned away, once, and wakes the thread that examines it."""
@@ -150,7 +170,7 @@ class Listener:
             _, who = self._examined.pop(peer)
             self._room.notify()
             with contextlib.suppress(OSError):
-                peer.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(peer, socket.SHUT_RDWR)  # its thread may be inside its TLS
             if len(self.refused) < _NAMED:
                 self.refused.append(f"channel {self._wire.name} turned a peer away{who}: {reason}")
                 log.warning("%s%s", self.refused[-1], "; no more are named" if len(self.refused) == _NAMED else "")
@@ -174,7 +194,7 @@ class Listener:
                 self._turn_away(peer, "it had not proved who it is when listening ended")
 
 
-def connect(address: Address, wire: Wire, secret: bytes) -> Outlet:
+def connect(address: Address, wire: Wire, secret: bytes, identity: tls.Identity | None = None) -> Outlet:
     """The authenticated sending end of `wire`. Raises `ChannelClosed` if the listener is absent or of another run."""
     if address.transport not in TRANSPORTS:
         raise unknown("transport", address.transport, TRANSPORTS)
@@ -184,8 +204,12 @@ def connect(address: Address, wire: Wire, secret: bytes) -> Outlet:
     except OSError as error:
         raise ChannelClosed(f"channel {wire.name}: nobody listens ({error.strerror or error})") from None
     try:
+        if transport.encrypts:
+            assert identity is not None
+            peer = tls.secure(peer, identity, listens=False)
         handshake.connect_side(peer, secret, wire.name)
         return transport.outlet(peer, wire)
     except (handshake.Refused, OSError) as error:
         peer.close()
-        raise ChannelClosed(f"channel {wire.name}: {error}") from None
+        why = tls.reason(error) if isinstance(error, OSError) else error
+        raise ChannelClosed(f"channel {wire.name}: {why}") from None

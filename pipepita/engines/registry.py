@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pipepita.errors import unknown
@@ -12,19 +13,40 @@ if TYPE_CHECKING:
     from pipepita.pipeline.engine import Engine
 
 
-def _local(stages: int, device: str, address: str | None, placement: str) -> Engine:
+@dataclass(frozen=True)
+class Wanted:
+    """What an engine is to be like.
+
+    Attributes:
+        stages: How many stages its pipelines have at most.
+        device: "auto", "cpu" or "cuda".
+        address: Of an existing cluster; None for none.
+        placement: Which nodes the stages go to.
+        encrypt: Whether what goes over TCP between hosts is encrypted.
+    """
+
+    stages: int
+    device: str = "auto"
+    address: str | None = None
+    placement: str = "pack"
+    encrypt: bool = False
+
+
+def _local(wanted: Wanted) -> Engine:
     from pipepita.engines.local import LocalEngine
 
-    return LocalEngine(device)
+    return LocalEngine(wanted.device)
 
 
-def _ray(stages: int, device: str, address: str | None, placement: str) -> Engine:
+def _ray(wanted: Wanted) -> Engine:
     from pipepita.engines.ray.engine import RayEngine
 
-    return RayEngine(stages, address=address, device=device, placement=placement)
+    return RayEngine(
+        wanted.stages, address=wanted.address, device=wanted.device, placement=wanted.placement, encrypt=wanted.encrypt
+    )
 
 
-ENGINES: dict[str, Callable[[int, str, str | None, str], Engine]] = {"local": _local, "ray": _ray}
+ENGINES: dict[str, Callable[[Wanted], Engine]] = {"local": _local, "ray": _ray}
 
 
 def check(name: str) -> None:
@@ -33,7 +55,7 @@ def check(name: str) -> None:
         raise unknown("engine", name, ENGINES)
 
 
-def make(name: str, stages: int, *, device: str, address: str | None, placement: str = "pack") -> Engine:
-    """The engine called `name` for pipelines of up to `stages` stages; `UserError` for an unknown name."""
+def make(name: str, wanted: Wanted) -> Engine:
+    """The engine called `name`; `UserError` for an unknown name."""
     check(name)
-    return ENGINES[name](stages, device, address, placement)
+    return ENGINES[name](wanted)

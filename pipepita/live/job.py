@@ -112,6 +112,11 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
         description="order of the passes: adaptive, locked, relaxed or streaming",
         examples=["adaptive", "locked", "relaxed", "streaming"],
     )
+    encrypt: bool = Field(
+        True,
+        description="encrypt what goes over TCP from host to host: TLS 1.3, with a certificate for this run alone "
+        "(default: yes)",
+    )
     queue: int = Field(256, ge=1, le=10_000_000, description="how many items can wait until they enter the pipeline")
     snapshot_every: int | None = Field(
         1000, ge=1, description="samples between two snapshots, for which the pipeline is drained"

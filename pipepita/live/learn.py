@@ -60,7 +60,7 @@ def online(
         observer: Told how the run goes; by default only warnings are passed on.
         **options: The fields of `pipepita.runs.job.Options` that mean something online, above all lr (0.002),
             optimizer, batch_size (1), seed, schedule ("adaptive"), window, look_ahead, stages, placement,
-            snapshot_every, max_restarts.
+            encrypt (True), snapshot_every, max_restarts.
 
     Yields:
         One `Prediction` per item, in the order of the stream, made before the item's label was used.
@@ -82,7 +82,7 @@ def online(
     """
     settings: Options = checked(
         Options,
-        {"schedule": "adaptive", "batch_size": 1, "lr": 0.002, "snapshot_every": 1000, **options},
+        {"schedule": "adaptive", "batch_size": 1, "lr": 0.002, "snapshot_every": 1000, "encrypt": True, **options},
     )
     rule, observer = rule or Pepita(), observer or Observer()
     items = as_stream(stream, classes=classes)

@@ -37,7 +37,18 @@ from pipepita.streams.targets import targets_of
 from pipepita.version import __version__
 
 # the options that a resumed run may change
-CHANGEABLE = ("source", "engine", "stages", "placement", "address", "max_restarts", "samples", "rate", "order")
+CHANGEABLE = (
+    "source",
+    "engine",
+    "stages",
+    "placement",
+    "address",
+    "encrypt",
+    "max_restarts",
+    "samples",
+    "rate",
+    "order",
+)
 # asked whether to stop; returns the summary
 Started = Callable[[Callable[[], bool]], dict[str, Any]]
 

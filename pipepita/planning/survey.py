@@ -67,9 +67,7 @@ def survey(
             # a cluster that is there already may have room for few actors only
             there = remote or load_ray().is_initialized()
             counts = [2] if there else probes(layers, cores() // threads)
-            engine = registry.make(
-                "ray", max(counts), device=site.device, address=site.address, placement=site.placement
-            )
+            engine = registry.make("ray", registry.Wanted(max(counts), site.device, site.address, site.placement))
             cleanup.callback(engine.close)
             most = min(layers, getattr(engine, "cpus", layers)) if there else layers
         on_cpu = engine.devices(1)[0] == "cpu"

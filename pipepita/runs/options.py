@@ -84,6 +84,10 @@ class Places(Group):
         description="which nodes the stages go to: pack, spread, one-per-host, or one node per stage like A,B,B",
         examples=[*placement.STRATEGIES],
     )
+    encrypt: bool = Field(
+        False,
+        description="encrypt what goes over TCP from host to host: TLS 1.3, with a certificate for this run alone",
+    )
     max_restarts: int = Field(
         3, ge=0, description="how often the run goes on from its last snapshot after a stage is lost"
     )
@@ -128,7 +132,8 @@ class Chain(Group):
     link: str | None = Field(
         None,
         description='link between the devices, like wifi or "delay 10ms rate 20mbit", or lte/wifi if the way home to '
-        "the first device is another one than the way there; several with commas, one per hop (default: wifi)",
+        "the first device is another one than the way there; several with commas, one per hop; links like wifi@air1 "
+        "share the air of that name (default: wifi)",
     )
     assign: str | None = Field(
         None, description="how many layers each device holds, like 2,1,1 (default: balanced by their cost)"

@@ -87,9 +87,10 @@ class Where:
         engine = self.engine
         if isinstance(engine, str):
             listener.prepares("starting the engine")
-            engine = registry.make(
-                engine, len(parts), device=settings.device, address=settings.address, placement=settings.placement
+            wanted = registry.Wanted(
+                len(parts), settings.device, settings.address, settings.placement, settings.encrypt
             )
+            engine = registry.make(engine, wanted)
             cleanup.callback(engine.close)
         recorded = _RECORDED_SAMPLES if settings.trace or settings.timeline else 0
         specs = paced(stages(task, parts, engine.devices(len(parts))), slowed)

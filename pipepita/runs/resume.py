@@ -23,7 +23,7 @@ from pipepita.runs.saved import SavedRun
 
 # The options that a resumed run may change: none of them decides the bits.
 CHANGEABLE = (
-    "epochs", "stages", "address", "placement", "max_restarts", "checkpoint_every", "keep_checkpoints",
+    "epochs", "stages", "address", "placement", "encrypt", "max_restarts", "checkpoint_every", "keep_checkpoints",
     "trace", "timeline", "tensorboard", "loader_workers",
 )  # fmt: skip
 

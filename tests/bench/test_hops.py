@@ -34,7 +34,7 @@ def test_every_size_has_a_row_a_kind(monkeypatch):
     monkeypatch.setattr(measure, "COUNTS", {True: (1, 80)})
     before = shared_memory()
     rows = measure.measure(True)
-    kinds = ["bare", "pipe", "gloo", "shared_memory", "tcp", "actor call", "compiled graph"]
+    kinds = ["bare", "pipe", "gloo", "shared_memory", "tcp", "tls", "actor call", "compiled graph"]
     assert [(row["size"], row["hop"]) for row in rows] == [(size, k) for size in ("1 KB", "64 KB") for k in kinds]
     for row in rows:
         assert row["p50 / bare"] > 0 or row["hop"] == "compiled graph"

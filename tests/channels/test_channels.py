@@ -17,13 +17,13 @@ import pytest
 import torch
 from leftovers import forgotten, shared_memory
 
-from pipepita.channels import handshake, transports
+from pipepita.channels import handshake, tls, transports
 from pipepita.channels.channel import DONE, END, Inlet, Outlet, Wire
 from pipepita.channels.transports import TRANSPORTS, Address, Listener, choose, connect, host
 from pipepita.errors import ChannelClosed
 from pipepita.schedule import MAX_WINDOW, MODULATED, STANDARD
 
-SECRET = b"s" * 32
+SECRET, IDENTITY = b"s" * 32, tls.new_identity()
 KINDS = (STANDARD, MODULATED, END, DONE)
 WIRE = Wire("test", 0, 1, capacity=4, rows=1000, item=(), kinds=KINDS)
 
@@ -34,8 +34,8 @@ def transport(request) -> str:
 
 
 def joined(transport: str, wire: Wire) -> tuple[Outlet, Inlet]:
-    listener = Listener(transport, wire, SECRET, "127.0.0.1")
-    return connect(listener.address, wire, SECRET), listener.inlet()
+    listener = Listener(transport, wire, SECRET, "127.0.0.1", IDENTITY)
+    return connect(listener.address, wire, SECRET, IDENTITY), listener.inlet()
 
 
 @pytest.fixture
@@ -143,16 +143,16 @@ def test_sending_to_a_closed_peer_fails(ends):
             time.sleep(0.01)
 
 
-def _send_and_hang(address: Address) -> None:
-    outlet = connect(address, WIRE, SECRET)
+def _send_and_hang(address: Address, identity: tls.Identity) -> None:
+    outlet = connect(address, WIRE, SECRET, identity)
     outlet.send(STANDARD, 0, torch.ones(2))
     time.sleep(60)
 
 
 @pytest.mark.slow
 def test_killed_sender_is_noticed_at_once(transport):
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
-    peer = mp.get_context("spawn").Process(target=_send_and_hang, args=(listener.address,))
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
+    peer = mp.get_context("spawn").Process(target=_send_and_hang, args=(listener.address, IDENTITY))
     peer.start()
     inlet = listener.inlet()
     assert inlet.receive(timeout=20).step == 0
@@ -164,13 +164,13 @@ def test_killed_sender_is_noticed_at_once(transport):
 
 
 def test_peer_without_the_secret_is_turned_away_and_disturbs_nothing(transport, caplog):
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
     with pytest.raises(ChannelClosed):
-        connect(listener.address, WIRE, b"x" * 32)
+        connect(listener.address, WIRE, b"x" * 32, IDENTITY)
     noise = TRANSPORTS[transport].connect_socket(listener.address.name, 5)
     noise.send(b"GET / HTTP/1.1\r\n\r\n" + bytes(200))
     noise.close()
-    outlet = connect(listener.address, WIRE, SECRET)
+    outlet = connect(listener.address, WIRE, SECRET, IDENTITY)
     inlet = listener.inlet()
     outlet.send(STANDARD, 3, torch.ones(2))
     assert inlet.receive(timeout=5).step == 3
@@ -181,9 +181,9 @@ def test_peer_without_the_secret_is_turned_away_and_disturbs_nothing(transport, 
 
 def test_a_silent_stranger_keeps_nobody_waiting(transport, monkeypatch):
     monkeypatch.setattr(transports, "TIMEOUT", 1000)  # of a stranger: who waited for it would not be done in time
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
     silent = TRANSPORTS[transport].connect_socket(listener.address.name, 5)
-    outlet = connect(listener.address, WIRE, SECRET)
+    outlet = connect(listener.address, WIRE, SECRET, IDENTITY)
     inlet = listener.inlet()
     for end in (outlet, inlet, silent):
         end.close()
@@ -192,8 +192,8 @@ def test_a_silent_stranger_keeps_nobody_waiting(transport, monkeypatch):
 def test_the_largest_window_fits(transport):
     """A channel for the largest window holds its capacity of unread messages without blocking the sender."""
     wire = Wire("large", 0, 1, capacity=2 * MAX_WINDOW + 2, rows=16, item=(), kinds=KINDS)
-    listener = Listener(transport, wire, SECRET, "127.0.0.1")
-    outlet = connect(listener.address, wire, SECRET)
+    listener = Listener(transport, wire, SECRET, "127.0.0.1", IDENTITY)
+    outlet = connect(listener.address, wire, SECRET, IDENTITY)
     inlet = listener.inlet()
     sender = threading.Thread(
         target=lambda: [outlet.send(STANDARD, step, torch.ones(16)) for step in range(2 * MAX_WINDOW + 2)], daemon=True
@@ -208,17 +208,17 @@ def test_the_largest_window_fits(transport):
 
 def test_a_false_listener_is_refused(transport):
     """The connecting end asks for proof, too."""
-    listener = Listener(transport, WIRE, b"another secret", "127.0.0.1")
+    listener = Listener(transport, WIRE, b"another secret", "127.0.0.1", IDENTITY)
     with pytest.raises(ChannelClosed, match="secret"):
-        connect(listener.address, WIRE, SECRET)
+        connect(listener.address, WIRE, SECRET, IDENTITY)
     listener.close()
 
 
 def test_nobody_there(transport):
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
     listener.close()
     with pytest.raises(ChannelClosed, match="nobody listens"):
-        connect(listener.address, WIRE, SECRET)
+        connect(listener.address, WIRE, SECRET, IDENTITY)
 
 
 def test_nothing_is_left_behind(transport):
@@ -228,8 +228,8 @@ def test_nothing_is_left_behind(transport):
     gc.collect()  # what earlier tests left
     before, threads, shared = open_files(), threading.active_count(), shared_memory()
     for _ in range(5):
-        listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
-        outlet = connect(listener.address, WIRE, SECRET)
+        listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
+        outlet = connect(listener.address, WIRE, SECRET, IDENTITY)
         inlet = listener.inlet()
         outlet.send(STANDARD, 0, torch.ones(9))
         inlet.receive(timeout=5)

@@ -14,14 +14,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pipepita.channels import handshake, header, transports
+from pipepita.channels import handshake, header, tls, transports
 from pipepita.channels.channel import END, Inlet, Outlet, Wire
 from pipepita.channels.shared_memory import SharedMemoryOutlet
 from pipepita.channels.transports import TRANSPORTS, Address, Listener, connect
 from pipepita.errors import ChannelClosed, RunError, UserError
 from pipepita.schedule import STANDARD
 
-SECRET = handshake.new_secret()
+SECRET, IDENTITY = handshake.new_secret(), tls.new_identity()
 WIRE = Wire("test", 0, 1, capacity=4, rows=10, item=(3,), kinds=(STANDARD, END))
 GOOD = header.pack(WIRE, STANDARD, 5, (2, 3), 1)
 
@@ -39,7 +39,10 @@ def until(condition, seconds: float = 10.0) -> None:
 
 
 def dialled(address: Address) -> socket.socket:
-    return TRANSPORTS[address.transport].connect_socket(address.name, 10)
+    """A connection to a listener; over an encrypted transport by somebody who has the run's certificate."""
+    transport = TRANSPORTS[address.transport]
+    peer = transport.connect_socket(address.name, 10)
+    return tls.secure(peer, IDENTITY, listens=False) if transport.encrypts else peer
 
 
 def flows(outlet: Outlet, inlet: Inlet) -> None:
@@ -91,17 +94,17 @@ STRANGERS = [
 
 
 def test_strangers_are_refused_one_by_one_and_disturb_nothing(transport, caplog):
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
     held = []
     for number, (come, reason) in enumerate(STRANGERS, 1):
         peer = dialled(listener.address)
-        who = f"{peer.getsockname()[0]}:{peer.getsockname()[1]}" if transport == "tcp" else ""
+        who = f"{peer.getsockname()[0]}:{peer.getsockname()[1]}" if transport != "shared_memory" else ""
         come(peer)
         held.append(peer)
         until(lambda number=number: len(listener.refused) == number)
         assert listener.refused[-1].startswith("channel test turned a peer away")
         assert reason in listener.refused[-1] and who in listener.refused[-1]
-    flows(connect(listener.address, WIRE, SECRET), listener.inlet())
+    flows(connect(listener.address, WIRE, SECRET, IDENTITY), listener.inlet())
     assert caplog.messages == listener.refused and len(listener.refused) == len(STRANGERS)
     for text in (caplog.text, repr(vars(listener)), *listener.refused):
         assert SECRET.hex() not in text and bytes.__repr__(SECRET)[2:-1] not in text
@@ -112,9 +115,9 @@ def test_strangers_are_refused_one_by_one_and_disturb_nothing(transport, caplog)
 def test_the_silent_keep_nobody_waiting_and_go_when_listening_ends(transport, monkeypatch):
     monkeypatch.setattr(transports, "TIMEOUT", 1000)  # of a stranger: who waited for it would not be done in time
     threads = threading.active_count()
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
     silent = [dialled(listener.address) for _ in range(5)]
-    outlet = connect(listener.address, WIRE, SECRET)
+    outlet = connect(listener.address, WIRE, SECRET, IDENTITY)
     inlet = listener.inlet()
     assert len(listener.refused) == 5
     assert all("had not proved who it is" in line for line in listener.refused)
@@ -128,7 +131,7 @@ def test_the_silent_keep_nobody_waiting_and_go_when_listening_ends(transport, mo
 @pytest.mark.parametrize("words", [b"", bytes(32), b"GET / HTTP/1.1\r\n\r\n" * 20], ids=["silent", "nonce", "noise"])
 def test_a_flood_costs_little_and_does_not_keep_the_right_peer_out(transport, words, caplog):
     before, most, threads = threading.active_count(), 0, 0
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
     flood = []
     for _ in range(200):
         peer = dialled(listener.address)
@@ -136,7 +139,7 @@ def test_a_flood_costs_little_and_does_not_keep_the_right_peer_out(transport, wo
             peer.sendall(words)
         flood.append(peer)
         threads = max(threads, threading.active_count() - before)
-    outlet = connect(listener.address, WIRE, SECRET)
+    outlet = connect(listener.address, WIRE, SECRET, IDENTITY)
     inlet = listener.inlet()
     most = max(threads, threading.active_count() - before)
     assert most < 100
@@ -149,7 +152,7 @@ def test_a_flood_costs_little_and_does_not_keep_the_right_peer_out(transport, wo
 
 
 def test_a_flood_that_goes_on_does_not_keep_the_right_peer_out(transport):
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
     stop = threading.Event()
 
     def flood() -> None:
@@ -168,7 +171,7 @@ def test_a_flood_that_goes_on_does_not_keep_the_right_peer_out(transport):
     for thread in flooding:
         thread.start()
     until(lambda: listener.refused)
-    outlet = connect(listener.address, WIRE, SECRET)
+    outlet = connect(listener.address, WIRE, SECRET, IDENTITY)
     inlet = listener.inlet()
     stop.set()
     flows(outlet, inlet)
@@ -178,8 +181,8 @@ def test_a_flood_that_goes_on_does_not_keep_the_right_peer_out(transport):
 
 
 def test_only_the_first_who_knows_the_secret_is_the_peer(transport):
-    listener = Listener(transport, WIRE, SECRET, "127.0.0.1")
-    outlet = connect(listener.address, WIRE, SECRET)
+    listener = Listener(transport, WIRE, SECRET, "127.0.0.1", IDENTITY)
+    outlet = connect(listener.address, WIRE, SECRET, IDENTITY)
     until(listener._joined.is_set)
     late = dialled(listener.address)
     handshake.connect_side(late, SECRET, WIRE.name)
@@ -191,7 +194,7 @@ def test_only_the_first_who_knows_the_secret_is_the_peer(transport):
 
 def authenticated(transport: str, wire: Wire = WIRE) -> tuple[socket.socket, Inlet]:
     """A peer that knows the secret and can send any bytes, and the inlet that it sends to."""
-    listener = Listener(transport, wire, SECRET, "127.0.0.1")
+    listener = Listener(transport, wire, SECRET, "127.0.0.1", IDENTITY)
     peer = dialled(listener.address)
     handshake.connect_side(peer, SECRET, wire.name)
     if transport == "shared_memory":

@@ -12,6 +12,7 @@ import ray
 from torch import Tensor
 
 from pipepita.channels.channel import Inlet, Message, Outlet, Wire
+from pipepita.channels.tls import Identity
 from pipepita.channels.transports import Address, Listener, connect, host
 from pipepita.machine import cores
 from pipepita.pipeline import loop
@@ -50,16 +51,18 @@ class StageActor:
         self.disconnect()
         self._stage, self._schedule = spec.build(stage_recorder(record, len(spec.layers))), schedule
 
-    def listen(self, inlets: dict[str, tuple[Wire, str]], secret: bytes) -> dict[str, Address]:
+    def listen(
+        self, inlets: dict[str, tuple[Wire, str]], secret: bytes, identity: Identity | None
+    ) -> dict[str, Address]:
         """Begins to listen on each port for its wire and transport. Returns the address to connect to, by port."""
         address = ray.util.get_node_ip_address()
         for port, (wire, transport) in inlets.items():
-            self._listeners[port] = wire.source, Listener(transport, wire, secret, address)
+            self._listeners[port] = wire.source, Listener(transport, wire, secret, address, identity)
         return {port: listener.address for port, (_, listener) in self._listeners.items()}
 
-    def connect(self, outlets: dict[str, tuple[Wire, Address]], secret: bytes) -> None:
+    def connect(self, outlets: dict[str, tuple[Wire, Address]], secret: bytes, identity: Identity | None) -> None:
         """Connects the outgoing wire of each port to its address."""
-        self._outlets = {port: connect(address, wire, secret) for port, (wire, address) in outlets.items()}
+        self._outlets = {port: connect(address, wire, secret, identity) for port, (wire, address) in outlets.items()}
 
     def ready(self) -> list[str]:
         """Waits for the peers of all incoming wires. Returns one line for each stranger that was turned away."""

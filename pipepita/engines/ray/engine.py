@@ -50,7 +50,9 @@ class RayEngine:
             exactly the resources that the actors need.
         device: "auto", "cpu" or "cuda". "auto" gives each stage a GPU of its own if there are enough, shares GPUs if
             there are fewer, and uses the CPU if there are none.
-        transport: "shared_memory" or "tcp" for all channels. None uses shared memory on one host and TCP between hosts.
+        transport: "shared_memory", "tcp" or "tls" for all channels. None uses shared memory on one host and TCP between
+            hosts.
+        encrypt: Whether TCP between hosts is encrypted.
         placement: "pack", "spread", "one-per-host", or one node per stage like "A,B,B"; see `engines.ray.placement`.
 
     Attributes:
@@ -80,6 +82,7 @@ class RayEngine:
         address: str | None = None,
         device: str = "auto",
         transport: str | None = None,
+        encrypt: bool = False,
         placement: str = "pack",
     ) -> None:
         if device not in ("auto", "cpu", "cuda"):
@@ -87,7 +90,7 @@ class RayEngine:
         if transport is not None and transport not in TRANSPORTS:
             raise unknown("transport", transport, TRANSPORTS)
         check(placement)
-        self.transport, self.stages, self.cpus = transport, stages, 0
+        self.transport, self.encrypt, self.stages, self.cpus = transport, encrypt, stages, 0
         self._address, self._wanted_device, self._wanted_placement = address, device, placement
         self._start()
 
@@ -144,7 +147,9 @@ class RayEngine:
         if len(plan.stages) > len(self._actors):
             raise UserError(f"{len(plan.stages)} stages, but the engine was opened with {len(self._actors)} actors")
         assert self._head is not None
-        pipeline = RayPipeline(self._actors[: len(plan.stages)], plan, self._head, self.transport, self._on_pulse)
+        pipeline = RayPipeline(
+            self._actors[: len(plan.stages)], plan, self._head, self.transport, self._on_pulse, encrypt=self.encrypt
+        )
         self._places |= pipeline.places()
         return pipeline
 

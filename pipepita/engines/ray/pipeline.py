@@ -11,10 +11,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-from pipepita.channels import handshake
+from pipepita.channels import handshake, tls
 from pipepita.channels.channel import Inlet, Outlet, Wire
 from pipepita.channels.tcp import TcpOutlet
-from pipepita.channels.transports import Listener, choose, connect, host
+from pipepita.channels.transports import TRANSPORTS, Listener, choose, connect, host
 from pipepita.engines.ray.cluster import load_ray
 from pipepita.engines.ray.diagnosis import DIAGNOSIS_SECONDS, Diagnosis
 from pipepita.engines.ray.head import Head
@@ -40,7 +40,7 @@ class RayPipeline:
     """Actors wired up for one plan, one actor per stage.
 
     head: of the actors' cluster. transport: of every channel, instead of what the two ends' hosts suggest.
-    on_pulse: see `Monitor`.
+    on_pulse: see `Monitor`. encrypt: what goes from host to host.
     """
 
     threads = 1
@@ -52,6 +52,8 @@ class RayPipeline:
         head: Head,
         transport: str | None = None,
         on_pulse: OnPulse | None = None,
+        *,
+        encrypt: bool = False,
     ) -> None:
         self._ray = load_ray()
         self._actors, self._plan, self.classes, self.depth = actors, plan, plan.task.classes, len(plan.stages)
@@ -65,12 +67,12 @@ class RayPipeline:
         self._diagnosis = Diagnosis(plan.stages, head)
         self._monitor = Monitor(actors, plan.watch, self._end_silent, on_pulse) if plan.watch else None
         try:
-            self._connect(transport)
+            self._connect(transport, encrypt)
         except BaseException:
             self.close()
             raise
 
-    def _connect(self, transport: str | None) -> None:
+    def _connect(self, transport: str | None, encrypt: bool) -> None:
         """Builds the stages, lets all receiving ends listen, then all sending ends connect."""
         secret, all_wires = handshake.new_secret(), wires(self._plan)
         places = self._places = dict(enumerate(self._ask("where")))
@@ -81,17 +83,19 @@ class RayPipeline:
         self._each("build", [(s.alone(), self._plan.schedule, self._plan.record) for s in self._plan.stages])
 
         def transport_of(wire: Wire) -> str:
-            return transport or choose(places[wire.source].host, places[wire.target].host)
+            return transport or choose(places[wire.source].host, places[wire.target].host, encrypt=encrypt)
 
+        encrypted = any(TRANSPORTS[transport_of(wire)].encrypts for wire in all_wires)
+        identity = tls.new_identity() if encrypted else None
         stages = range(len(self._actors))
         spins = self._spins()
         inlets = [
             {port(w, i): (replace(w, spin=spins[i]), transport_of(w)) for w in all_wires if w.target == i}
             for i in stages
         ]
-        stage_addresses = self._each("listen", [(by_port, secret) for by_port in inlets])
+        stage_addresses = self._each("listen", [(by_port, secret, identity) for by_port in inlets])
         listeners = {
-            w: Listener(transport_of(w), w, secret, places[COORDINATOR].address)
+            w: Listener(transport_of(w), w, secret, places[COORDINATOR].address, identity)
             for w in all_wires
             if w.target == COORDINATOR
         }
@@ -101,11 +105,13 @@ class RayPipeline:
             for w in all_wires
         }
         outlets = [{port(w, i): (w, addresses[w]) for w in all_wires if w.source == i} for i in stages]
-        connecting = [a.connect.remote(by_port, secret) for a, by_port in zip(self._actors, outlets, strict=True)]
+        connecting = [
+            a.connect.remote(by_port, secret, identity) for a, by_port in zip(self._actors, outlets, strict=True)
+        ]
         signal_outlets: dict[int, Outlet] = {}  # by stage
         for wire in all_wires:
             if wire.source == COORDINATOR:
-                end = connect(addresses[wire], wire, secret)
+                end = connect(addresses[wire], wire, secret, identity)
                 if isinstance(end, TcpOutlet):
                     self._diagnosis.links[end] = wire.target
                 outlet = WatchedOutlet(end, self._diagnosis)
