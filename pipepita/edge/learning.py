@@ -14,8 +14,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pipepita.edge.forgetting import Exam, Remembered
 from pipepita.engines.local import LocalEngine
 from pipepita.errors import UserError
+from pipepita.network.layer import Layer
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.source import Labelled, Sample, Source
@@ -35,13 +37,14 @@ class Learnt:
     """What was learnt.
 
     indices: which items of the stream entered. predictions: the class (or the numbers) predicted for each, before it
-    was learnt from. labels: their true ones.
+    was learnt from. labels: their true ones. remembered: of earlier concepts, if anybody asked.
     """
 
     indices: list[int]
     predictions: list[Said]
     labels: list[Label]
     weights_sha256: str
+    remembered: Remembered | None = None
 
 
 # what a simulation learns that only computes times
@@ -82,17 +85,44 @@ class Reader:
         self.predictions += self._targets.read(output, self._scales.popleft())
 
 
-class Replay(Labelled):
-    """A source of the samples that a simulated run took."""
+class Examined:
+    """A network that answers an exam now and then, while it learns.
 
-    def __init__(self, reader: Reader, chosen: Sequence[int], stop: Callable[[], bool] = lambda: False) -> None:
-        self._reader, self._chosen, self._stop = reader, iter(chosen), stop
+    items: how many arrive in all.
+    """
+
+    def __init__(self, exam: Exam, layers: Sequence[Layer], items: int) -> None:
+        self._exam, self._layers, self._times = exam, layers, deque(exam.times(items))
+        self.remembered = Remembered(exam.concepts)
+
+    def answered(self, items: int) -> None:
+        """So many items have arrived, as far as the network has answered them."""
+        while self._times and items >= self._times[0]:
+            self.ask(self._times.popleft())
+
+    def ask(self, items: int) -> None:
+        """Holds the exam."""
+        self.remembered.points.append((items, self._exam.hold(self._layers)))
+
+
+class Replay(Labelled):
+    """A source of the samples that a simulated run took. answered: called after each, with the number of the next."""
+
+    def __init__(
+        self, reader: Reader, chosen: Sequence[int], stop: Callable[[], bool] = lambda: False,
+        answered: Callable[[int], None] = lambda number: None,
+    ) -> None:  # fmt: skip
+        self._reader, self._chosen, self._stop, self._told = reader, iter(chosen), stop, answered
+        self._in_flight: deque[int] = deque()
 
     def take(self) -> Sample | None:
         if self._stop():
             raise KeyboardInterrupt
         number = next(self._chosen, None)
-        return None if number is None else self._reader.sample(number)
+        if number is None:
+            return None
+        self._in_flight.append(number)
+        return self._reader.sample(number)
 
     def waiting(self) -> bool:
         return True  # the order was decided in virtual time, and is repeated
@@ -102,20 +132,31 @@ class Replay(Labelled):
 
     def answer(self, step: int, output: Tensor, there: float) -> None:
         self._reader.answered(output)
+        self._told(self._in_flight.popleft() + 1)
 
 
 def learn(
     stages: Sequence[StageSpec], schedule: Schedule, stream: Stream, chosen: Sequence[int], batch_size: int,
-    stop: Callable[[], bool] = lambda: False, order: Sequence[bool] = (),
+    stop: Callable[[], bool] = lambda: False, order: Sequence[bool] = (), exam: Exam | None = None,
 ) -> Learnt:  # fmt: skip
-    """Trains a copy of what `stages` hold on samples `chosen` of `stream`; in this order, if the schedule adapts."""
+    """Trains a copy of what `stages` hold on samples `chosen` of `stream`; in this order, if the schedule adapts.
+
+    exam: is held now and then, which changes nothing of what is learnt.
+    """
     task = stages[0].task.copy()
     stages = [replace(stage, task=task) for stage in stages]
     reader = Reader(stream, batch_size)
-    source = Replay(reader, chosen, stop)
+    items = exam.concepts[-1].end if exam is not None else 0
+    examined = None if exam is None else Examined(exam, task.layers, items)
+    told = (lambda number: None) if examined is None else lambda number: examined.answered(number * batch_size)
+    source = Replay(reader, chosen, stop, told)
     pipeline = LocalEngine("cpu").open(Plan(stages, schedule, batch_size))
     try:
-        return train(pipeline, schedule, task, source, reader, batch_size, Order(order))
+        learnt = train(pipeline, schedule, task, source, reader, batch_size, Order(order))
+        if examined is None:
+            return learnt
+        examined.ask(items)
+        return replace(learnt, remembered=examined.remembered)
     finally:
         pipeline.close()
 

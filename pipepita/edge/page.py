@@ -91,8 +91,10 @@ def page(simulation: Simulation, prequentials: Mapping[str, Prequential], rows: 
         for name, heading, figure, text in (
             ("rates", "How late, by how much arrives", picture.rates(simulation), _of_rates(simulation)),
             ("accuracy", "How well it learns", picture.accuracy(simulation, prequentials), _of_accuracy(scenario)),
+            ("forgetting", "What it remembers", picture.forgetting(simulation), _of_forgetting()),
             ("gantt", "Who does what when", picture.gantt(simulation), _of_gantt()),
         )
+        if figure is not None
     )
     return f"""<!DOCTYPE html>
 <html lang="en">
@@ -181,6 +183,10 @@ def _of_rates(simulation: Simulation) -> str:
 def _of_accuracy(scenario: Scenario) -> str:
     text = "Each item is predicted before it is learnt from; dropped items are not shown. Dashed: drifts."
     return text if scenario.detector is None else f"{text} Ticks below: where {scenario.detector} found one."
+
+
+def _of_forgetting() -> str:
+    return "Now and then the network answers items of all concepts that it never learns from. Dashed: a concept begins."
 
 
 def _of_gantt() -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLACK = "#000000"  # a page gives it the colour of its text
-_WIDTH, _RATES_HEIGHT, _ACCURACY_HEIGHT = 9.0, 5.6, 3.4  # inches
+_WIDTH, _RATES_HEIGHT, _ACCURACY_HEIGHT, _FORGETTING_HEIGHT = 9.0, 5.6, 3.4, 3.0  # inches
 _MARK_ROWS = 6
 # by a setup's place; each is thinner than the one below it, because locked and relaxed are often nearly equal
 _LOOKS: tuple[dict[str, Any], ...] = (
@@ -44,22 +44,36 @@ def accuracy(simulation: Simulation, prequentials: Mapping[str, Prequential]) ->
     return _figure(_ACCURACY_HEIGHT, lambda figure: _accuracy(figure, simulation, prequentials))
 
 
+def forgetting(simulation: Simulation) -> Figure | None:
+    """Accuracy on each concept along the stream, one panel for all setups that learnt the same; None if not measured.
+
+    The items are never learnt from.
+    """
+    if not _examined(simulation):
+        return None
+    return _figure(_FORGETTING_HEIGHT, lambda figure: _forgetting(figure, simulation))
+
+
 def gantt(simulation: Simulation) -> Figure:
     """A few samples from the middle of the run: one panel per setup, all on one scale."""
     return _figure(passes.height(simulation), lambda figure: passes.fill(figure, simulation))
 
 
 def draw(simulation: Simulation, prequentials: Mapping[str, Prequential], path: Path) -> None:
-    """Writes all three as one PNG, PDF or SVG, by the suffix of `path`; `UserError` if it cannot be written."""
+    """Writes all of them as one PNG, PDF or SVG, by the suffix of `path`; `UserError` if it cannot be written."""
     check_picture(path, "picture")
-    heights = [_RATES_HEIGHT, _ACCURACY_HEIGHT, passes.height(simulation)]
+    examined = _examined(simulation)
+    remembered = [_FORGETTING_HEIGHT] if examined else []
+    heights = [_RATES_HEIGHT, _ACCURACY_HEIGHT, *remembered, passes.height(simulation)]
 
     def all_of_it(figure: Any) -> None:
         what = short(f"{simulation.scenario.devices}, {simulation.stream.name}", 100)
         figure.suptitle(what, fontsize=10, fontweight="bold", parse_math=False)
-        top, middle, bottom = figure.subfigures(3, 1, height_ratios=heights)
+        top, middle, *memory, bottom = figure.subfigures(len(heights), 1, height_ratios=heights)
         _rates(top, simulation)
         _accuracy(middle, simulation, prequentials)
+        if examined:
+            _forgetting(memory[0], simulation)
         passes.fill(bottom, simulation)
 
     content = io.BytesIO()
@@ -204,6 +218,30 @@ def _accuracy(figure: Any, simulation: Simulation, prequentials: Mapping[str, Pr
     if axes.get_legend_handles_labels()[0]:
         title = f"and {unnamed} more drifts" if unnamed else None
         figure.legend(loc="outside lower center", ncols=2, fontsize=8, frameon=False, title=title, title_fontsize=8)
+
+
+def _examined(simulation: Simulation) -> bool:
+    return any(outcome.learnt.remembered is not None for outcome in simulation.outcomes)
+
+
+def _forgetting(figure: Any, simulation: Simulation) -> None:
+    groups = [(place, names) for place, names in _alike(simulation.outcomes)]
+    panels = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
+    for axes, (place, names) in zip(panels, groups, strict=True):
+        remembered = simulation.outcomes[place].learnt.remembered
+        assert remembered is not None
+        for nth, concept in enumerate(remembered.concepts):
+            points = [(items, found[nth]) for items, found in remembered.points]
+            axes.plot(*zip(*points, strict=True), marker=".", markersize=3, linewidth=1.2, label=short(concept.name))
+            axes.axvline(concept.begin, color=BLACK, linewidth=0.6, linestyle="--", gid="concept")
+        axes.set_title(short(" = ".join(names), 44), fontsize=8, parse_math=False)
+        axes.set_ylim(-3, 103)
+        axes.tick_params(labelsize=8)
+        axes.grid(color="0.6", alpha=0.3, linewidth=0.5)
+        axes.set_xlabel("item of the stream", fontsize=8)
+    panels[0].set_ylabel("right of items never learnt from, %", fontsize=8)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
 
 
 def _alike(outcomes: Sequence[Outcome]) -> list[tuple[int, list[str]]]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipepita.edge.forgetting import Remembered
 from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import LatencyFigures
 from pipepita.edge.validation import Real
@@ -75,6 +76,7 @@ def _setup(simulation: Simulation, outcome: Outcome, scored: Scores) -> dict[str
             name if name.startswith("sliding") else f"prequential_{name}": _number(figure)
             for name, figure in score.figures().items()
         },
+        **({"forgetting": _forgetting(outcome.learnt.remembered)} if outcome.learnt.remembered is not None else {}),
         "rates": [
             {
                 "rate": _number(point.rate),
@@ -86,6 +88,17 @@ def _setup(simulation: Simulation, outcome: Outcome, scored: Scores) -> dict[str
         ],
         "drifts_detected": [indices[place] for place in score.detected],
         "weights_sha256": outcome.learnt.weights_sha256 or None,
+    }
+
+
+def _forgetting(remembered: Remembered) -> dict[str, Any]:
+    return {
+        "concepts": [concept._asdict() for concept in remembered.concepts],
+        "accuracy": [
+            {"items": items, "of_concepts": [_number(one) for one in found]} for items, found in remembered.points
+        ],
+        "forgotten": [_number(one) for one in remembered.forgotten],
+        "backward_transfer": _number(remembered.backward_transfer),
     }
 
 
@@ -142,9 +155,21 @@ def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
                 "busiest %": f"{100 * max(timing.busy):.0f}",
                 "most memory": size(max(setup.memory)),
                 **score.shown(),
+                **_remembered(outcome),
             }
         )
     return formatted
+
+
+def _remembered(outcome: Outcome) -> dict[str, str]:
+    remembered = outcome.learnt.remembered
+    if remembered is None:
+        return {}
+    last = zip(remembered.concepts, remembered.points[-1][1], remembered.forgotten, strict=True)
+    return {
+        "backward transfer": f"{remembered.backward_transfer:+.1f}",
+        **{f"{concept.name} % (since)": f"{now:.1f} ({-lost:+.1f})" for concept, now, lost in last},
+    }
 
 
 def latency_rows(simulation: Simulation) -> list[dict[str, str]]:

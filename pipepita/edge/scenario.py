@@ -85,6 +85,11 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
         False, description="measure how long passes take on this machine, and scale that to each device"
     )
 
+    forgetting: bool = Field(
+        False,
+        description="also measure what is remembered of the stream before each drift, on items that are never learnt "
+        "from",
+    )
     battery: str | None = Field(
         None,
         description="what the devices' batteries hold, like 20Wh; several with commas, one per device. Then it is said "
@@ -122,8 +127,8 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
 
     @model_validator(mode="after")
     def _learning(self) -> Self:
-        for name in ("drift", "detector"):
-            if self.timing_only and getattr(self, name) is not None:
+        for name in ("drift", "detector", "forgetting"):
+            if self.timing_only and getattr(self, name):
                 raise UserError(f"{name} {getattr(self, name)!r}: with --timing-only nothing is learnt")
         return self
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from pipepita.edge.arrivals import Queue, times
 from pipepita.edge.calibration import counted_cost, measured_cost
+from pipepita.edge.forgetting import Exam
 from pipepita.edge.learning import NOTHING, Learnt, learn
 from pipepita.edge.profiles import catalogue
 from pipepita.edge.scenario import Scenario
@@ -133,6 +134,7 @@ def simulate(
         data_dir=scenario.data_dir, download=scenario.download,
     )  # fmt: skip
     prequential(stream.regression, detector=scenario.detector)  # a detector that does not suit shows here
+    exam = Exam.of(scenario, stream) if scenario.forgetting else None
     net = network(scenario, stream)
     rule = net.task.rule
     cost = measured_cost(net.task, scenario.batch_size) if scenario.calibrate else counted_cost
@@ -162,7 +164,9 @@ def simulate(
             forgets = [(len(s.layers), s.forgets) if isinstance(s, EmulatedSpec) else None for s in stages]
             key = (setup.schedule.window, tuple(timeline.order), tuple(chosen), tuple(forgets))
             if key not in learnt:
-                learnt[key] = learn(stages, setup.schedule, stream, chosen, scenario.batch_size, stop, timeline.order)
+                learnt[key] = learn(
+                    stages, setup.schedule, stream, chosen, scenario.batch_size, stop, timeline.order, exam
+                )
             outcome.learnt = learnt[key]
         if pictures:
             outcome.events = _excerpt(setup, scenario, rule, len(chosen))

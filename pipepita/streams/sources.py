@@ -27,6 +27,7 @@ def open_stream(
     length: int | None = None,
     data_dir: str | Path | None = None,
     download: bool = False,
+    held_out: bool = False,
 ) -> Stream:
     """The stream called `text`: a data set that `pipepita.load` knows, or `river:NAME`, `river:NAME(OPTION=VALUE,...)`.
 
@@ -41,6 +42,8 @@ def open_stream(
         length: How many items. By default a data set comes once, and a generator without end.
         data_dir: As in `pipepita.load`. For river's data sets, river's own folder by default.
         download: Whether a missing data set is fetched.
+        held_out: Whether to give other items, with the same drifts: the test items of a data set, or what a generator
+            of river makes of another seed.
 
     Returns:
         The stream: float32 items and their classes, or the numbers that are to be predicted; the same ones each time it
@@ -58,10 +61,12 @@ def open_stream(
         raise UserError(f"a stream is named by a string, not {text!r}")
     kind, _, rest = text.partition(":")
     if kind == "river":
-        stream = river_stream(rest, seed=seed, data_dir=data_dir, download=download)
+        stream = river_stream(rest, seed=seed + held_out, data_dir=data_dir, download=download)
+        if held_out and stream.length is not None:
+            raise UserError(f"{text} has no test items: take a data set that has some, or one of river's generators")
     elif kind in SETS or (kind in ("npz", "random") and rest):
         data = load(text, data_dir=data_dir, download=download)
-        stream, length = data_stream(data, seed=seed), len(data.x_train) if length is None else length
+        stream, length = data_stream(data, seed, held_out), len(data.x_train) if length is None else length
     else:
         raise unknown("stream", text, [*SETS, "npz:FILE", "random:SHAPE", "river:NAME"])
     if drift:
@@ -69,11 +74,14 @@ def open_stream(
     return stream if length is None else stream.first(length)
 
 
-def data_stream(data: Data, *, seed: int = 0) -> Stream:
-    """The training items of `data`, again and again, each time in another order drawn by `seed`. Their x is a view."""
+def data_stream(data: Data, seed: int = 0, held_out: bool = False) -> Stream:
+    """The training items of `data`, again and again, each time in another order drawn by `seed`. Their x is a view.
+
+    held_out: the test items instead.
+    """
 
     def start() -> Iterator[Item]:
-        x, y = data.x_train, data.y_train.tolist()
+        x, y = (data.x_test, data.y_test.tolist()) if held_out else (data.x_train, data.y_train.tolist())
         y = [tuple(numbers) for numbers in y] if data.regression else y
         for lap in itertools.count():
             for index in torch.randperm(len(y), generator=generator(seed, "stream order", lap)).tolist():
