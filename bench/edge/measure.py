@@ -14,7 +14,7 @@ from typing import Any
 from bench.common import note
 from bench.edge.arriving import by_rate
 from pipepita.edge.arrivals import Queue, times
-from pipepita.edge.chain import Chain
+from pipepita.edge.chain import Chain, Link
 from pipepita.edge.deployment import Deployment
 from pipepita.edge.profiles import LinkProfile, catalogue
 from pipepita.edge.scenario import Scenario
@@ -95,7 +95,8 @@ def growing(quick: bool) -> list[dict[str, Any]]:
 
 def _seconds(devices: int, schedule: Schedule) -> float:
     device, wifi = catalogue().device("rpi4"), catalogue().link("wifi")
-    chain = Chain((device,) * devices, (wifi,) * (devices - 1), _without_jitter(wifi))
+    still = _without_jitter(wifi)
+    chain = Chain((device,) * devices, (Link(wifi, wifi),) * (devices - 1), Link(still, still))
     parts = [range(layer, layer + 1) for layer in range(devices)]
     began = time.perf_counter()
     queue = Queue(times(50, "poisson", 0), 1000, 16, "block")

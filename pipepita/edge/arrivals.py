@@ -26,7 +26,7 @@ class Taken(NamedTuple):
     entered: float
 
 
-def times(rate: float, process: str, seed: int) -> Iterator[float]:
+def times(rate: float, process: str, seed: int | str) -> Iterator[float]:
     """When samples arrive, in seconds from 0, without end.
 
     Args:

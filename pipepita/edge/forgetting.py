@@ -21,7 +21,7 @@ from torch import Tensor
 from pipepita.edge.scenario import Scenario
 from pipepita.errors import UserError
 from pipepita.network.layer import Layer
-from pipepita.streams import Stream, open_stream
+from pipepita.streams import Stream
 
 _MOST_ITEMS = 500  # of each concept
 _POINTS = 20  # besides the ends of the concepts
@@ -90,11 +90,7 @@ class Exam:
         concepts = divided(stream.marks, end)
         if len(concepts) < 2:
             raise UserError("forgetting needs --drift: without one there is nothing to forget")
-        other = open_stream(
-            scenario.stream, drift=scenario.drift, seed=scenario.seed, length=end, data_dir=scenario.data_dir,
-            download=scenario.download, held_out=True,
-        )  # fmt: skip
-        return cls(concepts, other)
+        return cls(concepts, scenario.items(scenario.batch_size, held_out=True))
 
     def times(self, items: int) -> list[int]:
         """After how many arrived items the exam is held, but for the end."""

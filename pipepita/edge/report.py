@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipepita.edge.fan_in import Share
 from pipepita.edge.forgetting import Remembered
 from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import LatencyFigures
 from pipepita.edge.validation import Real
-from pipepita.edge.words import number, size
+from pipepita.edge.words import number, short, size
 from pipepita.streams import Prequential, prequential
 
 Scores = Mapping[str, Prequential]
@@ -86,8 +87,47 @@ def _setup(simulation: Simulation, outcome: Outcome, scored: Scores) -> dict[str
             }
             for point in outcome.curve
         ],
+        **({"sources": [_source(share) for share in outcome.shares]} if outcome.shares else {}),
         "drifts_detected": [indices[place] for place in score.detected],
         "weights_sha256": outcome.learnt.weights_sha256 or None,
+    }
+
+
+def _source(share: Share) -> dict[str, Any]:
+    return {
+        "offered": share.offered,
+        "served": share.served,
+        "dropped_share": _number(share.dropped_share),
+        "update_ms": {"p50": _number(share.update[0]), "p95": _number(share.update[1])},
+        "seconds_since_own": {"p50": _number(share.stale[0]), "p95": _number(share.stale[1])},
+        "others_between": _number(share.between),
+        "right": _number(share.right),
+    }
+
+
+def _classes(classes: frozenset[int] | None) -> str:
+    return "all" if classes is None else short(" ".join(map(str, sorted(classes))))
+
+
+def source_rows(simulation: Simulation) -> list[dict[str, str]]:
+    """One row per source: how it fares in each setup. Nothing if there is only one source."""
+    return [
+        {"source": f"{place + 1}: {number(feeder.rate)}/s", "classes": _classes(feeder.classes)}
+        | {
+            f"{outcome.setup.name}: {name}": value
+            for outcome in simulation.outcomes
+            for name, value in _figures_of(outcome.shares[place]).items()
+        }
+        for place, feeder in enumerate(simulation.scenario.feeders())
+    ]
+
+
+def _figures_of(share: Share) -> dict[str, str]:
+    return {
+        "dropped %": f"{100 * share.dropped_share:.1f}",
+        "update p95 ms": number(share.update[1]),
+        "s since its last, p95": number(share.stale[1]),
+        "right %": f"{share.right:.1f}" if math.isfinite(share.right) else "-",
     }
 
 
@@ -225,6 +265,8 @@ def show(simulation: Simulation, scored: Scores, real: Sequence[Real] = ()) -> N
     console.print(_turned(title, rows(simulation, scored)))
     console.print(_turned("ms since arrival, and the means of its parts", latency_rows(simulation)))
     console.print(_turned("devices", device_rows(simulation)) if _few(simulation) else "")
+    if sources := source_rows(simulation):
+        console.print(_turned("sources, and how long ago the network last learnt from each", sources))
     if simulation.alone is not None:
         console.print(f"no comparison with one device: {simulation.alone}")
     if real:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +13,10 @@ from pipepita.errors import UserError, unknown
 from pipepita.runs.group import Group
 from pipepita.runs.learning import DataFolder, NetworkChoice, RuleChoice, Updates
 from pipepita.runs.options import Chain, Window
+
+if TYPE_CHECKING:
+    from pipepita.edge.fan_in import Feeder
+    from pipepita.streams import Stream
 
 
 class StreamChoice(Group):
@@ -52,11 +57,29 @@ class Arrivals(Group):
         description="samples that arrive per second (default: each arrives as soon as the chain takes it)",
     )
     arrivals: str = Field("poisson", description="how samples arrive: poisson or fixed", examples=[*PROCESSES])
+    sources: str | None = Field(
+        None,
+        description="several sources of samples into one chain, with the rate and maybe the classes of each, like "
+        "20:0-4,5:5-9 (default: one, which --rate describes)",
+    )
     queue: int = Field(16, ge=1, le=10_000_000, description="how many samples can wait until they enter the chain")
     policy: str = Field(
         "block", description=f"what happens when the queue is full: {', '.join(POLICIES)}", examples=[*POLICIES]
     )
     label_delay: float = Field(0.0, ge=0, le=1e6, description="seconds from a sample's arrival to its label")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rates(cls, given: Any) -> Any:
+        """The rate is that of all sources together."""
+        if not isinstance(given, dict) or not isinstance(sources := given.get("sources"), str):
+            return given
+        from pipepita.edge.fan_in import read
+
+        rate = sum(one.rate for one in read(sources))
+        if given.get("rate") not in (None, rate):
+            raise UserError(f"rate {given['rate']} and sources {sources!r}: each source has its own, so leave rate out")
+        return {**given, "rate": rate}
 
     @model_validator(mode="after")
     def _arrivals(self) -> Self:
@@ -71,6 +94,12 @@ class Arrivals(Group):
     def _arrive_by_themselves(self) -> bool:
         """Whether samples come when they come, and not when one is wanted."""
         return self.rate is not None
+
+    def feeders(self) -> Sequence[Feeder]:
+        """The sources, if there are several; else none."""
+        from pipepita.edge.fan_in import read
+
+        return [] if self.sources is None else read(self.sources)
 
 
 class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, StreamChoice, Arrivals):
@@ -106,6 +135,39 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
     batch_size: int = Field(1, ge=1, description="items per sample; a sample is one mini-batch")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of the hidden activity that is dropped in training")
     lr: float | None = Field(0.002, ge=0, le=1e38, description="learning rate")
+
+    def arriving(self, rate: float | None) -> Iterator[float] | None:
+        """When samples arrive at `rate` samples per second; None if they come when one is wanted."""
+        from pipepita.edge.arrivals import times
+        from pipepita.edge.fan_in import merged
+
+        if rate is None:
+            return None
+        if feeders := self.feeders():
+            return (time for time, _ in merged(feeders, self.arrivals, self.seed, rate))
+        return times(rate, self.arrivals, self.seed)
+
+    def owners(self) -> list[int]:
+        """Which source each sample is of."""
+        from pipepita.edge.fan_in import merged
+
+        arrivals = merged(self.feeders(), self.arrivals, self.seed)
+        return [place for _, (_, place) in zip(range(self.samples), arrivals, strict=False)]
+
+    def items(self, group: int, *, held_out: bool = False) -> Stream:
+        """The stream of all samples. group: so many items in a row are of one source. held_out: see `open_stream`."""
+        from pipepita.edge.fan_in import fan_in
+        from pipepita.streams import drifted
+        from pipepita.streams.sources import whole_stream
+
+        stream, _ = whole_stream(
+            self.stream, seed=self.seed, data_dir=self.data_dir, download=self.download, held_out=held_out
+        )
+        if feeders := self.feeders():
+            stream = fan_in(stream, feeders, self.arrivals, self.seed, group)
+        if self.drift:
+            stream = drifted(stream, self.drift, seed=self.seed)
+        return stream.first(self.samples * self.batch_size)
 
     @model_validator(mode="after")
     def _battery(self) -> Self:

@@ -15,7 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipepita.edge.arrivals import Queue, times
+from pipepita.edge import fan_in
+from pipepita.edge.arrivals import Queue
 from pipepita.edge.calibration import counted_cost, measured_cost
 from pipepita.edge.forgetting import Exam
 from pipepita.edge.learning import NOTHING, Learnt, learn
@@ -33,7 +34,7 @@ from pipepita.rules import Rule
 from pipepita.schedule import Action
 from pipepita.schedule.course import Course
 from pipepita.schedule.recurrence import Seen, run
-from pipepita.streams import Stream, open_stream, prequential
+from pipepita.streams import Stream, prequential
 from pipepita.streams import parse as parse_drift
 
 _SHOWN_SAMPLES = 6  # on each side of the middle, for a picture
@@ -57,7 +58,8 @@ class Outcome:
     """The results of a setup.
 
     capacity: the most samples per second that it can learn from. curve: its timing at other arrival rates. events: the
-    passes of a few samples. order: what was decided, if the schedule adapts.
+    passes of a few samples. order: what was decided, if the schedule adapts. shares: how each source fares, if there
+    are several.
     """
 
     setup: Setup
@@ -67,6 +69,7 @@ class Outcome:
     curve: list[Point] = field(default_factory=list)
     events: list[PassEvent] = field(default_factory=list)
     order: list[bool] = field(default_factory=list)
+    shares: list[fan_in.Share] = field(default_factory=list)
 
 
 @dataclass
@@ -86,10 +89,9 @@ def course(
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Course, ChainWorld]:  # fmt: skip
     """One run in virtual time, at `rate` samples per second, or as fast as they are taken."""
-    arrivals = None if rate is None else times(rate, scenario.arrivals, scenario.seed)
     world = ChainWorld(
         setup.deployment(scenario.seed, troubled=troubled), setup.sizes,
-        Queue(arrivals, samples, scenario.queue, scenario.policy),
+        Queue(scenario.arriving(rate), samples, scenario.queue, scenario.policy),
         label_delay=scenario.label_delay, taught_at_once=len(rule.passes) == 1, stop=stop,
     )  # fmt: skip
     return run(setup.schedule, world, samples, rule, seen), world
@@ -129,10 +131,7 @@ def simulate(
     for drift in parse_drift(scenario.drift) if scenario.drift is not None else ():
         if drift.start >= items:
             raise UserError(f"drift {drift.label} begins at item {drift.start}, but only {items} arrive")
-    stream = open_stream(
-        scenario.stream, drift=scenario.drift, seed=scenario.seed, length=items,
-        data_dir=scenario.data_dir, download=scenario.download,
-    )  # fmt: skip
+    stream = scenario.items(scenario.batch_size)
     prequential(stream.regression, detector=scenario.detector)  # a detector that does not suit shows here
     exam = Exam.of(scenario, stream) if scenario.forgetting else None
     net = network(scenario, stream)
@@ -148,6 +147,8 @@ def simulate(
         progress(done, steps, what)
         done += 1
 
+    feeders = scenario.feeders()
+    owners = scenario.owners() if feeders else []
     for setup in compared:
         step(f"{setup.name}: time")
         timeline, world = course(setup, scenario, rule, rate=scenario.rate, samples=scenario.samples, stop=stop)
@@ -168,6 +169,11 @@ def simulate(
                     stages, setup.schedule, stream, chosen, scenario.batch_size, stop, timeline.order, exam
                 )
             outcome.learnt = learnt[key]
+        if feeders:
+            answered = _answered(outcome.learnt, owners, scenario.batch_size)
+            outcome.shares = fan_in.shares(
+                owners, len(feeders), world.taken, timeline.outputs, timeline.updates, answered
+            )
         if pictures:
             outcome.events = _excerpt(setup, scenario, rule, len(chosen))
     for outcome in outcomes if pictures else ():
@@ -175,6 +181,12 @@ def simulate(
         outcome.curve = curve(outcome.setup, scenario, rule, [one.capacity for one in outcomes])
     progress(steps, steps, "done")
     return Simulation(scenario, stream, net, outcomes, alone)
+
+
+def _answered(learnt: Learnt, owners: Sequence[int], batch_size: int) -> list[tuple[int, bool]]:
+    """Of each item that was predicted: which source it is of, and whether rightly."""
+    answers = zip(learnt.indices, learnt.predictions, learnt.labels, strict=True)
+    return [(owners[item // batch_size], said == label) for item, said, label in answers]
 
 
 def _capacity(setup: Setup, scenario: Scenario, rule: Rule) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pipepita.channels.delayed import wait_until
-from pipepita.edge.arrivals import Queue, Taken, times
+from pipepita.edge.arrivals import Queue, Taken
 from pipepita.edge.deploy import emulated
 from pipepita.edge.learning import Learnt, Reader, train
 from pipepita.edge.scenario import Scenario
@@ -143,7 +143,7 @@ def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome, stop: Cal
     plan = emulated(setup.deployment(scenario.seed), plain)
     pipeline = engine.open(plan)
     try:
-        arrivals = None if scenario.rate is None else times(scenario.rate, scenario.arrivals, scenario.seed)
+        arrivals = scenario.arriving(scenario.rate)
         reader = Reader(simulation.stream, scenario.batch_size)
         queue = Queue(arrivals, scenario.samples, scenario.queue, scenario.policy)
         _warm(pipeline, simulation)

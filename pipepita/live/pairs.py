@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 
 from torch import Tensor
 
-from pipepita.edge.arrivals import times
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Given
 from pipepita.streams.items import Item
@@ -16,20 +15,17 @@ from pipepita.streams.items import Item
 class Pairs:
     """Items of an iterable of (x, y), which have been checked; y may be None.
 
-    rate: how many arrive per second, on average; None for as many as are taken. process, seed: as `arrivals.times`
-    takes them. first: the number of the first item.
+    times: when they arrive, in seconds from the beginning; None for as soon as they are taken. first: the number of the
+    first item.
     """
 
     def __init__(
         self,
         items: Iterable[Item | tuple[Tensor, None]],
-        rate: float | None = None,
-        process: str = "poisson",
-        seed: int = 0,
+        times: Iterator[float] | None = None,
         first: int = 0,
     ) -> None:
-        self._items, self._closed, self._first = items, False, first
-        self._times: Iterator[float] | None = None if rate is None else times(rate, process, seed)
+        self._items, self._closed, self._first, self._times = items, False, first, times
 
     def feed(self, inbox: Inbox) -> None:
         began = time.perf_counter()

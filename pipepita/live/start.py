@@ -32,7 +32,7 @@ from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
 from pipepita.runs.reading import checked
 from pipepita.runs.settled import settle
-from pipepita.streams import open_stream, prequential
+from pipepita.streams import prequential
 from pipepita.streams.targets import targets_of
 from pipepita.version import __version__
 
@@ -97,10 +97,7 @@ def _prepare(
 ) -> Started:  # fmt: skip
     rule = job.make_rule()
     if job.source is None:
-        stream = open_stream(
-            job.stream, drift=job.drift, seed=job.seed, length=job.samples * job.batch_size, data_dir=job.data_dir,
-            download=job.download,
-        )  # fmt: skip
+        stream = job.items(1)
         shape, classes, regression = stream.item_shape, stream.classes, stream.regression
     else:
         shape, regression = job.shape, job.regression
@@ -122,8 +119,8 @@ def _prepare(
     lines: Lines | None = None
     if job.source is None:
         done = past.position
-        rate = None if job.rate is None else job.rate * job.batch_size
-        source = Pairs(itertools.islice(stream, done, None), rate, job.arrivals, job.seed, done)
+        times = None if job.rate is None else job.arriving(job.rate * job.batch_size)
+        source = Pairs(itertools.islice(stream, done, None), times, done)
     else:
         source = lines = open_source(job.source, complain, folder.path.name)
         if kept := past.unread:

@@ -57,6 +57,20 @@ def open_stream(
         >>> stream.item_shape, stream.classes, stream.marks
         ((1, 8, 8), 10, [(100, 'remap')])
     """
+    stream, once = whole_stream(text, seed=seed, data_dir=data_dir, download=download, held_out=held_out)
+    length = once if length is None else length
+    if drift:
+        stream = drifted(stream, drift, seed=seed)
+    return stream if length is None else stream.first(length)
+
+
+def whole_stream(
+    text: str, *, seed: int = 0, data_dir: str | Path | None = None, download: bool = False, held_out: bool = False
+) -> tuple[Stream, int | None]:
+    """The stream without drifts and, if it can have none, without an end; and how many items a data set has.
+
+    The arguments and errors are those of `open_stream`.
+    """
     if not isinstance(text, str):
         raise UserError(f"a stream is named by a string, not {text!r}")
     kind, _, rest = text.partition(":")
@@ -64,14 +78,11 @@ def open_stream(
         stream = river_stream(rest, seed=seed + held_out, data_dir=data_dir, download=download)
         if held_out and stream.length is not None:
             raise UserError(f"{text} has no test items: take a data set that has some, or one of river's generators")
-    elif kind in SETS or (kind in ("npz", "random") and rest):
+        return stream, None
+    if kind in SETS or (kind in ("npz", "random") and rest):
         data = load(text, data_dir=data_dir, download=download)
-        stream, length = data_stream(data, seed, held_out), len(data.x_train) if length is None else length
-    else:
-        raise unknown("stream", text, [*SETS, "npz:FILE", "random:SHAPE", "river:NAME"])
-    if drift:
-        stream = drifted(stream, drift, seed=seed)
-    return stream if length is None else stream.first(length)
+        return data_stream(data, seed, held_out), len(data.x_train)
+    raise unknown("stream", text, [*SETS, "npz:FILE", "random:SHAPE", "river:NAME"])
 
 
 def data_stream(data: Data, seed: int = 0, held_out: bool = False) -> Stream:
