@@ -133,17 +133,21 @@ class TcpInlet:
 
 
 class TcpOutlet:
-    """The sending end of a TCP channel."""
+    """The sending end of a TCP channel.
+
+    Attributes:
+        peer: Its socket.
+    """
 
     def __init__(self, peer: socket.socket, wire: Wire) -> None:
         _prepare(peer)
-        self._peer, self._wire = peer, wire
+        self.peer, self._wire = peer, wire
 
     def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
         """Writes the header and the tensor, and blocks while the receiver has no free buffer."""
         try:
             if tensor is None:
-                self._peer.sendall(header.pack(self._wire, kind, step, None))
+                self.peer.sendall(header.pack(self._wire, kind, step, None))
                 return
             body = _bytes(tensor.to("cpu", torch.float32).contiguous())
             self._write(header.pack(self._wire, kind, step, tuple(tensor.shape)), body)
@@ -151,14 +155,14 @@ class TcpOutlet:
             raise ChannelClosed(f"channel {self._wire.name}: {error.strerror or error}") from None
 
     def _write(self, head: bytes, body: memoryview) -> None:
-        self._peer.sendall(head, getattr(socket, "MSG_MORE", 0))  # one packet for both if they are small
-        self._peer.sendall(body)
+        self.peer.sendall(head, getattr(socket, "MSG_MORE", 0))  # one packet for both if they are small
+        self.peer.sendall(body)
 
     def gone(self) -> bool:
         """Whether the other end has hung up or cannot be reached. While it lives it sends nothing on this socket."""
         try:
             # of the socket itself: with TLS around it, what comes is neither read nor decrypted here
-            return not socket.socket.recv(self._peer, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return not socket.socket.recv(self.peer, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
@@ -166,4 +170,4 @@ class TcpOutlet:
 
     def close(self) -> None:
         """Hangs up."""
-        self._peer.close()
+        self.peer.close()

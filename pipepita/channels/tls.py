@@ -113,7 +113,7 @@ class TlsOutlet(TcpOutlet):
 
     def _write(self, head: bytes, body: memoryview) -> None:
         if len(head) + len(body) <= _SMALL:
-            self._peer.sendall(head + bytes(body))  # one record
+            self.peer.sendall(head + bytes(body))  # one record
             return
-        self._peer.sendall(head)
-        self._peer.sendall(body)
+        self.peer.sendall(head)
+        self.peer.sendall(body)

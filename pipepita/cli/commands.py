@@ -41,6 +41,7 @@ COMMANDS = {
     "online": Entry("online", "Learn online: predict each item as it arrives, and learn once its label is known."),
     "rules": Entry("rules", "List the learning rules that have a name, and their options."),
     "check-rule": Entry("check_rule", "Check that a learning rule keeps its contract; it may be your own."),
+    "profile": Entry("profile", "Measure this device, or the link to another one, for simulations."),
     "devices": Entry("devices", "List the edge devices and links that have a name, and what they can do."),
     "reproduce": Entry("reproduce", "Repeat an experiment of a paper, and compare the results with the paper's."),
 }

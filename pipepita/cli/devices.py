@@ -55,10 +55,15 @@ def _plain(known: Catalogue) -> dict[str, dict[str, object]]:
         link["rate"] = None if link["rate"] == math.inf else link["rate"]
         del link["air"]  # which is said where a link is used
     devices = {
-        name: {key: getattr(device, key) for key in ("name", "title", *_DEVICE, "trains", "reason", "sources")}
+        name: {key: _known(getattr(device, key)) for key in ("name", "title", *_DEVICE, "trains", "reason", "sources")}
         for name, device in known.devices.items()
     }
     return {"devices": dict(devices), "links": dict(links)}
+
+
+def _known(value: object) -> object:
+    """The power of a device that nobody measured is NaN, which JSON does not have."""
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _devices(known: Catalogue) -> Table:
@@ -106,6 +111,8 @@ def _scaled(unit: str, base: float = 1000.0) -> Callable[[float], str]:
     prefixes = ["", *(f"{letter}i" if base == 1024 else letter for letter in ("k" if base == 1000 else "K", *"MGT"))]
 
     def written(value: float) -> str:
+        if math.isnan(value):
+            return "-"
         below = [(1e-3, "m"), (1e-6, "µ")] if 0 < value < 1 else []
         steps = [(base**power, prefix) for power, prefix in reversed(list(enumerate(prefixes)))] + below
         factor, prefix = next((step for step in steps if value >= step[0]), steps[-1] if value else (1.0, ""))

@@ -23,19 +23,20 @@ from pipepita.schedule.world import Cost
 
 _SIZE, _ROUNDS = 768, 15
 
-CostOf = Callable[[LayerWork, int, DeviceProfile], Cost]
+# of a layer, its number (from 0), the device, and whether it is the first layer there
+CostOf = Callable[[LayerWork, int, DeviceProfile, bool], Cost]
 
 
-def counted_cost(work: LayerWork, layer: int, device: DeviceProfile) -> Cost:
+def counted_cost(work: LayerWork, layer: int, device: DeviceProfile, first: bool) -> Cost:
     """The cost of a layer's counted work on `device`, in seconds."""
-    return work.cost(device)
+    return work.cost(device, first=first)
 
 
 def measured_cost(task: Task, batch_size: int) -> CostOf:
     """Measures the layers of `task` on one thread. The layer's number counts from 0."""
     here = rate()
     costs = [cost * 0.001 for cost in measured_costs(task, batch_size)]
-    return lambda work, layer, device: costs[layer] * (here / device.flops)
+    return lambda work, layer, device, first: costs[layer] * (here / device.flops)
 
 
 def rate() -> float:

@@ -70,7 +70,11 @@ def deployed(options: Options, task: Task, schedule: Schedule, batch_size: int) 
     chain = parse_chain(options.devices, options.link, catalogue(options.profiles))
     works = counted(task, batch_size)
     parts = assign(chain, works, schedule.window, options.assign)
-    costs = [works[layer].cost(device) for device, part in zip(chain.devices, parts, strict=True) for layer in part]
+    costs = [
+        works[layer].cost(device, first=layer == part.start)
+        for device, part in zip(chain.devices, parts, strict=True)
+        for layer in part
+    ]
     return Emulation(Deployment(chain, parts, costs, parse(options.trouble or "", len(parts)), options.seed))
 
 

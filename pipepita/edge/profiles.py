@@ -3,7 +3,7 @@
     [devices.NAME]                  [links.NAME]
     title, flops, bandwidth, ram,   title, delay, jitter, rate, loss
     idle_watts, active_watts,
-    trains, reason
+    trains, reason, measured
 
 A figure is a value, or `{value = ..., source = ...}`; `quantities` says how values are written.
 """
@@ -19,8 +19,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pipepita.edge import measured_text
+from pipepita.edge.measured import Measured
 from pipepita.edge.quantities import DEVICE, LINK, Quantity, figure, is_number
 from pipepita.errors import UserError, unknown
+from pipepita.files import check_writable
 
 
 class Watts(NamedTuple):
@@ -35,8 +38,9 @@ class DeviceProfile:
     """What a device can do.
 
     flops: FP32 operations per second that matrix products reach. bandwidth: bytes per second, to and from memory. ram:
-    bytes that a program can use. watts: the power that it draws. reason: why it cannot train, if it cannot. sources:
-    where each figure comes from, by its field.
+    bytes that a program can use. watts: the power that it draws; NaN if that is not known. reason: why it cannot train,
+    if it cannot. measured: what passes take there, if they were measured. sources: where each figure comes from, by its
+    field.
     """
 
     name: str
@@ -46,6 +50,7 @@ class DeviceProfile:
     ram: int
     watts: Watts
     reason: str = ""
+    measured: Measured | None = field(default=None, hash=False)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -143,6 +148,21 @@ def catalogue(path: Path | None = None) -> Catalogue:
     return Catalogue(devices, links)
 
 
+def check_new(path: Path, name: str, kind: str) -> str:
+    """What the file holds so far; nothing if it is not there. `UserError` if it cannot get one more called `name`.
+
+    kind: "devices" or "links".
+    """
+    if not _NAME.fullmatch(name) or "." in name:
+        raise UserError(f"name {name!r}: only letters, digits, and any of _ + -")
+    check_writable(path, "into")
+    if not path.exists():
+        return ""
+    if name in _read(path).get(kind, {}):
+        raise UserError(f"into {path}: {kind}.{name} is there already: choose another name, or remove that one")
+    return f"{path.read_text(encoding='utf-8').rstrip()}\n\n"
+
+
 def parse_link(text: str) -> LinkProfile:
     """A link in tc-netem's words: `"delay 10ms 2ms rate 20mbit loss 1%"`; `UserError` if they cannot be read.
 
@@ -204,9 +224,13 @@ def _named(where: str, kind: str, tables: Mapping[str, Any]) -> Iterable[tuple[s
 
 
 def _device(where: str, name: str, table: Mapping[str, Any], base: DeviceProfile | None) -> DeviceProfile:
-    given, sources = _fields(where, table, DEVICE, ("trains", "reason"))
-    known = {} if base is None else {key: getattr(base, key) for key in (*DEVICE, "title", "trains", "reason")}
-    merged: dict[str, Any] = {"title": name, "trains": True, "reason": ""} | known | given
+    passes = {"measured": measured_text.read(f"{where}.measured", table["measured"])} if "measured" in table else {}
+    given, sources = _fields(where, {k: v for k, v in table.items() if k != "measured"}, DEVICE, ("trains", "reason"))
+    fields = (*DEVICE, "title", "trains", "reason", "measured")
+    known = {} if base is None else {key: getattr(base, key) for key in fields}
+    merged: dict[str, Any] = {"title": name, "trains": True, "reason": "", "measured": None} | known | given | passes
+    if merged["measured"] is not None:  # on such a device there may be nothing that measures power
+        merged = {"idle_watts": math.nan, "active_watts": math.nan} | merged
     if missing := [key for key in DEVICE if key not in merged]:
         raise UserError(f"{where}: {missing[0]} is missing: give it like {DEVICE[missing[0]].like}")
     merged["ram"] = int(merged["ram"])

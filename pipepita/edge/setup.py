@@ -47,6 +47,11 @@ class Setup:
         """Bytes that each device needs."""
         return [memory([self.works[layer] for layer in part], self.schedule.window) for part in self.parts]
 
+    def coordination(self, batch_size: int) -> tuple[float, float]:
+        """Of the coordinator, on the first device: seconds that it works on a sample, and until it looks at one."""
+        measured = self.chain.devices[0].measured
+        return (0.0, 0.0) if measured is None else (measured.coordination(batch_size), measured.wake)
+
     def deployment(self, seed: int, *, troubled: bool = True) -> Deployment:
         """The setup as a simulated or a real chain takes it. troubled: whether troubles happen."""
         return Deployment(self.chain, self.parts, self.costs, self.troubles if troubled else (), seed)
@@ -91,7 +96,7 @@ def setups(
 
     def setup(name: str, schedule: Schedule, chain: Chain, parts: list[range], troubles: list[Trouble]) -> Setup:
         placed = [
-            cost(net.works[layer], layer, device)
+            cost(net.works[layer], layer, device, layer == part.start)
             for device, part in zip(chain.devices, parts, strict=True)
             for layer in part
         ]

@@ -5,6 +5,7 @@ own formulas (`torch.utils.flop_counter`: 2 m n k for a matrix product), and eve
 bytes. On a device
 
     seconds  = max(flops / rate, bytes / bandwidth)                     the roofline (Williams et al. 2009)
+               or what `measured` makes of it, if the device's passes were measured
     memory   = weights + optimizer state + feedback matrices
                + window x what a layer keeps of a sample in flight + a message in + a message out
     energy   = idle power x time + (active - idle power) x busy time    of all devices, over the samples learnt
@@ -23,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from pipepita.edge.measured import CONVOLUTION, LINEAR, PHASES
 from pipepita.edge.profiles import DeviceProfile
 from pipepita.pipeline.stage import compute_mode, stages
 from pipepita.pipeline.task import Task
@@ -35,13 +37,26 @@ _FREE = {"detach", "alias", "empty", "empty_like", "empty_strided"}  # no elemen
 
 @dataclass(frozen=True)
 class Work:
-    """Floating-point operations, and bytes read and written."""
+    """What is to be computed.
+
+    flops: floating-point operations. bytes: read and written. calls: how many tensor operations that takes. products:
+    those of `flops` that are part of products of matrices, or convolutions.
+    """
 
     flops: float = 0.0
     bytes: float = 0.0
+    calls: int = 0
+    products: float = 0.0
 
     def __add__(self, other: Work) -> Work:
-        return Work(self.flops + other.flops, self.bytes + other.bytes)
+        return Work(
+            self.flops + other.flops, self.bytes + other.bytes, self.calls + other.calls, self.products + other.products
+        )
+
+    def __sub__(self, other: Work) -> Work:
+        return Work(
+            self.flops - other.flops, self.bytes - other.bytes, self.calls - other.calls, self.products - other.products
+        )
 
     def seconds(self, device: DeviceProfile) -> float:
         """Seconds on `device`: whichever of operations and bytes takes longer."""
@@ -54,7 +69,8 @@ class LayerWork:
 
     standard, second, update: the work of the two passes and of the update. fixed: weights, optimizer state and
     feedback. kept: what stays of each sample in flight, without what came in. incoming, outgoing: the activities that
-    come in and go out.
+    come in and go out. kind: of its linear map.
+    batch: items of the sample.
     """
 
     standard: Work
@@ -64,10 +80,20 @@ class LayerWork:
     kept: int
     incoming: int
     outgoing: int
+    kind: str = LINEAR
+    batch: int = 1
 
-    def cost(self, device: DeviceProfile) -> Cost:
-        """The cost on `device`, in seconds."""
-        return Cost(self.standard.seconds(device), self.second.seconds(device), self.update.seconds(device))
+    def cost(self, device: DeviceProfile, *, first: bool = False) -> Cost:
+        """The cost on `device`, in seconds. first: whether it is the first layer there, which counts if measured."""
+        works, measured = (self.standard, self.second, self.update), device.measured
+        if measured is None:
+            return Cost(*(work.seconds(device) for work in works))
+        return Cost(
+            *(
+                measured.seconds(work, self.kind, phase, self.batch, first=first)
+                for work, phase in zip(works, PHASES, strict=True)
+            )
+        )
 
 
 def memory(works: Sequence[LayerWork], window: int) -> int:
@@ -104,10 +130,10 @@ class _Counter(TorchDispatchMode):
         read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         written = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         if packet in flop_registry:
-            flops = flop_registry[packet](*args, **kwargs, out_val=out)
+            flops = products = flop_registry[packet](*args, **kwargs, out_val=out)
         else:  # one operation for each element that comes out
-            flops = sum(tensor.numel() for tensor in written)
-        self.done = self.done + Work(flops, sum(map(_bytes, (*read, *written))))
+            flops, products = sum(tensor.numel() for tensor in written), 0
+        self.done = self.done + Work(flops, sum(map(_bytes, (*read, *written))), 1, products)
         return out
 
 
@@ -122,8 +148,7 @@ class _Book(Silent):
 
     def _book(self, phase: int, name: str, step: int, layer: int = 0) -> None:
         now = self._counter.done
-        since = Work(now.flops - self._before.flops, now.bytes - self._before.bytes)
-        self.works[phase, name, layer] = self.works[phase, name, layer] + since
+        self.works[phase, name, layer] = self.works[phase, name, layer] + (now - self._before)
         self._before = now
 
 
@@ -162,6 +187,8 @@ def counted(task: Task, batch_size: int) -> list[LayerWork]:
             kept[index],
             _FLOAT_BYTES * batch_size * layer.width,
             _FLOAT_BYTES * batch_size * torch.Size(layer.out_shape).numel(),
+            CONVOLUTION if len(layer.in_shape) == 3 else LINEAR,
+            batch_size,
         )
         for index, layer in enumerate(layers)
     ]

@@ -87,6 +87,8 @@ class ChainWorld(World):
         sizes: The bytes of each message.
         queue: Where samples wait.
         label_delay: Seconds from a sample's arrival to its label.
+        coordination: Seconds that the coordinator works on a sample: half before it enters, half once it is answered.
+        wake: Seconds until a coordinator that has nothing to do looks at a sample that arrives.
         taught_at_once: Whether a sample needs its label to enter, as under a rule with one pass.
         stop: Asked for each sample; true raises `KeyboardInterrupt`.
 
@@ -102,6 +104,8 @@ class ChainWorld(World):
         queue: Queue,
         *,
         label_delay: float = 0.0,
+        coordination: float = 0.0,
+        wake: float = 0.0,
         taught_at_once: bool = False,
         stop: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -111,6 +115,8 @@ class ChainWorld(World):
         self.fates = Fates(deployment)
         self.eventful = any(fate.eventful for fate in self.fates.devices)
         self._traffics = Traffics(deployment, self.fates)
+        self._half, self._wake = coordination / 2, wake
+        self._free = 0.0  # until when the coordinator works
         self.taken: list[Taken] = []
         self.late: list[float] = []
 
@@ -133,6 +139,10 @@ class ChainWorld(World):
         taken = self.queue.take(now)
         if taken is None:
             return None
+        if self._half:
+            woken = taken.arrived + self._wake if taken.arrived > now else taken.entered
+            self._free = max(woken, self._free) + self._half
+            taken = taken._replace(entered=self._free)
         self.taken.append(taken)
         if not self._taught_at_once:
             return taken.entered
@@ -143,4 +153,7 @@ class ChainWorld(World):
     def answer(self, step: int, there: float, now: float) -> float:
         labelled = self.taken[step].arrived + self._label_delay
         self.late.append(max(0.0, labelled - there))
-        return max(now, labelled)
+        answered = max(now, labelled)
+        if self._half:
+            answered = self._free = max(answered, self._free) + self._half
+        return answered

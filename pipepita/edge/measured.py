@@ -1,0 +1,105 @@
+"""What passes were measured to take on a device, instead of one rate and one bandwidth for all of them.
+
+    seconds = what every pass takes (more at the first layer of a stage)  +  calls x what every tensor operation takes
+              + bytes / bandwidth  +  products / rate(products)
+
+Small layers take as long as their operations have to be called, whatever their size. The first layer of a stage takes
+longer than the others, because the stage has just done something else, and its code is in no cache. Products of
+matrices reach a rate that depends on how large they are. Between the sizes that were measured it is interpolated.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+LINEAR, CONVOLUTION = "linear", "convolution"
+PHASES = ("standard", "second", "update")
+BATCHES = (1, 8, 64)  # how many items the measured passes have
+
+
+Phases = tuple[float, float, float]  # of a standard pass, a second pass and an update
+
+
+class Rate(NamedTuple):
+    """What products of so many floating-point operations reach, in operations per second."""
+
+    products: float
+    rate: float
+
+
+class Counted(Protocol):
+    """What is to be computed; `work.Work` is one."""
+
+    @property
+    def bytes(self) -> float:
+        """Read and written."""
+
+    @property
+    def calls(self) -> int:
+        """How many tensor operations."""
+
+    @property
+    def products(self) -> float:
+        """Floating-point operations of products of matrices."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A device's passes.
+
+    call: seconds of each tensor operation, whatever its size. passes: seconds of each standard pass, second pass and
+    update besides. first: how much more at the first layer of a stage. bandwidth: bytes per second. sample, item:
+    seconds that the coordinator works on a sample, and on each of its items. wake: seconds until it looks at a sample
+    that arrives. rates: by `key`, rising in products.
+    """
+
+    call: float
+    passes: Phases
+    first: Phases
+    bandwidth: float
+    sample: float = 0.0
+    item: float = 0.0
+    wake: float = 0.0
+    rates: Mapping[str, Sequence[Rate]] = field(default_factory=dict)
+
+    def seconds(self, work: Counted, kind: str, phase: str, batch: int, *, first: bool = False) -> float:
+        """How long a pass or an update of `batch` items takes. Nothing if it computes nothing.
+
+        first: whether it is that of the first layer of a stage.
+        """
+        besides = self.besides(work, phase, first=first)
+        found = {size: self.rates[key(kind, phase, size)] for size in BATCHES if key(kind, phase, size) in self.rates}
+        if not found or not work.products:
+            return besides
+        # rates of the batches that were measured, as if each had these products; between them by the batch's logarithm
+        reached = [math.log(_rate(rates, work.products)) for rates in found.values()]
+        return besides + work.products / math.exp(
+            np.interp(math.log(batch), [math.log(size) for size in found], reached)
+        )
+
+    def besides(self, work: Counted, phase: str, *, first: bool = False) -> float:
+        """The part of it that is not spent on products."""
+        if not work.calls:
+            return 0.0
+        place = PHASES.index(phase)
+        fixed = self.passes[place] + (self.first[place] if first else 0.0)
+        return fixed + self.call * work.calls + work.bytes / self.bandwidth
+
+    def coordination(self, batch_size: int) -> float:
+        """Seconds that the coordinator works on a sample."""
+        return self.sample + self.item * batch_size
+
+
+def _rate(rates: Sequence[Rate], products: float) -> float:
+    sizes, reached = np.log([one.products for one in rates]), np.log([one.rate for one in rates])
+    return float(np.exp(np.interp(np.log(products), sizes, reached)))
+
+
+def key(kind: str, phase: str, batch: int) -> str:
+    """What the rates of such passes are called."""
+    return f"{kind} {phase} {batch}"

@@ -1,0 +1,1 @@
+"""What this device, and the link to another one, are measured to do: `pipepita profile`."""

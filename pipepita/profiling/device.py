@@ -1,0 +1,97 @@
+"""All figures of this device, and the table that holds them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pipepita.edge.calibration import rate
+from pipepita.edge.measured import Measured
+from pipepita.edge.measured_text import lines
+from pipepita.machine import cores, machine
+from pipepita.profiling import load as loads
+from pipepita.profiling.coordination import coordination
+from pipepita.profiling.fit import Timed, fitted
+from pipepita.profiling.memory import bandwidth, free
+from pipepita.profiling.passes import Progress, timed
+from pipepita.profiling.power import meter
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured.
+
+    flops: of large products on one thread, when nothing has throttled yet. bandwidth: bytes per second, read and
+    written. ram: bytes that were free. measured: of passes. passes: how long each took, of which `measured` was made.
+    kept: the share of its speed that was left under load; None if that was not tried. meter: what measures power, or
+    why nothing is known of it. idle, active: watts.
+    """
+
+    flops: float
+    bandwidth: float
+    ram: int
+    measured: Measured
+    passes: list[Timed]
+    kept: float | None
+    meter: str
+    idle: float | None
+    active: float | None
+
+    def table(self, name: str) -> str:
+        """The device as a file of profiles holds it."""
+        about = machine()
+        here = f"measured by pipepita profile: {about['cpu']}, {cores()} cores, torch {about['torch']}; one thread"
+        rows = [f"[devices.{name}]", f'title = "{name}: {platform.machine()}, measured"']
+        rows += [
+            f'flops = {{value = "{self.flops / 1e9:.4g}G", source = "{here}"}}',
+            f'bandwidth = {{value = "{self.bandwidth / 1e9:.4g}G", source = "measured: one thread copies"}}',
+            f'ram = {{value = "{self.ram / 2**20:.0f}Mi", source = "measured: free at that time"}}',
+        ]
+        if self.idle is not None and self.active is not None:
+            rows += [
+                f'idle_watts = {{value = "{self.idle:.4g}", source = "measured: {self.meter}"}}',
+                f'active_watts = {{value = "{max(self.idle, self.active):.4g}", source = "measured: {self.meter}"}}',
+            ]
+        else:
+            rows.append(f"# idle_watts and active_watts are missing: {self.meter}")
+        if self.kept is not None:
+            rows.append(f"# under load it kept {100 * self.kept:.0f} % of its speed")
+        rows += ["", f"[devices.{name}.measured]", *lines(self.measured)]
+        return "\n".join(rows) + "\n"
+
+
+def profile(seconds: float, progress: Callable[[str], Progress], stop: Callable[[], bool] = lambda: False) -> Findings:
+    """Measures this device. It takes a minute or two, and `seconds` under load.
+
+    Args:
+        seconds: How long to load all cores; 0 for not at all.
+        progress: Called with what is measured next. Returns a function that is called with (parts done, parts in all,
+            what comes now).
+        stop: Asked now and then.
+
+    Raises:
+        KeyboardInterrupt: `stop` said true.
+    """
+
+    def advance(what: str) -> Progress:
+        show = progress(what)
+
+        def one(done: int, total: int, now: str) -> None:
+            if stop():
+                raise KeyboardInterrupt
+            show(done, total, now)
+
+        return one
+
+    passes = timed(advance("passes"))
+    sample, item, wake = coordination(advance("coordinator"))
+    measured = replace(fitted(passes), sample=sample, item=item, wake=wake)
+    with meter() as power:
+        idle = loads.idle_watts(power)
+        under = loads.load(seconds, power, advance("load"), stop) if seconds else None
+        said = "no RAPL, hwmon or INA sensor was found, or only root may read it" if power is None else power.name
+    return Findings(
+        rate(), bandwidth(), free(), measured, passes, None if under is None else under.kept, said, idle,
+        None if under is None else under.watts,
+    )  # fmt: skip
