@@ -76,7 +76,7 @@ def measure(
     """
     # with a learning rate of 0 nothing can diverge, and an update costs as much
     task = replace(task.copy(), lr=0.0)
-    local, data = LocalEngine(engine.devices(1)[0]), _items(task, batch_size)
+    local, data = LocalEngine(engine.devices(1)[0]), items(task, batch_size)
     relaxed = schedules.relaxed()
 
     def contender(on: Engine, parts: Sequence[range], schedule: Schedule) -> Contender:
@@ -105,7 +105,7 @@ def measure(
     return Measured(readings.period(whole), cores, readings.single(task, single, whole, few), few, *crowded)
 
 
-def _items(task: Task, batch_size: int) -> Data:
+def items(task: Task, batch_size: int) -> Data:
     """Random items; runs repeat them."""
     source = torch.Generator().manual_seed(task.seed)
     x = torch.rand(batch_size, *task.layers[0].item_shape, generator=source)

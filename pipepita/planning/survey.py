@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -14,7 +14,8 @@ from pipepita.machine import cores
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.task import Task
 from pipepita.planning.predict import Prediction, predict
-from pipepita.planning.probe import SECONDS, Progress, measure, probes
+from pipepita.planning.probe import SECONDS, Progress, items, measure, probes
+from pipepita.planning.verify import verified
 from pipepita.schedule import Schedule
 
 
@@ -39,7 +40,7 @@ def survey(
     seconds: float = SECONDS,
     progress: Progress = lambda done, total, what: None,
 ) -> Prediction:
-    """Measures `task`, which stays as it is, and predicts.
+    """Measures `task`, which stays as it is, and predicts. What is predicted to be about equally fast is run.
 
     Args:
         task: What is to be trained. It has at least two layers.
@@ -76,4 +77,6 @@ def survey(
             task, batch_size, schedules[-1], engine, counts=counts, cores=max(1, side_by_side), seconds=seconds,
             progress=progress,
         )  # fmt: skip
-    return predict(measured, schedules, task.rule, most)
+        found = predict(measured, schedules, task.rule, most)
+        still = replace(task.copy(), lr=0.0)  # nothing can diverge, and an update costs as much
+        return verified(found, still, schedules, items(task, batch_size), batch_size, engine, seconds, progress)
