@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.common import note
 from bench.edge.arriving import by_rate
+from bench.edge.own import own
 from pipepita.edge.arrivals import Queue, times
 from pipepita.edge.chain import Chain, Link
 from pipepita.edge.deployment import Deployment
@@ -111,4 +112,4 @@ def _without_jitter(link: LinkProfile) -> LinkProfile:
 
 def measure(quick: bool) -> list[dict[str, Any]]:
     """All tables."""
-    return in_real_time(quick) + by_rate(quick) + growing(quick)
+    return in_real_time(quick) + by_rate(quick) + growing(quick) + own(quick)

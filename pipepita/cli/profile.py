@@ -37,9 +37,10 @@ def profile(
     encrypt: Annotated[bool, typer.Option(help="with --link: whether messages are encrypted")] = True,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
-    """Measure this device for simulations: how long passes take, memory, throttling, power. Or a link to another one.
+    """Measure this device, or the link to another one, for simulations.
 
-    Run it on the device itself, with nothing else on it. `pipepita simulate --profiles FILE --devices NAME` uses what
+    Run it on the device itself, with nothing else on it. It finds how long passes take, how fast the memory is and how
+    much of it is free, whether the device throttles, and what power it draws. `pipepita simulate --profiles FILE --devices NAME` uses what
     it writes. With --link it measures delay, jitter, rate and loss between two nodes of a Ray cluster, through the
     channels that stages use.
     """

@@ -10,12 +10,11 @@ matrices reach a rate that depends on how large they are. Between the sizes that
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
-
-import numpy as np
 
 LINEAR, CONVOLUTION = "linear", "convolution"
 PHASES = ("standard", "second", "update")
@@ -77,10 +76,8 @@ class Measured:
         if not found or not work.products:
             return besides
         # rates of the batches that were measured, as if each had these products; between them by the batch's logarithm
-        reached = [math.log(_rate(rates, work.products)) for rates in found.values()]
-        return besides + work.products / math.exp(
-            np.interp(math.log(batch), [math.log(size) for size in found], reached)
-        )
+        reached = [(math.log(size), math.log(_rate(rates, work.products))) for size, rates in found.items()]
+        return besides + work.products / math.exp(_between(reached, math.log(batch)))
 
     def besides(self, work: Counted, phase: str, *, first: bool = False) -> float:
         """The part of it that is not spent on products."""
@@ -96,8 +93,18 @@ class Measured:
 
 
 def _rate(rates: Sequence[Rate], products: float) -> float:
-    sizes, reached = np.log([one.products for one in rates]), np.log([one.rate for one in rates])
-    return float(np.exp(np.interp(np.log(products), sizes, reached)))
+    known = [(math.log(one.products), math.log(one.rate)) for one in rates]
+    return math.exp(_between(known, math.log(products)))
+
+
+def _between(points: Sequence[tuple[float, float]], x: float) -> float:
+    """The height at `x` of the line through points from left to right, which is level beyond its ends."""
+    if x <= points[0][0]:
+        return points[0][1]
+    for (left, low), (right, high) in itertools.pairwise(points):
+        if x <= right:
+            return low + (high - low) * (x - left) / (right - left)
+    return points[-1][1]
 
 
 def key(kind: str, phase: str, batch: int) -> str:
