@@ -40,9 +40,9 @@ def profile(
     """Measure this device, or the link to another one, for simulations.
 
     Run it on the device itself, with nothing else on it. It finds how long passes take, how fast the memory is and how
-    much of it is free, whether the device throttles, and what power it draws. `pipepita simulate --profiles FILE --devices NAME` uses what
-    it writes. With --link it measures delay, jitter, rate and loss between two nodes of a Ray cluster, through the
-    channels that stages use.
+    much of it is free, whether the device throttles, and what power it draws. `pipepita simulate --profiles FILE
+    --devices NAME` uses what it writes. With --link it measures delay, jitter, rate and loss between two nodes of a Ray
+    cluster, through the channels that stages use.
     """
     from pipepita.edge.profiles import check_new
 
