@@ -9,9 +9,10 @@ from typing import Any
 
 from pipepita.experiments.cell import Cell, Items, Outcome
 from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Group, Report, Value, grouped, legend, what_ran
+from pipepita.experiments.report import Group, Report, Value, grouped, what_ran
 
 _ITEMS, _QUICK_ITEMS, _EPOCHS = 20_000, 2_000, 3
+_COLOURS = 10  # of matplotlib, before they begin anew
 _TRIED_RATES, _TRIED_ITEMS, _TRIED_EPOCHS = (0.0003, 0.001, 0.003), 10_000, 2
 _DEPTHS, _QUICK_DEPTHS = (1, 2, 3, 4, 6), (1, 3)
 _POOLED = [f"conv:{filters},3,1,1/pool:2/norm:item" for filters in (32, 64, 128)]
@@ -144,11 +145,15 @@ def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
 
 def _draw(figure: Any, groups: Sequence[Group], across: str, scale: str = "linear") -> None:
     axes = figure.add_subplot()
-    for row in dict.fromkeys(group.row for group in groups):
+    places = dict.fromkeys(float(group.column.split()[0]) for group in groups)
+    for number, row in enumerate(dict.fromkeys(group.row for group in groups)):
         here = [group for group in groups if group.row == row and group.mean is not None]
-        axes.plot([float(group.column.split()[0]) for group in here], [group.mean for group in here], "o-", label=row)
+        style = "o-" if number < _COLOURS else "s--"  # there are so many colours
+        axes.plot([float(group.column.split()[0]) for group in here], [group.mean for group in here], style, label=row)
     axes.set(xlabel=across, xscale=scale, ylabel="test accuracy, %")
-    legend(axes)
+    axes.set_xticks([*places], [f"{place:g}" for place in places], minor=False)
+    axes.minorticks_off()
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
 
 
 DEPTH_CONV = Experiment("1 to 6 convolutions, by rules with and without a global backward pass", cells, report)
