@@ -116,6 +116,7 @@ RULES = {
     "local, pred": pp.LocalLoss(),
     "local, predsim": pp.LocalLoss(loss="predsim"),
 }
+NUMBERS_IN_ACTORS = ("difference", "learned, all", "local error", "bp", "dfa, learned", "gevb", "dni", "local, pred")
 NEVER_STALE = ("local error", "drtp", "local, pred", "local, predsim")
 
 
@@ -251,13 +252,14 @@ def numbers(few_digits) -> pp.Data:
 
 
 @pytest.mark.parametrize("rule", [rule for rule in RULES if rule != "drtp"])
-def test_numbers_agree(ray_engine, expected, numbers, rule):
+def test_numbers_agree(ray_engine, expected, numbers, rule, every_case):
     """Networks that predict numbers keep the contract, and end with other bits than those that predict classes."""
     ray_engine.transport, network, order = None, "deep", "streaming-3, ahead"
     whole = trained(LOCAL, network, RULES[rule], ORDERS[order], numbers, 1)
     assert all(bool(torch.isfinite(value).all()) for value in whole[0].values())
     assert_equal(whole, trained(LOCAL, network, RULES[rule], ORDERS[order], numbers, 4))
-    assert_equal(whole, trained(ray_engine, network, RULES[rule], ORDERS[order], numbers, 2))
+    if rule in NUMBERS_IN_ACTORS or every_case:
+        assert_equal(whole, trained(ray_engine, network, RULES[rule], ORDERS[order], numbers, 2))
     *_, output_layer = whole[0]
     assert not torch.equal(whole[0][output_layer], expected(network, rule, order)[0][output_layer])
 

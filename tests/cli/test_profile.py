@@ -47,6 +47,7 @@ def test_a_device_measures_itself_and_is_simulated(shortly, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.rest
 def test_a_table_for_people(shortly, tmp_path):
     done = run("profile", "--name", "here", "--into", "mine.toml", "--load-seconds", 0, cwd=tmp_path)
     assert "of the coordinator" in done.stdout and "not tried" in done.stdout

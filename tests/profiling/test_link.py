@@ -59,6 +59,7 @@ print(link.measure(sys.argv[1], address=sys.argv[2]))
 
 
 @pytest.mark.slow
+@pytest.mark.rest
 def test_between_two_hosts():
     if reason := hosts.why_not():
         pytest.skip(reason)
