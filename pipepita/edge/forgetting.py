@@ -70,10 +70,14 @@ class Exam:
     Args:
         concepts: The concepts.
         stream: The same stream, with other items.
+        length: How many items arrive in all. The last concept may end before, if a gradual drift goes on to the end.
+
+    Attributes:
+        concepts, length: As above.
     """
 
-    def __init__(self, concepts: Sequence[Concept], stream: Stream) -> None:
-        self.concepts = concepts
+    def __init__(self, concepts: Sequence[Concept], stream: Stream, length: int) -> None:
+        self.concepts, self.length = concepts, length
         items = enumerate(iter(stream))
         self._items: list[tuple[Tensor, Tensor]] = []
         for concept in concepts:
@@ -90,12 +94,12 @@ class Exam:
         concepts = divided(stream.marks, end)
         if len(concepts) < 2:
             raise UserError("forgetting needs --drift: without one there is nothing to forget")
-        return cls(concepts, scenario.items(scenario.batch_size, held_out=True))
+        return cls(concepts, scenario.items(scenario.batch_size, held_out=True), end)
 
-    def times(self, items: int) -> list[int]:
+    def times(self) -> list[int]:
         """After how many arrived items the exam is held, but for the end."""
-        regular = {items * place // _POINTS for place in range(1, _POINTS)}
-        return sorted(regular | {concept.end for concept in self.concepts[:-1]})
+        regular = {self.length * place // _POINTS for place in range(1, _POINTS)}
+        return sorted((regular | {concept.end for concept in self.concepts}) - {self.length})
 
     def hold(self, layers: Sequence[Layer]) -> list[float]:
         """The percent of each concept's items that a network answers rightly now. Nothing is learnt."""

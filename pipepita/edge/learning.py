@@ -86,23 +86,25 @@ class Reader:
 
 
 class Examined:
-    """A network that answers an exam now and then, while it learns.
+    """A network that answers an exam now and then, while it learns, and at the end."""
 
-    items: how many arrive in all.
-    """
-
-    def __init__(self, exam: Exam, layers: Sequence[Layer], items: int) -> None:
-        self._exam, self._layers, self._times = exam, layers, deque(exam.times(items))
+    def __init__(self, exam: Exam, layers: Sequence[Layer]) -> None:
+        self._exam, self._layers, self._times = exam, layers, deque([*exam.times(), exam.length])
         self.remembered = Remembered(exam.concepts)
 
     def answered(self, items: int) -> None:
         """So many items have arrived, as far as the network has answered them."""
-        while self._times and items >= self._times[0]:
-            self.ask(self._times.popleft())
+        while len(self._times) > 1 and items >= self._times[0]:
+            self._ask()
 
-    def ask(self, items: int) -> None:
-        """Holds the exam."""
-        self.remembered.points.append((items, self._exam.hold(self._layers)))
+    def ended(self) -> Remembered:
+        """Everything has been learnt: what is remembered."""
+        while self._times:  # of what was dropped at the end, nothing was answered
+            self._ask()
+        return self.remembered
+
+    def _ask(self) -> None:
+        self.remembered.points.append((self._times.popleft(), self._exam.hold(self._layers)))
 
 
 class Replay(Labelled):
@@ -146,8 +148,7 @@ def learn(
     task = stages[0].task.copy()
     stages = [replace(stage, task=task) for stage in stages]
     reader = Reader(stream, batch_size)
-    items = exam.concepts[-1].end if exam is not None else 0
-    examined = None if exam is None else Examined(exam, task.layers, items)
+    examined = None if exam is None else Examined(exam, task.layers)
     told = (lambda number: None) if examined is None else lambda number: examined.answered(number * batch_size)
     source = Replay(reader, chosen, stop, told)
     pipeline = LocalEngine("cpu").open(Plan(stages, schedule, batch_size))
@@ -155,8 +156,7 @@ def learn(
         learnt = train(pipeline, schedule, task, source, reader, batch_size, Order(order))
         if examined is None:
             return learnt
-        examined.ask(items)
-        return replace(learnt, remembered=examined.remembered)
+        return replace(learnt, remembered=examined.ended())
     finally:
         pipeline.close()
 

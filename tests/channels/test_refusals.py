@@ -40,9 +40,8 @@ def until(condition, seconds: float = 10.0) -> None:
 
 def dialled(address: Address) -> socket.socket:
     """A connection to a listener; over an encrypted transport by somebody who has the run's certificate."""
-    transport = TRANSPORTS[address.transport]
-    peer = transport.connect_socket(address.name, 10)
-    return tls.secure(peer, IDENTITY, listens=False) if transport.encrypts else peer
+    peer = TRANSPORTS[address.transport].connect_socket(address.name, 10)
+    return tls.secure(peer, IDENTITY, listens=False) if TRANSPORTS[address.transport].encrypts else peer
 
 
 def flows(outlet: Outlet, inlet: Inlet) -> None:

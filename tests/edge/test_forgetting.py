@@ -89,12 +89,21 @@ def test_the_last_answers_are_those_of_the_trained_network(digits):
     assert found.points[-1][1][1] > 60 > found.points[-1][1][0] - found.forgotten[0] - 60
 
 
+def test_a_drift_that_goes_on_to_the_end_is_no_concept_but_its_items_count():
+    simulation = simulated(drift="remap@100,noise:0.5@200-900", samples=400, forgetting=True)
+    found = simulation.outcomes[0].learnt.remembered
+    assert [concept.end for concept in found.concepts] == [100, 200]
+    items = [items for items, _ in found.points]
+    assert items == sorted(set(items)) and items[-1] == 400 and {100, 200} <= set(items)
+    assert found.after(1) == dict(found.points)[200] != found.points[-1][1]
+
+
 def test_an_exam_counts_right_answers():
     model = torch.nn.Sequential(torch.nn.Linear(2, 2, bias=False))
     with torch.no_grad():
         model[0].weight.copy_(torch.eye(2))
     items = [([1.0, 0.0], 0), ([0.0, 1.0], 1), ([1.0, 0.0], 1), ([0.0, 1.0], 1)]
-    exam = Exam([Concept("a", 0, 2), Concept("b", 2, 4)], as_stream(items))
+    exam = Exam([Concept("a", 0, 2), Concept("b", 2, 4)], as_stream(items), 4)
     assert exam.hold(cut(model, (2,), 2)) == [100, 50]
 
 
