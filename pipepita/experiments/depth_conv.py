@@ -36,7 +36,8 @@ class Contender:
 
     Attributes:
         rule: As `--rule` takes it.
-        lr: The best one of three tries, the same for every rule: `pipepita reproduce depth-conv-rates`.
+        lr: The best one of three tries, the same for every rule: `pipepita reproduce depth-conv-rates`. Those of gevb,
+            which take ten times as long, have not been run: its rate is the usual one.
     """
 
     rule: str
