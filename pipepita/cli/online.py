@@ -13,7 +13,7 @@ from pipepita.runs.reading import read_changes, read_job
 # The thread that learns gives Python's lock away whenever it writes, and by default would get it back from the thread
 # that reads lines only after 5 ms.
 _SWITCH_SECONDS = 0.0002
-_SIMULATED = ("timing_only", "calibrate", "trouble", "label_delay", "trace", "timeline")
+_SIMULATED = ("timing_only", "calibrate", "trouble", "label_delay")
 
 
 @with_options(OnlineJob, [name for name in OnlineJob.model_fields if name not in _SIMULATED])

@@ -146,6 +146,9 @@ class LocalPipeline:
             self._vitals[index].waits()
         return True
 
+    def catch_up(self) -> None:
+        self._pump()
+
     def join(self) -> None:
         self._pump()
         if any(self._running):

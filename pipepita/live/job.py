@@ -123,13 +123,6 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
     )
 
     @model_validator(mode="after")
-    def _pictures(self) -> Self:
-        for name in ("trace", "timeline"):
-            if getattr(self, name) is not None:
-                raise UserError(f"{name} {getattr(self, name)}: an online run draws none; --tensorboard draws curves")
-        return self
-
-    @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.order is not None and (self.schedule != "adaptive" or self.batch_size > 1):
             raise UserError(f"order {self.order} needs --schedule adaptive and --batch-size 1")

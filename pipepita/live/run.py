@@ -29,6 +29,7 @@ from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.tally import Tally
 from pipepita.rules import Rule, options_of, reference
+from pipepita.runs import recording
 from pipepita.runs.checkpoint import weights_sha256
 from pipepita.runs.folder import FolderListener, RunFolder
 from pipepita.runs.keeper import Keeper
@@ -41,6 +42,7 @@ from pipepita.runs.status import StatusListener
 from pipepita.runs.tensorboard import TensorBoard
 from pipepita.schedule.decisions import Order
 from pipepita.streams.targets import Targets
+from pipepita.timeline.recorder import Recorder, coordinator_recorder
 
 _METRICS_SECONDS = 10.0
 _END_SECONDS = 1.0
@@ -152,13 +154,14 @@ class Online:
             )  # fmt: skip
             cleanup.callback(guarded.close)
             keeper = Keeper(folder, task, settings, start.checkpoint, self._step)
+            recorder = coordinator_recorder(plan.record)
             guarded.open()
             status.watch(plan.stages, guarded.pulses)
             thread = threading.Thread(target=self._feed, args=(source,), daemon=True, name="pipepita source")
             cleanup.callback(self._end_source, source, thread)
             thread.start()
             try:
-                self._learn(guarded, keeper, begin)
+                self._learn(guarded, keeper, begin, recorder)
                 if self._failure is not None:
                     raise self._failure
             except PipepitaError as error:
@@ -178,9 +181,10 @@ class Online:
             if folder is not None:
                 folder.result(summary)
             listeners.finished("interrupted" if self._stop() else "done")
+            recording.draw(guarded, recorder, schedule, task.rule, settings, listeners)
             return summary
 
-    def _learn(self, guarded: Guarded, keeper: Keeper, begin: Beginning) -> None:
+    def _learn(self, guarded: Guarded, keeper: Keeper, begin: Beginning, recorder: Recorder) -> None:
         """From one snapshot to the next, until the source ends."""
         settings, desk = self._settled.settings, self._desk
         feed = self._reads = Feed(
@@ -193,6 +197,7 @@ class Online:
         coordinator = Coordinator(
             guarded.pipeline, self._settled.schedule, self._settled.task.rule.passes,
             batch_size=settings.batch_size, seed=settings.seed, on_sample=self._listeners.sample,
+            recorder=recorder,
         )  # fmt: skip
         self._listeners.epoch_begins(1, tally)
         self._kept_position = feed.position

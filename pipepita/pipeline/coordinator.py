@@ -195,6 +195,8 @@ class Coordinator:
         """The next sample. While it waits for one, it receives the outputs of samples without labels."""
         while self._asked and not source.waiting():
             self._hear(source, _GLANCE_SECONDS)
+        if not source.waiting():
+            self._pipeline.catch_up()
         return source.take()
 
     def _ask(self, step: int, items: Tensor, actions: Actions | Decided, source: Source) -> None:

@@ -91,6 +91,12 @@ class Pipeline(Protocol):
     def evaluate(self) -> None:
         """Every stage begins to evaluate: forward passes without dropout or learning."""
 
+    def catch_up(self) -> None:
+        """Lets stages work that do not run by themselves, until all of them wait for messages.
+
+        The coordinator calls it while no sample arrives, so that nothing is left undone until one does.
+        """
+
     def join(self) -> None:
         """Waits until every stage has finished what `train` or `evaluate` began.
 

@@ -21,6 +21,7 @@ from pipepita.pipeline import optimizers
 from pipepita.pipeline.wiring import Plan
 from pipepita.rules import Rule, options_of, reference
 from pipepita.rules.conditions import Conditions
+from pipepita.runs import recording
 from pipepita.runs.advice import DivergenceWarning, advice
 from pipepita.runs.folder import FolderListener, RunFolder
 from pipepita.runs.job import Options
@@ -35,8 +36,6 @@ from pipepita.runs.saved import description
 from pipepita.runs.settled import settle
 from pipepita.runs.status import StatusListener
 from pipepita.runs.tensorboard import TensorBoard
-from pipepita.timeline import trace
-from pipepita.timeline.reading import Timeline
 
 _LOOKED_AT = 10_000  # labels
 _FAR = 10.0
@@ -142,7 +141,7 @@ class Launch:
                     folder.result(summary)
             self._model.load_state_dict(run.weights)
             listeners.finished("interrupted" if run.interrupted else "done")
-            self._draw(run, guarded)
+            recording.draw(guarded, run.recorder, self._schedule, self._task.rule, self._settings, listeners)
             return Result(self._model, summary, lines, interrupted=run.interrupted)
 
     def _written_down(self, plan: Plan, resumed: RunFolder | None) -> Options:
@@ -164,21 +163,6 @@ class Launch:
             listeners.add(board)
         listeners.add(FolderListener(folder, step or 0))
         status.add(folder)
-
-    def _draw(self, run: Run, guarded: Guarded) -> None:
-        """Writes the trace and the picture of the timeline, if they were asked for."""
-        settings, rule = self._settings, self._task.rule
-        if not guarded.plan.record:
-            return
-        spans = guarded.ask(lambda pipeline: pipeline.timeline())
-        recorded = Timeline(run.recorder.spans(), spans, rule.passes, rule.flow)
-        title = f"{self._schedule.name}, window {self._schedule.window}"
-        if settings.trace is not None:
-            trace.write({title: recorded}, settings.trace)
-        if settings.timeline is not None:
-            from pipepita.timeline import gantt
-
-            gantt.draw({title: recorded}, settings.timeline)
 
     def _summary(self, engine: str, stages: int) -> dict[str, Any]:
         rule, settings = self._task.rule, self._settings

@@ -1,7 +1,7 @@
 """Who is told how a run goes: the display, its status, its folder, TensorBoard, and whatever the caller passes.
 
     prepares  chose   begin   epoch_begins  sample sample ... evaluates  epoch_ends   epoch_begins ...   finished   end
-                                    warn, lost, restarted, snapshot at any time in between
+                                    warn, lost, restarted, snapshot at any time in between, recorded at the end
 
 A new listener is one class that overrides the events it wants to hear.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipepita.pipeline.tally import Tally
     from pipepita.runs.progress import Progress
     from pipepita.runs.restart import Restart
+    from pipepita.timeline.reading import Timeline
 
 
 class Listener:
@@ -115,6 +116,13 @@ class Listener:
 
         Args:
             restart: What happened, and how long it took.
+        """
+
+    def recorded(self, timeline: Timeline) -> None:
+        """The run is over, and it was recorded, because its job asks for a trace or a picture.
+
+        Args:
+            timeline: What the coordinator and each stage did during the last samples.
         """
 
     def finished(self, outcome: str, error: str | None = None) -> None:

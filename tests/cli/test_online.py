@@ -26,7 +26,10 @@ def lines(data, items: range) -> str:
 def test_a_pipe_in_two_parts_ends_as_in_one(few_digits, tmp_path):
     data = few_digits
     bad = "nonsense\n" * 50
-    whole, said = piped(bad + lines(data, range(60)) + bad, *OPTIONS, "--run-dir", "whole", cwd=tmp_path)
+    drawn = ("--run-dir", "whole", "--trace", "whole.json", "--timeline", "whole.png")
+    whole, said = piped(bad + lines(data, range(60)) + bad, *OPTIONS, *drawn, cwd=tmp_path)
+    passes = [event for event in json.loads((tmp_path / "whole.json").read_text())["traceEvents"] if event["ph"] == "X"]
+    assert {event["args"]["sample"] for event in passes} >= {*range(60)} and (tmp_path / "whole.png").stat().st_size
     assert [one["id"] for one in whole] == list(range(60)) and len(whole[0]["probabilities"]) == 10
     assert said.count("\n") <= 5 and "line 1 is skipped: the wrong number of cells: 1 instead of 64" in said
     assert "100 x the wrong number of cells" in said and "60 learnt from" in said
@@ -112,7 +115,7 @@ def test_ctrl_c_ends_it_with_a_checkpoint_and_no_error(tmp_path):
         (("--source", "tcp:x", "--features", 3, "--classes", 3), "source tcp:x is no address"),
         (("--order", "order.txt", "--batch-size", 2), "order order.txt needs --schedule adaptive and --batch-size 1"),
         (("--order", "order.txt"), "order order.txt cannot be read"),
-        (("--set", "trace=a.json"), "trace a.json: an online run draws none"),
+        (("--trace", "no/a.json"), "trace no/a.json"),
         (("--engine", "gpu"), "unknown engine 'gpu'"),
         (("--stream", "digits", "--classes", 1), "classes '1'"),
         (("--resume", "nothing"), "nothing is not a run folder"),

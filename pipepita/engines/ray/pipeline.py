@@ -152,6 +152,9 @@ class RayPipeline:
     def evaluate(self) -> None:
         self._diagnosis.calls = [actor.evaluate.remote() for actor in self._actors]
 
+    def catch_up(self) -> None:
+        """Actors run by themselves."""
+
     def join(self) -> None:
         self._bad_layer = next(filter(None, self._diagnosis.results(self._diagnosis.calls)), None)
         self._diagnosis.calls = []
