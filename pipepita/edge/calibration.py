@@ -11,6 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -36,7 +37,11 @@ def measured_cost(task: Task, batch_size: int) -> CostOf:
     """Measures the layers of `task` on one thread. The layer's number counts from 0."""
     here = rate()
     costs = [cost * 0.001 for cost in measured_costs(task, batch_size)]
-    return lambda work, layer, device, first: costs[layer] * (here / device.flops)
+
+    def cost(work: LayerWork, layer: int, device: DeviceProfile, first: bool) -> Cost:
+        return replace(costs[layer] * (here / device.flops), ahead=work.ahead.seconds(device))
+
+    return cost
 
 
 def rate() -> float:

@@ -87,6 +87,10 @@ class Measured:
         fixed = self.passes[place] + (self.first[place] if first else 0.0)
         return fixed + self.call * work.calls + work.bytes / self.bandwidth
 
+    def more(self, work: Counted) -> float:
+        """How much longer a pass takes that also computes this, which multiplies no matrices."""
+        return self.call * work.calls + work.bytes / self.bandwidth
+
     def coordination(self, batch_size: int) -> float:
         """Seconds that the coordinator works on a sample."""
         return self.sample + self.item * batch_size

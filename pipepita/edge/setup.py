@@ -30,7 +30,7 @@ class Setup:
     """One way to learn from the stream.
 
     parts: the layers of each device. works: of each layer. costs: seconds of each layer on its device. sizes: of the
-    messages.
+    messages. look_ahead: whether standard passes use predicted weights.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Setup:
     costs: list[Cost]
     sizes: Sizes
     troubles: list[Trouble]
+    look_ahead: bool = False
 
     @property
     def memory(self) -> list[int]:
@@ -59,10 +60,21 @@ class Setup:
 
 @dataclass
 class Network:
-    """What the chain carries: a task, and the work of each of its layers."""
+    """What the chain carries: a task, and the work of each of its layers.
+
+    most: the largest window that is chosen by default. look_ahead: whether standard passes use predicted weights if
+    several samples are in flight, and then `works_ahead` is the work of each layer.
+    """
 
     task: Task
     works: list[LayerWork]
+    most: int
+    look_ahead: bool
+    works_ahead: list[LayerWork]
+
+    def with_window(self, window: int) -> list[LayerWork]:
+        """The work of each layer if so many samples are in flight."""
+        return self.works_ahead if self.look_ahead and window > 1 else self.works
 
     @property
     def passes(self) -> tuple[str, ...]:
@@ -78,9 +90,13 @@ def network(scenario: Scenario, stream: Stream) -> Network:
     spec.initialise(model, scenario.seed, scenario.init)
     layers = cut(model, stream.item_shape, stream.classes, scenario.seed, regression=stream.regression)
     rule = rule.settled(len(layers))
-    settled = scenario.settled(rule.defaults(len(layers)))
+    defaults = rule.defaults(len(layers))
+    settled = scenario.settled(defaults)
     task = Task(layers, stream.classes, rule, settled.updater, settled.learning_rate, scenario.seed)
-    return Network(task, counted(task, scenario.batch_size))
+    look_ahead = {"on": True, "off": False, "auto": defaults.look_ahead}[scenario.look_ahead]
+    works = counted(task, scenario.batch_size)
+    ahead = counted(replace(task, look_ahead=True), scenario.batch_size) if look_ahead else works
+    return Network(task, works, defaults.window, look_ahead, ahead)
 
 
 def setups(
@@ -95,21 +111,22 @@ def setups(
     flow, total = net.task.rule.flow, len(net.works)
 
     def setup(name: str, schedule: Schedule, chain: Chain, parts: list[range], troubles: list[Trouble]) -> Setup:
+        works = net.with_window(schedule.window)
         placed = [
-            cost(net.works[layer], layer, device, layer == part.start)
+            cost(works[layer], layer, device, layer == part.start)
             for device, part in zip(chain.devices, parts, strict=True)
             for layer in part
         ]
         return Setup(
-            name, schedule, chain, parts, net.works, placed,
-            sizes(net.task, net.works, parts, scenario.batch_size), troubles,
+            name, schedule, chain, parts, works, placed,
+            sizes(net.task, works, parts, scenario.batch_size), troubles, net.look_ahead and schedule.window > 1,
         )  # fmt: skip
 
     troubles = parse(scenario.trouble or "", len(chain.devices))
-    streaming = schedules.make("streaming", total, scenario.window, flow)
+    streaming = schedules.make("streaming", total, scenario.window, flow, net.most)
     adaptive = schedules.adaptive(streaming.window)
     # the same layers per device for all, so that schedules are compared and not assignments
-    parts = assign(chain, net.works, streaming.window, scenario.assign)
+    parts = assign(chain, net.with_window(streaming.window), streaming.window, scenario.assign)
     compared = [
         setup(name, schedule, chain, parts, troubles)
         for name, schedule in zip(

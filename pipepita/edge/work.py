@@ -67,7 +67,8 @@ class Work:
 class LayerWork:
     """One layer's work for a sample, and its memory in bytes.
 
-    standard, second, update: the work of the two passes and of the update. fixed: weights, optimizer state and
+    standard, second, update: the work of the two passes and of the update. ahead: more of the standard pass if another
+    sample is in flight at the layer, and its weights are predicted. fixed: weights, optimizer state and
     feedback. kept: what stays of each sample in flight, without what came in. incoming, outgoing: the activities that
     come in and go out. kind: of its linear map.
     batch: items of the sample.
@@ -82,18 +83,18 @@ class LayerWork:
     outgoing: int
     kind: str = LINEAR
     batch: int = 1
+    ahead: Work = Work()
 
     def cost(self, device: DeviceProfile, *, first: bool = False) -> Cost:
         """The cost on `device`, in seconds. first: whether it is the first layer there, which counts if measured."""
         works, measured = (self.standard, self.second, self.update), device.measured
         if measured is None:
-            return Cost(*(work.seconds(device) for work in works))
-        return Cost(
-            *(
-                measured.seconds(work, self.kind, phase, self.batch, first=first)
-                for work, phase in zip(works, PHASES, strict=True)
-            )
+            return Cost(*(work.seconds(device) for work in (*works, self.ahead)))
+        standard, second, update = (
+            measured.seconds(work, self.kind, phase, self.batch, first=first)
+            for work, phase in zip(works, PHASES, strict=True)
         )
+        return Cost(standard, second, update, measured.more(self.ahead))
 
 
 def memory(works: Sequence[LayerWork], window: int) -> int:
@@ -127,7 +128,8 @@ class _Counter(TorchDispatchMode):
         out = func(*args, **kwargs)
         if name in _FREE or func.is_view:
             return out
-        read = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        # a copy does not read what it overwrites
+        read = [leaf for leaf in tree_leaves((args[name == "copy" :], kwargs)) if isinstance(leaf, Tensor)]
         written = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         if packet in flop_registry:
             flops = products = flop_registry[packet](*args, **kwargs, out_val=out)
@@ -153,7 +155,7 @@ class _Book(Silent):
 
 
 def counted(task: Task, batch_size: int) -> list[LayerWork]:
-    """The work of each layer of `task`, counted on a copy."""
+    """The work of each layer of `task`, counted on a copy. That of looking ahead is 0 unless the task does so."""
     task = task.copy()
     layers = task.layers
     counter = _Counter()
@@ -178,17 +180,26 @@ def counted(task: Task, batch_size: int) -> list[LayerWork]:
                 stage.second(0, None, output - target)
                 stage.update(0, name=answers[-1])
         moments = [_storages((one.optimizers, one.ahead), known) for one in stage.trainers]
+        works, ahead = dict(book.works), [Work() for _ in layers]
+        if task.look_ahead and answers:
+            with counter:
+                stage.standard(1, x, target)  # as before
+                once = dict(book.works)
+                stage.standard(2, x, target)  # while the other one is in flight
+            places = [(PASS, first, layer.number) for layer in layers]
+            ahead = [book.works[at] - once[at] - works[at] for at in places]
     return [
         LayerWork(
-            book.works[PASS, first, layer.number],
-            book.works[PASS, answers[-1], layer.number] if answers else Work(),
-            sum((book.works[UPDATE, name, layer.number] for name in task.rule.updates), Work()),
+            works[PASS, first, layer.number],
+            works.get((PASS, answers[-1], layer.number), Work()) if answers else Work(),
+            sum((works.get((UPDATE, name, layer.number), Work()) for name in task.rule.updates), Work()),
             fixed[index] + drawn[index] + moments[index],
             kept[index],
             _FLOAT_BYTES * batch_size * layer.width,
             _FLOAT_BYTES * batch_size * torch.Size(layer.out_shape).numel(),
             CONVOLUTION if len(layer.in_shape) == 3 else LINEAR,
             batch_size,
+            ahead[index],
         )
         for index, layer in enumerate(layers)
     ]

@@ -22,7 +22,7 @@ from pipepita.schedule import SCHEDULES
 
 
 class Window(Group):
-    """How many samples are in flight."""
+    """How many samples are in flight, and whether passes allow for that."""
 
     panel: ClassVar[str] = "Schedule"
 
@@ -31,6 +31,12 @@ class Window(Group):
         ge=1,
         description="samples in flight at once, for streaming and adaptive (default: enough to fill the pipeline, but "
         "at most what the rule learns well with, mostly 4)",
+    )
+
+    look_ahead: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="whether standard passes use predicted weights while other samples are in flight (auto: if the "
+        "rule learns better with them)",
     )
 
 
@@ -44,12 +50,6 @@ class ScheduleChoice(Window):
         description="order of the passes: locked, relaxed, streaming, or adaptive (as streaming, but if no sample "
         "waits, those in flight are finished at once)",
         examples=[*SCHEDULES],
-    )
-
-    look_ahead: Literal["auto", "on", "off"] = Field(
-        "auto",
-        description="whether standard passes use predicted weights while other samples are in flight (auto: if the "
-        "rule learns better with them)",
     )
 
     @model_validator(mode="after")

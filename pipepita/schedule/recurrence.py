@@ -30,6 +30,7 @@ class _Work(NamedTuple):
     inlet: Port  # where the message that the pass starts from arrives
     signal: Port | None  # where the coordinator's signal arrives, if the pass needs it beside that message
     seconds: float  # how long the pass takes
+    ahead: float  # how much longer, if another sample is in flight at the stage
     update: float  # how long the update after it takes
     outlet: Port | None  # where the result goes
     carry: Carry | None  # when it arrives there; None if the outlet is at the same stage
@@ -116,6 +117,7 @@ class _Simulation:
         waits = self.schedule.waits
         report = self.world.carry(index, COORDINATOR, UPDATED) if waits else None
         free = busy = 0.0
+        in_flight = 0
         order = None if self.schedule.adapts else iter(self.order(self.route.passes, windows))
         while True:
             if order is not None:
@@ -128,7 +130,7 @@ class _Simulation:
                 if what > 1:
                     break
                 second, step, part = bool(what), int(number), 0
-            inlet, signal, seconds, update, outlet, carry, last = works[second][part]
+            inlet, signal, seconds, ahead, update, outlet, carry, last = works[second][part]
             while not inlet.messages and step < coordination.end:
                 yield inlet
             if step >= coordination.end:
@@ -139,6 +141,8 @@ class _Simulation:
                     yield signal
                 message = max(message, signal.messages.popleft())
             begin = max(free, message[0])
+            if ahead and in_flight > (part > 0):  # its own first part has begun already
+                seconds += ahead
             end = begin + seconds if finish is None else finish(index, begin, seconds)
             paused = 0.0 if finish is None else self.world.standstill(index, begin, end)
             computed, travelled = message[1] + end - begin - paused, message[2]
@@ -147,6 +151,10 @@ class _Simulation:
                 send(outlet, (there, computed, travelled + there - end))
             if alone and not second and part == len(works[0]) - 1:
                 own.messages.append((end, computed, travelled))
+            if not second and part == 0:
+                in_flight += 1
+            if last:
+                in_flight -= 1
             free = end + update if finish is None or not update else finish(index, end, update)
             if seen is not None:
                 seen(index, Action(other if second else name, step), begin, end, free)
@@ -186,6 +194,7 @@ class _Simulation:
                         inlet or self._ports.signal[index],
                         signal if inlet is not None else None,  # without an inlet the pass starts from the signal
                         sum(cost.modulated if second else cost.standard for cost in costs),
+                        0.0 if second else sum(cost.ahead for cost in costs),
                         sum(cost.update for cost in costs) if updates else 0.0,
                         outlet, carry,
                         last=updates and visit.ends,

@@ -16,22 +16,28 @@ class Cost:
         standard: The standard pass.
         modulated: The second pass, whatever the rule calls it.
         update: The update, which follows after the last pass has been sent on.
+        ahead: What the standard pass takes longer while another sample is in flight at the layer, whose weights are
+            then predicted.
     """
 
     standard: float = 1
     modulated: float = 1
     update: float = 0
+    ahead: float = 0
 
     @property
     def total(self) -> float:
-        """The sum of the three."""
+        """The sum of the first three."""
         return self.standard + self.modulated + self.update
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.standard + other.standard, self.modulated + other.modulated, self.update + other.update)
+        return Cost(
+            self.standard + other.standard, self.modulated + other.modulated, self.update + other.update,
+            self.ahead + other.ahead,
+        )  # fmt: skip
 
     def __mul__(self, factor: float) -> Cost:
-        return Cost(self.standard * factor, self.modulated * factor, self.update * factor)
+        return Cost(self.standard * factor, self.modulated * factor, self.update * factor, self.ahead * factor)
 
 
 class World:

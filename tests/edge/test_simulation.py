@@ -1,5 +1,8 @@
 """Whole simulations of small chains, on real digits."""
 
+import io
+from dataclasses import replace
+
 import pytest
 
 from pipepita.edge.calibration import rate
@@ -7,6 +10,10 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
+from pipepita.live.display import Complaints
+from pipepita.live.job import OnlineJob
+from pipepita.live.start import begin
+from pipepita.runs.display import Observer
 from pipepita.runs.reading import checked
 from pipepita.schedule import SCHEDULES, streaming
 from pipepita.schedule.world import Cost
@@ -88,10 +95,10 @@ def test_what_is_learnt_is_what_the_engines_learn():
     from pipepita.pipeline.wiring import Plan
 
     found = simulated(window=2)
-    net = found.network
+    task = replace(found.network.task, look_ahead=True)
     reader = Reader(found.stream, 1)
-    pipeline = LocalEngine("cpu").open(Plan(stages(net.task, net.task.whole), streaming(2), 1))
-    learnt = train(pipeline, streaming(2), net.task, Replay(reader, range(120)), reader, 1)
+    pipeline = LocalEngine("cpu").open(Plan(stages(task, task.whole), streaming(2), 1))
+    learnt = train(pipeline, streaming(2), task, Replay(reader, range(120)), reader, 1)
     assert learnt.weights_sha256 == by_name(found)["streaming"].learnt.weights_sha256
 
 
@@ -181,7 +188,7 @@ def test_labels_are_waited_for_together():
 def test_a_window_as_large_as_the_run_is_no_faster(chain):
     wide = by_name(simulated(window=64, samples=60))["streaming"]
     assert wide.timing.throughput == pytest.approx(60 / wide.timing.seconds)
-    assert wide.capacity == pytest.approx(1 / max(cost.total for cost in wide.setup.costs), rel=0.05)
+    assert wide.capacity == pytest.approx(1 / max(cost.total + cost.ahead for cost in wide.setup.costs), rel=0.05)
 
 
 def test_stops_when_it_is_asked_to():
@@ -268,3 +275,14 @@ def test_says_what_is_wrong(options, words):
     with pytest.raises(UserError) as error:
         simulated(**options)
     assert words in str(error.value)
+
+
+def test_the_same_job_run_for_real_ends_with_the_same_bits(tmp_path):
+    """In the order that was decided in virtual time, and with predicted weights, as is the default there, too."""
+    adaptive = by_name(simulated(rate=20.0))["adaptive"]
+    assert adaptive.setup.look_ahead and adaptive.order != by_name(simulated())["adaptive"].order
+    (tmp_path / "order.txt").write_text("".join("01"[bit] for bit in adaptive.order))
+    options = {"engine": "local", "order": tmp_path / "order.txt", "run_dir": tmp_path / "run"}
+    job = checked(OnlineJob, {name: EQUAL[name] for name in ("network", "normalize", "rule", "samples")} | options)
+    summary = begin(job, io.StringIO(), Complaints, Observer())(lambda: False)
+    assert summary["weights_sha256"] == adaptive.learnt.weights_sha256

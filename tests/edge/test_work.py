@@ -101,3 +101,16 @@ def test_the_slower_of_computing_and_memory_decides():
     assert Work(2e6, 1e3).seconds(device) == 2
     assert Work(1e6, 3e3).seconds(device) == 3
     assert math.isclose(works()[0].cost(device).standard, works()[0].standard.bytes / 1e3)
+
+
+def test_looking_ahead_reads_old_and_new_weights_and_writes_the_predicted_ones():
+    model = build(f"fc:{HIDDEN}", (IN,), CLASSES)
+    layers = cut(model, (IN,), CLASSES)
+    task = Task(layers, CLASSES, rules.make("pepita", {}), "sgd", look_ahead=True)
+    without, found = works()[0], counted(task, 1)[0]
+    assert without.ahead == Work() and found.standard == without.standard
+    weights = FLOAT * IN * HIDDEN
+    assert found.ahead.bytes == 2 * weights + 3 * weights  # copied, and then moved on towards the present ones
+    assert found.ahead.products == 0 and found.fixed == without.fixed + 2 * weights
+    device = DeviceProfile("d", "d", flops=1e9, bandwidth=1e3, ram=1, watts=Watts(0, 1))
+    assert found.cost(device).ahead == found.ahead.bytes / device.bandwidth

@@ -175,3 +175,17 @@ def test_the_order_of_each_stage_is_the_schedules():
     for stage in range(3):
         assert [name for where, name in passes if where == stage] == order
     assert len(passes) == len(list(itertools.product(range(3), order)))
+
+
+@pytest.mark.parametrize("flow", [Flow.UP, Flow.DOWN])
+def test_looking_ahead_takes_time_only_while_another_sample_is_in_flight(flow):
+    plain, ahead = [Cost(1, 1, 1)] * 4, [Cost(1, 1, 1, 0.5)] * 4
+    parts = [range(2), range(2, 4)]
+    route = Route(("standard", "second"), flow)
+    assert (
+        run(relaxed(), World(ahead, parts), 9, route).updates == run(relaxed(), World(plain, parts), 9, route).updates
+    )
+    busy = [run(streaming(3), World(costs, parts), 9, route).busy for costs in (plain, ahead)]
+    # every layer, for all but the first sample; but a backward pass begins in the last layer at once
+    more = [(0.5 + 0.5) * 8, (0.5 + (0.5 if flow is Flow.UP else 0.0)) * 8]
+    assert busy[1] == [stage + longer for stage, longer in zip(busy[0], more, strict=True)]
