@@ -10,9 +10,6 @@ from pipepita.errors import UserError
 from pipepita.live.job import OnlineJob
 from pipepita.runs.reading import read_changes, read_job
 
-# The thread that learns gives Python's lock away whenever it writes, and by default would get it back from the thread
-# that reads lines only after 5 ms.
-_SWITCH_SECONDS = 0.0002
 _SIMULATED = ("timing_only", "calibrate", "trouble", "label_delay")
 
 
@@ -32,7 +29,7 @@ def online(
     """
     values = {name: value for name, value in given.items() if value is not None}
     from pipepita.live.display import Complaints, Display, in_words
-    from pipepita.live.start import again, begin
+    from pipepita.live.start import SWITCH_SECONDS, again, begin
     from pipepita.runs.interrupt import Interrupt
 
     if resume is not None:
@@ -42,7 +39,7 @@ def online(
     else:
         settings: OnlineJob = read_job(job, values, assignments or [], OnlineJob)
         started = begin(settings, sys.stdout, Complaints, Display())
-    sys.setswitchinterval(_SWITCH_SECONDS)
+    sys.setswitchinterval(SWITCH_SECONDS)
     with Interrupt("stopping after what has arrived (press Ctrl-C again to stop at once)") as stop:
         summary = started(stop)
     print(f"{summary['run_dir']}: {in_words(summary)}", file=sys.stderr)

@@ -78,8 +78,9 @@ def _device(name: str, load_seconds: float) -> _Found:
     rows = {
         "large products": f"{found.flops / 1e9:.4g} GFLOP/s, one thread",
         "memory": f"{found.bandwidth / 1e9:.4g} GB/s, {size(found.ram)} free",
-        "a tensor operation": f"{number(1e6 * measured.call)} us, whatever its size",
-        "a sample": f"{number(1e6 * measured.coordination(1))} us of the coordinator",
+        "a tensor operation": f"{number(1e6 * measured.overheads[1].call)} us, whatever its size",
+        "a sample": f"{number(1e6 * measured.together.work(1))} us of the coordinator",
+        "a message": f"{number(1e6 * measured.message)} us of each process that sends or gets it",
         "under load": "not tried" if found.kept is None else f"{100 * found.kept:.0f} % of its speed in the end",
         "power": found.meter if found.idle is None else f"{found.idle:.3g} to {found.active or found.idle:.3g} W",
     }
@@ -114,11 +115,21 @@ def _summary(found: Findings) -> dict[str, Any]:
         "kept_under_load": found.kept,
         "power": {"meter": found.meter, "idle_watts": found.idle, "active_watts": found.active},
         "microseconds": {
-            "call": 1e6 * measured.call,
-            **dict(zip(("standard", "second", "update"), (1e6 * one for one in measured.passes), strict=True)),
-            "sample": 1e6 * measured.sample,
-            "item": 1e6 * measured.item,
-            "wake": 1e6 * measured.wake,
+            **{
+                f"batch {batch}": {
+                    "call": 1e6 * overhead.call,
+                    **dict(zip(("standard", "second", "update"), (1e6 * one for one in overhead.passes), strict=True)),
+                }
+                for batch, overhead in measured.overheads.items()
+            },
+            "message": 1e6 * measured.message,
+        },
+        "coordinator": {
+            name: {
+                **{what: 1e6 * getattr(one, what) for what in ("sample", "item", "wake")},
+                "cold_share": one.cold,
+            }
+            for name, one in (("together", measured.together), ("apart", measured.apart))
         },
         "passes": [
             {

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -24,11 +24,52 @@ BATCHES = (1, 8, 64)  # how many items the measured passes have
 Phases = tuple[float, float, float]  # of a standard pass, a second pass and an update
 
 
+class Overhead(NamedTuple):
+    """What passes take besides products of matrices.
+
+    call: seconds of each tensor operation, whatever its size. passes: seconds of each standard pass, second pass and
+    update besides. first: how much more at the first layer of a stage. bandwidth: bytes per second.
+    """
+
+    call: float
+    passes: Phases
+    first: Phases
+    bandwidth: float
+
+    def seconds(self, work: Counted, place: int, *, first: bool) -> float:
+        """Of a whole pass or update, which computes something. place: in `PHASES`."""
+        return self.passes[place] + (self.first[place] if first else 0.0) + self.more(work)
+
+    def more(self, work: Counted) -> float:
+        """How much longer a pass takes that also computes this."""
+        return self.call * work.calls + work.bytes / self.bandwidth
+
+
 class Rate(NamedTuple):
     """What products of so many floating-point operations reach, in operations per second."""
 
     products: float
     rate: float
+
+
+class Coordinator(NamedTuple):
+    """What the coordinator takes.
+
+    sample, item: seconds that it works on each sample, and on each of its items. wake: seconds until a sample enters
+    that arrives while nothing is to do. cold: by which share the standard passes of such a sample take longer.
+    """
+
+    sample: float = 0.0
+    item: float = 0.0
+    wake: float = 0.0
+    cold: float = 0.0
+
+    def work(self, batch_size: int) -> float:
+        """Seconds that it works on a sample."""
+        return self.sample + self.item * batch_size
+
+
+NO_TIME = Coordinator()
 
 
 class Counted(Protocol):
@@ -51,27 +92,23 @@ class Counted(Protocol):
 class Measured:
     """A device's passes.
 
-    call: seconds of each tensor operation, whatever its size. passes: seconds of each standard pass, second pass and
-    update besides. first: how much more at the first layer of a stage. bandwidth: bytes per second. sample, item:
-    seconds that the coordinator works on a sample, and on each of its items. wake: seconds until it looks at a sample
-    that arrives. rates: by `key`, rising in products.
+    overheads: by the batch, one of `BATCHES`. rates: by `key`, rising in products. together: the coordinator in one
+    process with all layers. apart: the coordinator in a process of its own. message: seconds that a process works on
+    each message that it sends or gets.
     """
 
-    call: float
-    passes: Phases
-    first: Phases
-    bandwidth: float
-    sample: float = 0.0
-    item: float = 0.0
-    wake: float = 0.0
+    overheads: Mapping[int, Overhead]
     rates: Mapping[str, Sequence[Rate]] = field(default_factory=dict)
+    together: Coordinator = NO_TIME
+    apart: Coordinator = NO_TIME
+    message: float = 0.0
 
     def seconds(self, work: Counted, kind: str, phase: str, batch: int, *, first: bool = False) -> float:
         """How long a pass or an update of `batch` items takes. Nothing if it computes nothing.
 
         first: whether it is that of the first layer of a stage.
         """
-        besides = self.besides(work, phase, first=first)
+        besides = self.besides(work, phase, batch, first=first)
         found = {size: self.rates[key(kind, phase, size)] for size in BATCHES if key(kind, phase, size) in self.rates}
         if not found or not work.products:
             return besides
@@ -79,21 +116,20 @@ class Measured:
         reached = [(math.log(size), math.log(_rate(rates, work.products))) for size, rates in found.items()]
         return besides + work.products / math.exp(_between(reached, math.log(batch)))
 
-    def besides(self, work: Counted, phase: str, *, first: bool = False) -> float:
+    def besides(self, work: Counted, phase: str, batch: int, *, first: bool = False) -> float:
         """The part of it that is not spent on products."""
         if not work.calls:
             return 0.0
         place = PHASES.index(phase)
-        fixed = self.passes[place] + (self.first[place] if first else 0.0)
-        return fixed + self.call * work.calls + work.bytes / self.bandwidth
+        return self._by_batch(batch, lambda overhead: overhead.seconds(work, place, first=first))
 
-    def more(self, work: Counted) -> float:
+    def more(self, work: Counted, batch: int) -> float:
         """How much longer a pass takes that also computes this, which multiplies no matrices."""
-        return self.call * work.calls + work.bytes / self.bandwidth
+        return self._by_batch(batch, lambda overhead: overhead.more(work))
 
-    def coordination(self, batch_size: int) -> float:
-        """Seconds that the coordinator works on a sample."""
-        return self.sample + self.item * batch_size
+    def _by_batch(self, batch: int, seconds: Callable[[Overhead], float]) -> float:
+        points = [(math.log(size), seconds(overhead)) for size, overhead in sorted(self.overheads.items())]
+        return _between(points, math.log(batch))
 
 
 def _rate(rates: Sequence[Rate], products: float) -> float:

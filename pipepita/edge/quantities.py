@@ -86,6 +86,7 @@ LINK = {
     "loss": Quantity({"%": 0.01}, "1%", zero=True, below=0.9),
 }
 TIME = Quantity(_TIMES, "25us (s, ms, us)", zero=True, fold=True)
+SHARE = Quantity({"%": 0.01}, "12%", zero=True)
 BATTERY = Quantity({"Wh": 3600.0, "kWh": 3.6e6, "mWh": 3.6, "J": 1.0, "kJ": 1e3}, "20Wh (Wh, kWh, mWh, J, kJ)")
 
 

@@ -8,6 +8,7 @@ from pipepita import schedule as schedules
 from pipepita.edge.calibration import CostOf, counted_cost
 from pipepita.edge.chain import Chain, assign, parse_chain
 from pipepita.edge.deployment import Deployment
+from pipepita.edge.measured import NO_TIME, Coordinator
 from pipepita.edge.profiles import Catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.trouble import Trouble, parse
@@ -19,6 +20,8 @@ from pipepita.network.modules import leaves
 from pipepita.network.norms import check_batches
 from pipepita.pipeline.task import Task
 from pipepita.schedule import Schedule
+from pipepita.schedule.forecast import messages
+from pipepita.schedule.topology import Topology
 from pipepita.schedule.world import Cost
 from pipepita.streams import Stream
 
@@ -48,10 +51,19 @@ class Setup:
         """Bytes that each device needs."""
         return [memory([self.works[layer] for layer in part], self.schedule.window) for part in self.parts]
 
-    def coordination(self, batch_size: int) -> tuple[float, float]:
-        """Of the coordinator, on the first device: seconds that it works on a sample, and until it looks at one."""
+    @property
+    def coordinator(self) -> Coordinator:
+        """What the coordinator takes, which is on the first device: in one process with the layers if it is alone."""
         measured = self.chain.devices[0].measured
-        return (0.0, 0.0) if measured is None else (measured.coordination(batch_size), measured.wake)
+        if measured is None:
+            return NO_TIME
+        return measured.together if self.name == ALONE else measured.apart
+
+    @property
+    def wake(self) -> float:
+        """How much later the prediction of a sample is there that arrives while nothing is to do."""
+        coordinator = self.coordinator
+        return coordinator.wake + coordinator.cold * sum(cost.standard for cost in self.costs)
 
     def deployment(self, seed: int, *, troubled: bool = True) -> Deployment:
         """The setup as a simulated or a real chain takes it. troubled: whether troubles happen."""
@@ -117,6 +129,13 @@ def setups(
             for device, part in zip(chain.devices, parts, strict=True)
             for layer in part
         ]
+        if name != ALONE:
+            topology = Topology(net.task.rule, parts)
+            for stage, (device, part) in enumerate(zip(chain.devices, parts, strict=True)):
+                if device.measured is not None:
+                    # A message on its way takes what its link says. What its ends work for it delays what they do next.
+                    number = sum(cost.total for cost in messages(topology, stage, schedule.waits))
+                    placed[part.stop - 1] += Cost(0, 0, device.measured.message * number)
         return Setup(
             name, schedule, chain, parts, works, placed,
             sizes(net.task, works, parts, scenario.batch_size), troubles, net.look_ahead and schedule.window > 1,

@@ -89,11 +89,10 @@ def course(
     stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Course, ChainWorld]:  # fmt: skip
     """One run in virtual time, at `rate` samples per second, or as fast as they are taken."""
-    coordination, wake = setup.coordination(scenario.batch_size)
     world = ChainWorld(
         setup.deployment(scenario.seed, troubled=troubled), setup.sizes,
         Queue(scenario.arriving(rate), samples, scenario.queue, scenario.policy),
-        label_delay=scenario.label_delay, coordination=coordination, wake=wake,
+        label_delay=scenario.label_delay, coordination=setup.coordinator.work(scenario.batch_size), wake=setup.wake,
         taught_at_once=len(rule.passes) == 1, stop=stop,
     )  # fmt: skip
     return run(setup.schedule, world, samples, rule, seen), world

@@ -88,7 +88,8 @@ class ChainWorld(World):
         queue: Where samples wait.
         label_delay: Seconds from a sample's arrival to its label.
         coordination: Seconds that the coordinator works on a sample: half before it enters, half once it is answered.
-        wake: Seconds until a coordinator that has nothing to do looks at a sample that arrives.
+            If it is not answered, as under a rule with one pass, it is all before the next one enters.
+        wake: Seconds until a sample enters that arrives while the coordinator has nothing to do.
         taught_at_once: Whether a sample needs its label to enter, as under a rule with one pass.
         stop: Asked for each sample; true raises `KeyboardInterrupt`.
 
@@ -116,6 +117,7 @@ class ChainWorld(World):
         self.eventful = any(fate.eventful for fate in self.fates.devices)
         self._traffics = Traffics(deployment, self.fates)
         self._half, self._wake = coordination / 2, wake
+        self._before = coordination if taught_at_once else coordination / 2
         self._free = 0.0  # until when the coordinator works
         self.taken: list[Taken] = []
         self.late: list[float] = []
@@ -140,8 +142,8 @@ class ChainWorld(World):
         if taken is None:
             return None
         if self._half:
-            woken = taken.arrived + self._wake if taken.arrived > now else taken.entered
-            self._free = max(woken, self._free) + self._half
+            more = self._wake if taken.arrived > now else self._before
+            self._free = max(taken.entered, self._free) + more
             taken = taken._replace(entered=self._free)
         self.taken.append(taken)
         if not self._taught_at_once:

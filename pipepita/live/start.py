@@ -27,6 +27,7 @@ from pipepita.network import spec
 from pipepita.network.modules import describe, leaves
 from pipepita.network.norms import check_batches
 from pipepita.network.partition import in_words
+from pipepita.pipeline.engine import Engine
 from pipepita.runs.folder import RunFolder, fresh, last_checkpoint, read_run
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
@@ -49,17 +50,23 @@ CHANGEABLE = (
     "rate",
     "order",
 )
+# The thread that learns gives Python's lock away whenever it writes, and by default would get it back from the thread
+# that reads lines only after 5 ms: `sys.setswitchinterval`.
+SWITCH_SECONDS = 0.0002
 # asked whether to stop; returns the summary
 Started = Callable[[Callable[[], bool]], dict[str, Any]]
 
 
-def begin(job: OnlineJob, out: TextIO, complaints: Callable[[Counts], Complain], observer: Listener) -> Started:
+def begin(
+    job: OnlineJob, out: TextIO, complaints: Callable[[Counts], Complain], observer: Listener,
+    engine: Engine | None = None,
+) -> Started:  # fmt: skip
     """Prepares a new run, which begins when what this returns is called. `UserError` if the job is wrong.
 
-    out: gets the predictions, as lines of JSON.
+    out: gets the predictions, as lines of JSON. engine: an open one, instead of that which the job names.
     """
     folder = RunFolder(job.run_dir or fresh(f"online-{job.source or job.stream}-{job.network}"))
-    return _prepare(job, folder, Past(), out, complaints, observer)
+    return _prepare(job, folder, Past(), out, complaints, observer, engine)
 
 
 def again(
@@ -93,7 +100,7 @@ def again(
 
 def _prepare(
     job: OnlineJob, folder: RunFolder, past: Past, out: TextIO, complaints: Callable[[Counts], Complain],
-    observer: Listener,
+    observer: Listener, engine: Engine | None = None,
 ) -> Started:  # fmt: skip
     rule = job.make_rule()
     if job.source is None:
@@ -145,7 +152,7 @@ def _prepare(
 
     def run(stop: Callable[[], bool]) -> dict[str, Any]:
         net = Net(model, shape, classes, rule)
-        online = Online(net, settled, Where(job.where), desk, observer, stop)
+        online = Online(net, settled, Where(engine or job.where), desk, observer, stop)
         decided = job.decided(past.resumption.progress.step)
         beginning = Beginning(past.resumption, waiting, past.published, past.position, decided)
         return online.run(source, folder, about, beginning)

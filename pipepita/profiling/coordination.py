@@ -1,68 +1,101 @@
-"""How long the coordinator works on a sample: what a whole online run takes beside the passes of its layers."""
+"""What a whole online run takes beside the passes of its layers.
+
+in one process    | coordinator | standard ... | coordinator | second, update ... |     one after the other
+apart             | coordinator |       | coordinator |                                 side by side, and messages
+                       | receive, standard ..., send | receive, second, update ... |
+"""
 
 from __future__ import annotations
 
-import os
+import itertools
 import statistics
-import tempfile
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from pipepita.edge.setup import network
-from pipepita.live.display import Complaints
-from pipepita.live.job import OnlineJob
-from pipepita.live.start import begin
-from pipepita.planning.costs import measured_costs
-from pipepita.runs.display import Observer
-from pipepita.runs.reading import checked
-from pipepita.schedule.world import Cost
+import numpy as np
 
-_OPTIONS = {
-    "stream": "random:64", "network": "fc:16x2", "rule": "pepita:modulate=all,feedback=learned", "lr": 0.0,
-    "engine": "local", "window": 1,
-}  # fmt: skip
-_BATCHES = (1, 16)
-_SAMPLES, _ROUNDS = 400, 3
-_SELDOM, _SELDOM_RATE = 60, 50.0
+from pipepita.edge.measured import CONVOLUTION, LINEAR, Coordinator
+from pipepita.engines import registry
+from pipepita.profiling.explained import explained
+from pipepita.profiling.passes import Progress
+from pipepita.profiling.trial import Ran, Trial, run
+from pipepita.schedule.forecast import messages
+from pipepita.schedule.topology import Topology
+from pipepita.timeline.recorder import RECEIVE
 
-
-def coordination(
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
-) -> tuple[float, float, float]:
-    """Seconds of each sample, of each of its items more, and until the coordinator looks at one that arrives."""
-    found: list[list[float]] = [[] for _ in _BATCHES]
-    late: list[float] = []
-    steps = _ROUNDS * (len(_BATCHES) + 1)
-    for turn in range(_ROUNDS):
-        for place, batch in enumerate(_BATCHES):
-            progress(turn * (len(_BATCHES) + 1) + place, steps, f"online, batch {batch}")
-            found[place].append(max(0.0, _whole(batch) - sum(cost.total for cost in _passes(batch))))
-        progress((turn + 1) * (len(_BATCHES) + 1) - 1, steps, "online, one by one")
-        late.append(_latency() - sum(cost.standard for cost in _passes(1)))
-    one, many = map(statistics.median, found)
-    item = max(0.0, (many - one) / (_BATCHES[1] - _BATCHES[0]))
-    return max(0.0, one - item), item, max(0.0, statistics.median(late) - one / 2)
+# few items that arrive one by one, to networks from small to large
+_SELDOM = (
+    Trial(LINEAR, (64,), "fc:16x2"),
+    Trial(LINEAR, (256,), "fc:256x2"),
+    Trial(CONVOLUTION, (16, 16, 16), "(conv:16,3,1,1)x2/pool:4"),
+    Trial(LINEAR, (512,), "fc:512x2"),
+)
+_SAMPLES, _ROUNDS = 120, 3
+_RATE = 0.3  # of what it takes
+_APART_SAMPLES = 600
 
 
-def _run(samples: int, **options: object) -> dict[str, Any]:
-    """The summary of an online run as the command does it, with a folder, without whose files it would be quicker."""
-    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:  # noqa: PTH123
-        job: OnlineJob = checked(OnlineJob, {**_OPTIONS, "samples": samples, "run_dir": f"{folder}/run", **options})
-        return begin(job, nowhere, Complaints, Observer())(lambda: False)
+class Beside(NamedTuple):
+    """What there is beside passes.
+
+    longer: by which share passes take longer on average than the median. together, apart: the coordinator in one
+    process with the layers, and in one of its own. message: seconds that a process works on each message between two.
+    """
+
+    longer: float
+    together: Coordinator
+    apart: Coordinator
+    message: float
 
 
-def _whole(batch: int) -> float:
-    """Seconds of a sample in a run."""
-    return batch / float(_run(_SAMPLES, batch_size=batch)["items_per_second"])
+def beside(runs: Sequence[Ran], progress: Progress = lambda done, total, what: None) -> Beside:
+    """Measures it. runs: in this process, of samples that always wait."""
+    rows = [[one.total, 1.0, one.trial.batch] for one in runs]
+    longer, sample, item = explained(rows, [one.period - one.total for one in runs], [one.period for one in runs])
+    steps, done = len(_SELDOM) * (_ROUNDS + 1), itertools.count()
+    busy: dict[Trial, list[Ran]] = {trial: [] for trial in _SELDOM}
+    idle: dict[Trial, list[Ran]] = {trial: [] for trial in _SELDOM}
+    for _ in range(_ROUNDS):
+        for trial in _SELDOM:
+            progress(next(done), steps, f"{trial.network}, one by one")
+            busy[trial].append(run(trial, _SAMPLES, window=1))
+            idle[trial].append(run(trial, _SAMPLES, window=1, rate=_RATE / busy[trial][-1].period))
+    standard = [(1 + longer) * statistics.median(one.standard for one in busy[trial]) for trial in _SELDOM]
+    here = _waiting(standard, [statistics.median(one.latency for one in idle[trial]) for trial in _SELDOM])
+    full, calm = [], []
+    engine = registry.make("ray", registry.Wanted(1))
+    try:
+        for trial in _SELDOM:
+            progress(next(done), steps, f"{trial.network}, through an actor")
+            full.append(run(trial, _APART_SAMPLES, engine=engine))
+            calm.append(run(trial, _SAMPLES, rate=_RATE / full[-1].period, engine=engine).latency)
+    finally:
+        engine.close()
+    message = statistics.median(map(_message, full))
+    own = statistics.median(map(_own, full)) + message - item
+    return Beside(
+        longer, Coordinator(sample, item, *here), Coordinator(max(0.0, own), item, *_waiting(standard, calm)), message
+    )
 
 
-def _latency() -> float:
-    """Seconds from an item's arrival to its prediction, if the run has nothing else to do."""
-    return 0.001 * float(_run(_SELDOM, rate=_SELDOM_RATE)["latency_ms"]["p50"])
+def _waiting(standard: Sequence[float], latencies: Sequence[float]) -> tuple[float, float]:
+    """Seconds until a sample enters that arrives while nothing else is to do, and by which share its standard passes
+    take longer then.
+    """
+    late = [latency - passes for latency, passes in zip(latencies, standard, strict=True)]
+    wake, cold = explained([[1.0, passes] for passes in standard], late, latencies)
+    return wake, cold
 
 
-def _passes(batch: int) -> list[Cost]:
-    """Seconds of each layer's passes and updates of a sample."""
-    job: OnlineJob = checked(OnlineJob, {**_OPTIONS, "batch_size": batch})
-    net = network(job, job.items(1))
-    return [cost * 0.001 for cost in measured_costs(net.task, batch)]
+def _message(one: Ran) -> float:
+    """What the stage takes to send a message, or to receive one that is there already."""
+    shares = one.timeline.shares_ms(0, one.first)
+    arriving, leaving = messages(Topology(one.task.rule, one.task.whole), 0, reports=False)
+    return 0.001 * (shares["receive"] + shares["send"]) / (arriving.total + leaving.total)
+
+
+def _own(one: Ran) -> float:
+    """What the coordinator does for a sample, without receiving."""
+    rows = one.timeline.coordinator.rows
+    rows = rows[(rows["step"] >= one.first) & (rows["phase"] != RECEIVE)]
+    return 1e-9 * float((rows["end"] - rows["begin"]).sum()) / len(np.unique(rows["step"]))

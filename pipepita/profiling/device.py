@@ -11,10 +11,10 @@ from pipepita.edge.measured import Measured
 from pipepita.edge.measured_text import lines
 from pipepita.machine import cores, machine
 from pipepita.profiling import load as loads
-from pipepita.profiling.coordination import coordination
+from pipepita.profiling.coordination import beside
 from pipepita.profiling.fit import Timed, fitted
 from pipepita.profiling.memory import bandwidth, free
-from pipepita.profiling.passes import Progress, timed
+from pipepita.profiling.passes import Progress, ran, timed
 from pipepita.profiling.power import meter
 
 
@@ -84,9 +84,10 @@ def profile(seconds: float, progress: Callable[[str], Progress], stop: Callable[
 
         return one
 
-    passes = timed(advance("passes"))
-    sample, item, wake = coordination(advance("coordinator"))
-    measured = replace(fitted(passes), sample=sample, item=item, wake=wake)
+    runs = ran(advance("passes"))
+    found = beside(runs, advance("coordinator"))
+    passes = timed(runs, found.longer)
+    measured = replace(fitted(passes), together=found.together, apart=found.apart, message=found.message)
     with meter() as power:
         idle = loads.idle_watts(power)
         under = loads.load(seconds, power, advance("load"), stop) if seconds else None

@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import nnls
 
-from pipepita.edge.measured import PHASES, Measured, Rate, key
+from pipepita.edge.measured import BATCHES, LINEAR, PHASES, Measured, Overhead, Rate, key
 from pipepita.edge.work import Work
+from pipepita.profiling.explained import explained
 
 _LITTLE = 0.1  # of its time, that a pass may spend on products if it is to show what everything else takes
-_LEAST = 0.05  # of its time, that a pass is said to spend on products, whatever else explains it
+_LEAST = 0.005  # of its time, that a pass is said to spend on products, whatever else explains it
 _TOGETHER = 4.0  # products whose sizes differ by less than this factor share one rate
 _LEAST_BYTE = 1e-14  # seconds
 
@@ -42,28 +42,34 @@ class Timed(NamedTuple):
 def fitted(passes: Sequence[Timed]) -> Measured:
     """What explains how long these took: first those that hardly multiply, then the rates of products.
 
-    Relative errors count, so that small passes are explained as well as large ones.
+    Each batch is explained by itself. Relative errors count, so that small passes are explained as well as large ones.
     """
+    without = Measured({batch: _overhead([one for one in passes if one.batch == batch]) for batch in BATCHES})
+    rates: dict[str, list[Rate]] = {}
+    for name in dict.fromkeys(map(_key, passes)):
+        rates[name] = _rates([one for one in passes if _key(one) == name], without)
+    return replace(without, rates={name: found for name, found in rates.items() if found})
+
+
+def _overhead(passes: Sequence[Timed]) -> Overhead:
+    """What passes of one batch take besides products: what explains those that hardly multiply."""
     best = max((one.work.products / one.seconds for one in passes), default=1.0)
-    plain = [one for one in passes if one.work.products / best < _LITTLE * one.seconds]
-    table = [
+    # not small convolutions, which prepare a lot before they multiply: that is a part of their rates
+    plain = [one for one in passes if one.kind == LINEAR and one.work.products / best < _LITTLE * one.seconds]
+    if not plain:
+        return Overhead(0.0, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), 1 / _LEAST_BYTE)
+    rows = [
         [
             *(float(one.phase == phase) for phase in PHASES),
             *(float(one.phase == phase and one.first) for phase in PHASES),
             one.work.calls,
             one.work.bytes,
+            one.work.products,  # what they take here is not known well: it is found out later, for each size
         ]
         for one in plain
     ]
-    weights = np.array([1 / one.seconds for one in plain])
-    scales = np.array([1.0] * 7 + [1e-6])  # of like size, for the solver
-    found, _ = nnls(np.array(table) * scales * weights[:, None], np.ones(len(plain)))
-    standard, second, update, more, again, further, call, byte = (float(value) for value in found * scales)
-    without = Measured(call, (standard, second, update), (more, again, further), 1 / max(byte, _LEAST_BYTE))
-    rates: dict[str, list[Rate]] = {}
-    for name in dict.fromkeys(map(_key, passes)):
-        rates[name] = _rates([one for one in passes if _key(one) == name], without)
-    return replace(without, rates={name: found for name, found in rates.items() if found})
+    standard, second, update, more, again, further, call, byte, _ = explained(rows, [one.seconds for one in plain])
+    return Overhead(call, (standard, second, update), (more, again, further), 1 / max(byte, _LEAST_BYTE))
 
 
 def _key(one: Timed) -> str:
@@ -76,7 +82,7 @@ def _rates(passes: Sequence[Timed], without: Measured) -> list[Rate]:
         (one.work.products, one.work.products / max(one.seconds - besides, _LEAST * one.seconds))
         for one in passes
         if one.work.products
-        for besides in [without.besides(one.work, one.phase, first=one.first)]
+        for besides in [without.besides(one.work, one.phase, one.batch, first=one.first)]
     ]
     groups = itertools.groupby(sorted(left), key=lambda one: math.floor(math.log(one[0], _TOGETHER)))
     found = []

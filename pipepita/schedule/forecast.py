@@ -135,7 +135,7 @@ class Processes(World):
         topology = Topology(route, parts)
         loaded = list(costs)
         for stage, part in enumerate(parts):
-            arriving, leaving = _messages(topology, stage, schedule.waits)
+            arriving, leaving = messages(topology, stage, schedule.waits)
             loaded[part.start] += arriving * message.receive
             loaded[part.stop - 1] += leaving * message.send
         super().__init__(loaded, parts, max(0.0, message.wake - message.receive))
@@ -164,11 +164,14 @@ class Processes(World):
 
 def arrivals(topology: Topology) -> int:
     """How many messages all stages together get for a sample."""
-    return int(sum(_messages(topology, stage, False)[0].total for stage in range(len(topology.parts))))
+    return int(sum(messages(topology, stage, False)[0].total for stage in range(len(topology.parts))))
 
 
-def _messages(topology: Topology, stage: int, reports: bool) -> tuple[Cost, Cost]:
-    """How many messages arrive at a stage for each of its passes, and how many leave it after each and the update."""
+def messages(topology: Topology, stage: int, reports: bool) -> tuple[Cost, Cost]:
+    """How many messages arrive at a stage for each of its passes, and how many leave it after each and the update.
+
+    reports: whether it tells the coordinator of each update.
+    """
     arriving, leaving = [], []
     for name in topology.route.passes:
         arriving.append(int(topology.source(stage, name) is not None) + int(topology.hears(stage, name)))

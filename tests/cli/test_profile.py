@@ -14,10 +14,11 @@ from pipepita.profiling import coordination, memory, passes
 @pytest.fixture
 def shortly(monkeypatch):
     monkeypatch.setattr(passes, "_NETWORKS", [passes._NETWORKS[0], passes._NETWORKS[2], passes._NETWORKS[-3]])
-    monkeypatch.setattr(passes.timed, "__defaults__", (passes.timed.__defaults__[0], 1))
+    monkeypatch.setattr(passes, "_ROUNDS", 1)
     monkeypatch.setattr(coordination, "_ROUNDS", 1)
-    monkeypatch.setattr(coordination, "_SAMPLES", 60)
-    monkeypatch.setattr(coordination, "_SELDOM", 10)
+    monkeypatch.setattr(coordination, "_SELDOM", coordination._SELDOM[:2])
+    for name in ("_SAMPLES", "_APART_SAMPLES"):
+        monkeypatch.setattr(coordination, name, 40)
     monkeypatch.setattr(memory, "_BYTES", 1 << 24)
 
 
@@ -30,7 +31,9 @@ def test_a_device_measures_itself_and_is_simulated(shortly, tmp_path):
     found = json.loads(done.stdout)
     assert done.returncode == 0 and "written: mine.toml" in done.stderr
     assert found["flops"] > 1e7 and found["ram"] > 1e6 and 0 < found["kept_under_load"] <= 1
-    assert found["microseconds"]["call"] >= 0 and found["microseconds"]["sample"] > 0
+    assert found["microseconds"]["batch 1"]["call"] > 0 and found["microseconds"]["message"] > 0
+    for one in found["coordinator"].values():
+        assert one["sample"] > 0 and one["wake"] >= 0 and one["cold_share"] >= 0
     phases = {(one["kind"], one["phase"], one["batch"]) for one in found["passes"]}
     assert {("convolution", "second", 8), ("linear", "update", 64), ("linear", "standard", 1)} <= phases
     text = (tmp_path / "mine.toml").read_text()

@@ -2,11 +2,12 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
 from pipepita.edge import measured_text, report
-from pipepita.edge.measured import CONVOLUTION, LINEAR, Measured, Rate, key
+from pipepita.edge.measured import CONVOLUTION, LINEAR, Coordinator, Measured, Overhead, Rate, key
 from pipepita.edge.profiles import catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
@@ -16,7 +17,10 @@ from pipepita.runs.reading import checked
 
 US = 1e-6
 RATES = {key(LINEAR, "standard", 1): [Rate(1e3, 1e9), Rate(1e5, 1e10)], key(LINEAR, "standard", 64): [Rate(1e4, 1e11)]}
-SOME = Measured(2 * US, (10 * US, 20 * US, 30 * US), (5 * US, 6 * US, 7 * US), 1e9, 100 * US, 3 * US, 50 * US, RATES)
+TOGETHER, APART = Coordinator(100 * US, 3 * US, 50 * US, 0.2), Coordinator(200 * US, 4 * US, 90 * US, 0.5)
+ONE = Overhead(2 * US, (10 * US, 20 * US, 30 * US), (5 * US, 6 * US, 7 * US), 1e9)
+MANY = Overhead(4 * US, (20 * US, 20 * US, 30 * US), (5 * US, 6 * US, 7 * US), 1e9)
+SOME = Measured({1: ONE, 8: ONE, 64: MANY}, RATES, TOGETHER, APART, message=40 * US)
 TABLE = """
 [devices.mine]
 flops = "10G"
@@ -37,6 +41,9 @@ def test_a_pass_takes_what_its_parts_take():
     assert SOME.seconds(work, LINEAR, "standard", 1) == pytest.approx((10 + 10 + 4) * US)
     assert SOME.seconds(work, LINEAR, "update", 1, first=True) == pytest.approx((30 + 7 + 10 + 4) * US)
     assert SOME.seconds(Work(), LINEAR, "second", 1) == 0  # there is no such pass
+    assert SOME.seconds(work, LINEAR, "standard", 64) == pytest.approx((20 + 20 + 4) * US)
+    half_way = round(8**1.5)
+    assert SOME.more(work, half_way) == pytest.approx((15 + 4) * US, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,7 @@ def test_a_pass_takes_what_its_parts_take():
 )
 def test_rates_lie_between_those_that_were_measured(products, batch, rate):
     work = Work(products=products, calls=1)
-    besides = SOME.besides(work, "standard")
+    besides = SOME.besides(work, "standard", batch)
     assert SOME.seconds(work, LINEAR, "standard", batch) - besides == pytest.approx(products / rate)
     assert SOME.seconds(work, CONVOLUTION, "standard", batch) == besides  # nothing is known of them
 
@@ -61,7 +68,10 @@ def test_rates_lie_between_those_that_were_measured(products, batch, rate):
 def test_what_is_written_is_read_again(tmp_path):
     found = catalogue(devices(tmp_path)).device("mine")
     assert found.measured.rates == RATES
-    for name in ("call", "passes", "first", "bandwidth", "sample", "item", "wake"):
+    for batch, overhead in SOME.overheads.items():
+        for name in ("call", "passes", "first", "bandwidth"):
+            assert getattr(found.measured.overheads[batch], name) == pytest.approx(getattr(overhead, name), rel=1e-3)
+    for name in ("together", "apart", "message"):
         assert getattr(found.measured, name) == pytest.approx(getattr(SOME, name), rel=1e-3)
     assert math.isnan(found.idle_watts) and found.trains
 
@@ -71,6 +81,10 @@ def test_what_is_written_is_read_again(tmp_path):
     [
         ("call = 3", "devices.mine.measured.call 3: write it like 25us"),
         ("calls = '3us'", "unknown field in profiles .* 'calls'"),
+        ("call = ['3us', '4us']", "write one figure, or 3: of 1, 8, 64 items"),
+        ("call = ['3us', '4us', 5]", "devices.mine.measured.call 5: write it like 25us"),
+        ("cold = '3us'", "devices.mine.measured.cold '3us': write it like 12%"),
+        ("apart-item = '3%'", "devices.mine.measured.apart-item '3%': write it like 25us"),
         ("bandwidth = '-1G'", "devices.mine.measured.bandwidth '-1G': has to be above 0"),
         ("'linear standard 1' = [[1e5, 1e9], [1e3, 1e9]]", "write pairs of flops and FLOP/s, the flops rising"),
         ("'linear standard 1' = [[1e5, 0]]", "write pairs"),
@@ -117,11 +131,23 @@ def test_a_device_that_waits_looks_late_at_what_arrives(tmp_path):
     simulation = simulated(devices(tmp_path), rate=20.0, arrivals="fixed")
     alone = next(one for one in simulation.outcomes if one.setup.name == "one device")
     standard = sum(cost.standard for cost in alone.setup.costs)
-    assert alone.timing.prediction.p50 == pytest.approx(1000 * (standard + 50 * US + 51.5 * US), rel=0.01)
+    assert alone.timing.prediction.p50 == pytest.approx(1000 * (1.2 * standard + 50 * US), rel=0.01)
+
+
+@pytest.mark.parametrize(("rule", "messages"), [("pepita", 3), ("pepita:modulate=all", 3), ("local", 3), ("bp", 3)])
+def test_an_actor_works_on_its_messages_and_the_coordinator_beside_it(tmp_path, rule, messages):
+    """Of a chain of one device: the sample comes in, the output goes out, and the error comes in unless it is local."""
+    chain = simulated(devices(tmp_path), rule=rule)
+    bare = simulated(devices(tmp_path, replace(SOME, message=0.0)), rule=rule)
+    one, other = (next(o for o in of.outcomes if o.setup.name == "streaming") for of in (chain, bare))
+    assert 1 / one.capacity - 1 / other.capacity == pytest.approx(messages * 40 * US, rel=0.01)
+    slow = replace(SOME, apart=Coordinator(5.0))
+    behind = next(o for o in simulated(devices(tmp_path, slow), rule=rule).outcomes if o.setup.name == "streaming")
+    assert 1 / behind.capacity == pytest.approx(5.0, rel=0.01)
 
 
 def test_in_a_chain_each_device_has_a_first_layer(tmp_path):
-    simulation = simulated(devices(tmp_path), devices="mine*3", link="delay 1us")
+    simulation = simulated(devices(tmp_path, replace(SOME, message=0.0)), devices="mine*3", link="delay 1us")
     mine = catalogue(devices(tmp_path)).device("mine")
     locked = simulation.outcomes[0]
     assert locked.setup.costs == [work.cost(mine, first=True) for work in simulation.network.works]

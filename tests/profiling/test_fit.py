@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from pipepita.edge.measured import BATCHES, CONVOLUTION, LINEAR, PHASES, Measured, Rate, key
+from pipepita.edge.measured import BATCHES, CONVOLUTION, LINEAR, PHASES, Measured, Overhead, Rate, key
 from pipepita.edge.work import Work
 from pipepita.profiling.fit import Timed, fitted
 
@@ -16,7 +16,12 @@ RATES = {
     for phase in PHASES
     for batch in BATCHES
 }
-TRUE = Measured(4 * US, (15 * US, 8 * US, 5 * US), (20 * US, 12 * US, 9 * US), 2e10, rates=RATES)
+OVERHEADS = {
+    1: Overhead(4 * US, (15 * US, 8 * US, 5 * US), (20 * US, 12 * US, 9 * US), 2e10),
+    8: Overhead(5 * US, (15 * US, 8 * US, 5 * US), (20 * US, 12 * US, 9 * US), 2e10),
+    64: Overhead(7 * US, (25 * US, 9 * US, 5 * US), (30 * US, 12 * US, 9 * US), 1e10),
+}
+TRUE = Measured(OVERHEADS, RATES)
 
 
 def passes(noise: float = 0.0, count: int = 600) -> list[Timed]:
@@ -34,10 +39,11 @@ def passes(noise: float = 0.0, count: int = 600) -> list[Timed]:
 @pytest.mark.parametrize(("noise", "within"), [(0.0, 0.15), (0.1, 0.3)])
 def test_known_figures_are_found_again(noise, within):
     found = fitted(passes(noise))
-    assert found.call == pytest.approx(TRUE.call, rel=within)
-    assert found.bandwidth == pytest.approx(TRUE.bandwidth, rel=within)
-    assert found.passes[0] == pytest.approx(TRUE.passes[0], rel=2 * within)
-    assert found.first == pytest.approx(TRUE.first, rel=2 * within)
+    for one, true in zip(found.overheads.values(), OVERHEADS.values(), strict=True):
+        assert one.call == pytest.approx(true.call, rel=within)
+        assert one.bandwidth == pytest.approx(true.bandwidth, rel=within)
+        assert one.passes[0] == pytest.approx(true.passes[0], rel=2 * within)
+        assert one.first == pytest.approx(true.first, rel=2 * within)
     for rates in found.rates.values():
         assert [one.products for one in rates] == sorted({one.products for one in rates})
 

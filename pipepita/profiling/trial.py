@@ -1,0 +1,133 @@
+"""Online runs of small networks, as the command does them, of which everything is recorded.
+
+What a layer takes between all that a run does beside it is more than what it takes alone: its weights and its code have
+left the caches, and other threads of the process interrupt it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pipepita.edge.measured import LINEAR
+from pipepita.edge.setup import network
+from pipepita.edge.work import LayerWork, counted
+from pipepita.live.display import Complaints
+from pipepita.live.job import OnlineJob
+from pipepita.live.start import SWITCH_SECONDS, begin
+from pipepita.pipeline.engine import Engine
+from pipepita.pipeline.task import Task
+from pipepita.planning.costs import costs_of
+from pipepita.runs.display import Observer
+from pipepita.runs.reading import checked
+from pipepita.schedule.world import Cost
+from pipepita.timeline.reading import Timeline
+from pipepita.timeline.recorder import PASS
+
+_WARM_UP = 0.2  # the share of the samples that do not count
+
+
+class Trial(NamedTuple):
+    """A network, and what it learns from.
+
+    kind: of its hidden layers. shape: of an item. network: its hidden layers. batch: how many items a sample has.
+    feedback: of the rule, `Pepita` with the error at all layers: rules differ little in what single operations take.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    network: str
+    batch: int = 1
+    feedback: str = "learned"
+
+    def job(self, run_dir: str, samples: int, rate: float | None, window: int | None) -> OnlineJob:
+        """The online run."""
+        options = {
+            "stream": f"random:{'x'.join(map(str, self.shape))}", "network": self.network, "batch_size": self.batch,
+            "rule": f"pepita:modulate=all,feedback={self.feedback}", "lr": 0.0, "samples": samples, "run_dir": run_dir,
+            "trace": f"{run_dir}.json", "stages": 1, "engine": "local", "window": window,
+        }  # fmt: skip
+        if rate is not None:
+            options |= {"rate": rate, "arrivals": "fixed"}
+        job: OnlineJob = checked(OnlineJob, {name: value for name, value in options.items() if value is not None})
+        return job
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One run of a trial. Times are in seconds.
+
+    task: what was learnt. costs: medians of each layer. period: of a sample, on average. latency: from an item's
+    arrival to its prediction, the median. timeline: what happened. first: the first sample that counts.
+    """
+
+    trial: Trial
+    task: Task
+    costs: list[Cost]
+    period: float
+    latency: float
+    timeline: Timeline
+    first: int
+
+    @property
+    def total(self) -> float:
+        """All passes and updates of a sample."""
+        return sum(cost.total for cost in self.costs)
+
+    @property
+    def standard(self) -> float:
+        """The standard passes of all layers."""
+        return sum(cost.standard for cost in self.costs)
+
+    def works(self) -> list[LayerWork]:
+        """What each layer computes for a sample."""
+        return counted(self.task, self.trial.batch)
+
+    def kind(self, layer: int) -> str:
+        """The kind of a layer, from 0. The output layer is always linear."""
+        return LINEAR if layer == len(self.costs) - 1 else self.trial.kind
+
+
+class _Listener(Observer):
+    def recorded(self, timeline: Timeline) -> None:
+        self.timeline = timeline
+
+
+@contextmanager
+def _as_the_command() -> Iterator[None]:
+    """As often as there, threads of the process take turns."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def run(
+    trial: Trial, samples: int, *, rate: float | None = None, window: int | None = None, engine: Engine | None = None
+) -> Ran:
+    """Runs a trial.
+
+    Args:
+        trial: The trial.
+        samples: How many samples it learns from.
+        rate: How many arrive per second; None for as many as it takes.
+        window: How many samples are in flight at most; by default as many as online.
+        engine: Where its one stage runs; by default in this process.
+    """
+    listener = _Listener()
+    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere, _as_the_command():  # noqa: PTH123
+        job = trial.job(f"{folder}/run", samples, rate, window)
+        summary = begin(job, nowhere, Complaints, listener, engine)(lambda: False)
+    first, task = int(_WARM_UP * samples), network(job, job.items(1)).task
+    costs = [cost * 0.001 for cost in costs_of(task, listener.timeline.stages, first)]
+    answered = listener.timeline.coordinator.of(PASS)["end"][first:]
+    period = 1e-9 * float(answered[-1] - answered[0]) / (len(answered) - 1)
+    latency = 0.001 * float(summary["latency_ms"]["p50"])
+    return Ran(trial, task, costs, period, latency, listener.timeline, first)
