@@ -28,10 +28,12 @@ _SHARE = 1 / 3  # of the simulated capacity, at which latencies are compared
 
 
 def _command(*arguments: object) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipepita", *map(str, arguments)], capture_output=True, text=True, check=True
-    )
-    return done.stdout
+    """What the command printed. It prints into a file, since a process that reads along takes time of its own."""
+    with tempfile.TemporaryFile("w+") as printed:
+        words = [sys.executable, "-m", "pipepita", *map(str, arguments)]
+        subprocess.run(words, stdout=printed, stderr=subprocess.PIPE, text=True, check=True)
+        printed.seek(0)
+        return printed.read()
 
 
 def _simulated(profiles: Path, network: str, devices: str, setup: str, rate: float | None) -> dict[str, Any]:

@@ -128,8 +128,9 @@ class _Counter(TorchDispatchMode):
         out = func(*args, **kwargs)
         if name in _FREE or func.is_view:
             return out
-        # a copy does not read what it overwrites
-        read = [leaf for leaf in tree_leaves((args[name == "copy" :], kwargs)) if isinstance(leaf, Tensor)]
+        # what is overwritten whole is not read
+        read_from = (args[name == "copy" :], [value for key, value in kwargs.items() if key != "out"])
+        read = [leaf for leaf in tree_leaves(read_from) if isinstance(leaf, Tensor)]
         written = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         if packet in flop_registry:
             flops = products = flop_registry[packet](*args, **kwargs, out_val=out)

@@ -18,6 +18,7 @@ import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import Tensor
 
 from pipepita.network.layer import Layer
@@ -42,7 +43,7 @@ class LookAhead:
             yield
             return
         for guess, before, now in zip(self._weights(), self._before, self._layer.parameters, strict=True):
-            guess.copy_(before).lerp_(now, 1.0 + in_flight)
+            torch.lerp(before, now, 1.0 + in_flight, out=guess)
         with self._layer.meanwhile(self._synapse):
             yield
 

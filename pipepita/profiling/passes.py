@@ -26,8 +26,8 @@ def trials() -> Iterator[Trial]:
     """All that are measured."""
     for kind, shape, network in _NETWORKS:
         for batch in BATCHES:
-            for feedback in ("learned", "fixed"):
-                yield Trial(kind, shape, network, batch, feedback)
+            for rule in ("pepita", "pepita:modulate=all,feedback=learned"):
+                yield Trial(kind, shape, network, batch, rule)
 
 
 def ran(progress: Progress = lambda done, total, what: None) -> list[Ran]:

@@ -6,12 +6,12 @@ left the caches, and other threads of the process interrupt it.
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from pipepita.edge.measured import LINEAR
@@ -35,21 +35,21 @@ _WARM_UP = 0.2  # the share of the samples that do not count
 class Trial(NamedTuple):
     """A network, and what it learns from.
 
-    kind: of its hidden layers. shape: of an item. network: its hidden layers. batch: how many items a sample has.
-    feedback: of the rule, `Pepita` with the error at all layers: rules differ little in what single operations take.
+    kind: of its hidden layers. shape: of an item. network: its hidden layers. batch: how many items a sample has. rule:
+    which one hardly matters, since rules differ little in what single operations take.
     """
 
     kind: str
     shape: tuple[int, ...]
     network: str
     batch: int = 1
-    feedback: str = "learned"
+    rule: str = "pepita:modulate=all,feedback=learned"
 
     def job(self, run_dir: str, samples: int, rate: float | None, window: int | None) -> OnlineJob:
         """The online run."""
         options = {
             "stream": f"random:{'x'.join(map(str, self.shape))}", "network": self.network, "batch_size": self.batch,
-            "rule": f"pepita:modulate=all,feedback={self.feedback}", "lr": 0.0, "samples": samples, "run_dir": run_dir,
+            "rule": self.rule, "lr": 0.0, "samples": samples, "run_dir": run_dir,
             "trace": f"{run_dir}.json", "stages": 1, "engine": "local", "window": window,
         }  # fmt: skip
         if rate is not None:
@@ -122,9 +122,9 @@ def run(
         engine: Where its one stage runs; by default in this process.
     """
     listener = _Listener()
-    with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere, _as_the_command():  # noqa: PTH123
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "predictions").open("w") as out, _as_the_command():
         job = trial.job(f"{folder}/run", samples, rate, window)
-        summary = begin(job, nowhere, Complaints, listener, engine)(lambda: False)
+        summary = begin(job, out, Complaints, listener, engine)(lambda: False)
     first, task = int(_WARM_UP * samples), network(job, job.items(1)).task
     costs = [cost * 0.001 for cost in costs_of(task, listener.timeline.stages, first)]
     answered = listener.timeline.coordinator.of(PASS)["end"][first:]
