@@ -88,7 +88,7 @@ def emulated(deployment: Deployment, plan: Plan) -> EmulatedPlan:
     fates = Fates(deployment)
     traffics = Traffics(deployment, Fates(deployment))
     places = range(len(deployment.parts))
-    paces = [Pace(cost.standard, cost.modulated, cost.update) for cost in deployment.costs]
+    paces = [Pace(cost.standard, cost.modulated, cost.update, cost.ahead) for cost in deployment.costs]
 
     def delays(target: int) -> dict[int, Delay]:
         """The links to `target`, by their sender."""

@@ -33,7 +33,7 @@ class Setup:
     """One way to learn from the stream.
 
     parts: the layers of each device. works: of each layer. costs: seconds of each layer on its device. sizes: of the
-    messages. look_ahead: whether standard passes use predicted weights.
+    messages. task: what is learnt, with predicted weights if several samples are in flight.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Setup:
     costs: list[Cost]
     sizes: Sizes
     troubles: list[Trouble]
-    look_ahead: bool = False
+    task: Task
 
     @property
     def memory(self) -> list[int]:
@@ -124,6 +124,7 @@ def setups(
 
     def setup(name: str, schedule: Schedule, chain: Chain, parts: list[range], troubles: list[Trouble]) -> Setup:
         works = net.with_window(schedule.window)
+        task = replace(net.task, look_ahead=net.look_ahead and schedule.window > 1)
         placed = [
             cost(works[layer], layer, device, layer == part.start)
             for device, part in zip(chain.devices, parts, strict=True)
@@ -138,7 +139,7 @@ def setups(
                     placed[part.stop - 1] += Cost(0, 0, device.measured.message * number)
         return Setup(
             name, schedule, chain, parts, works, placed,
-            sizes(net.task, works, parts, scenario.batch_size), troubles, net.look_ahead and schedule.window > 1,
+            sizes(net.task, works, parts, scenario.batch_size), troubles, task,
         )  # fmt: skip
 
     troubles = parse(scenario.trouble or "", len(chain.devices))

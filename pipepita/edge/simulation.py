@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -161,11 +161,10 @@ def simulate(
         step(f"{setup.name}: learning")
         chosen = [taken.number for taken in world.taken]
         if not scenario.timing_only:
-            task = replace(net.task, look_ahead=setup.look_ahead)
-            stages = split(task, setup.parts, _forgotten(setup, scenario, rule))
+            stages = split(setup.task, setup.parts, _forgotten(setup, scenario, rule))
             # the same samples in the same order give the same bits: relaxed learns what locked does
             forgets = [(len(s.layers), s.forgets) if isinstance(s, EmulatedSpec) else None for s in stages]
-            key = (setup.schedule.window, setup.look_ahead, tuple(timeline.order), tuple(chosen), tuple(forgets))
+            key = (setup.schedule.window, setup.task.look_ahead, tuple(timeline.order), tuple(chosen), tuple(forgets))
             if key not in learnt:
                 learnt[key] = learn(
                     stages, setup.schedule, stream, chosen, scenario.batch_size, stop, timeline.order, exam

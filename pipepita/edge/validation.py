@@ -139,7 +139,7 @@ def validate(
 
 def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome, stop: Callable[[], bool]) -> Real:
     scenario, setup, net = simulation.scenario, outcome.setup, simulation.network
-    plain = Plan(stages(net.task.copy(), setup.parts), setup.schedule, scenario.batch_size, scenario.samples)
+    plain = Plan(stages(setup.task.copy(), setup.parts), setup.schedule, scenario.batch_size, scenario.samples)
     plan = emulated(setup.deployment(scenario.seed), plain)
     pipeline = engine.open(plan)
     try:
@@ -152,7 +152,7 @@ def _real(engine: RayEngine, simulation: Simulation, outcome: Outcome, stop: Cal
             taught_at_once=len(net.passes) == 1, stop=stop,
         )  # fmt: skip
         # an order that adapts is repeated: decided anew, it would be another one
-        learnt = train(pipeline, setup.schedule, net.task, source, reader, scenario.batch_size, Order(outcome.order))
+        learnt = train(pipeline, setup.schedule, setup.task, source, reader, scenario.batch_size, Order(outcome.order))
         if stop():
             raise KeyboardInterrupt
         updates = _updates(pipeline, plan.origin.began, len(source.taken))

@@ -87,15 +87,22 @@ class PacedLearner:
         self._learner, self._pace, self._device = learner, pace, device
         self.layer: Layer = learner.layer
         self.heads = learner.heads
+        self._in_flight = 0
+
+    def begin(self) -> None:
+        """No sample is in flight."""
+        self._in_flight = 0
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         out = self._learner.standard(step, x, target)
-        self._device.takes(self._pace.standard)
+        self._device.takes(self._pace.standard + (self._pace.ahead if self._in_flight else 0.0))
+        self._in_flight += 1
         return out
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         out = self._learner.second(step, arriving, error)
         self._device.takes(self._pace.modulated)
+        self._in_flight -= 1
         return out
 
     def product(self, step: int) -> Product | None:
@@ -193,6 +200,9 @@ class EmulatedStage(Stage):
 
     def begin(self, lr: float) -> None:
         super().begin(lr)
+        for learner in (trainer.learner for trainer in self.trainers):
+            if isinstance(learner, PacedLearner):
+                learner.begin()
         self._device.origin.begins()
 
     def standard(self, step: int, x: Tensor, target: Tensor | None = None, group: Group | None = None) -> Tensor:

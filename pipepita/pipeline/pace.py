@@ -16,11 +16,13 @@ class Pace:
         standard: For a standard pass.
         modulated: For a second pass, whatever the rule calls it.
         update: For an update, which follows after the last pass has been sent on.
+        ahead: How much longer for a standard pass while another sample is in flight, if weights are predicted.
     """
 
     standard: float
     modulated: float
     update: float = 0.0
+    ahead: float = 0.0
 
 
 def read_milliseconds(text: str, option: str) -> list[float]:

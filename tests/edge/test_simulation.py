@@ -280,7 +280,7 @@ def test_says_what_is_wrong(options, words):
 def test_the_same_job_run_for_real_ends_with_the_same_bits(tmp_path):
     """In the order that was decided in virtual time, and with predicted weights, as is the default there, too."""
     adaptive = by_name(simulated(rate=20.0))["adaptive"]
-    assert adaptive.setup.look_ahead and adaptive.order != by_name(simulated())["adaptive"].order
+    assert adaptive.setup.task.look_ahead and adaptive.order != by_name(simulated())["adaptive"].order
     (tmp_path / "order.txt").write_text("".join("01"[bit] for bit in adaptive.order))
     options = {"engine": "local", "order": tmp_path / "order.txt", "run_dir": tmp_path / "run"}
     job = checked(OnlineJob, {name: EQUAL[name] for name in ("network", "normalize", "rule", "samples")} | options)

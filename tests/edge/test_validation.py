@@ -30,7 +30,7 @@ active_watts = "2"
 def test_real_time_ends_with_the_simulations_bits(lent_engine, tmp_path, options):
     (tmp_path / "slow.toml").write_text(SLOW)
     chain = {"devices": "slow*2", "profiles": tmp_path / "slow.toml", "link": "delay 4ms 1ms rate 1mbit loss 1%"}
-    common = {"network": "fc:64", "samples": 40, "rule": "pepita:modulate=all"}
+    common = {"network": "fc:64", "samples": 40, "rule": "pepita:modulate=all", "look_ahead": "on"}
     simulation = simulate(checked(Scenario, chain | common | options))
     told = []
     real = validate(simulation, lambda *state: told.append(state))
