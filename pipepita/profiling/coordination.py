@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipepita.edge.measured import CONVOLUTION, LINEAR, Coordinator
+from pipepita.edge.measured import Coordinator
 from pipepita.engines import registry
 from pipepita.profiling.explained import explained
 from pipepita.profiling.passes import Progress
@@ -25,10 +25,10 @@ from pipepita.timeline.recorder import RECEIVE
 
 # few items that arrive one by one, to networks from small to large
 _SELDOM = (
-    Trial(LINEAR, (64,), "fc:16x2"),
-    Trial(LINEAR, (256,), "fc:256x2"),
-    Trial(CONVOLUTION, (16, 16, 16), "(conv:16,3,1,1)x2/pool:4"),
-    Trial(LINEAR, (512,), "fc:512x2"),
+    Trial((64,), "fc:16x2"),
+    Trial((256,), "fc:256x2"),
+    Trial((16, 16, 16), "(conv:16,3,1,1)x2/pool:4"),
+    Trial((512,), "fc:512x2"),
 )
 _SAMPLES, _ROUNDS = 120, 3
 _RATE = 0.3  # of what it takes

@@ -6,17 +6,19 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from pipepita.edge.measured import BATCHES, CONVOLUTION, LINEAR, PHASES
+from pipepita.edge.measured import BATCHES, PHASES
 from pipepita.edge.work import Work
 from pipepita.profiling.fit import Timed
 from pipepita.profiling.trial import Ran, Trial, run
 
 Progress = Callable[[int, int, str], None]
-# (kind, the shape of an item, hidden layers)
+# (the shape of an item, hidden layers)
 _NETWORKS = (
-    *((LINEAR, (width,), f"fc:{width}x2") for width in (16, 32, 64, 128, 256, 512, 1024)),
-    *((CONVOLUTION, (1, 8, 8), f"conv:{channels},3,1,1/pool:4") for channels in (4, 16)),
-    *((CONVOLUTION, (channels, 16, 16), f"(conv:{channels},3,1,1)x2/pool:4") for channels in (4, 16, 64)),
+    *(((width,), f"fc:{width}x2") for width in (16, 32, 64, 128, 256, 512, 1024)),
+    ((1, 8, 8), "conv:4,3/pool:2/fc:16"),
+    ((1, 12, 12), "conv:8,3/pool:2/fc:32"),
+    ((3, 16, 16), "conv:32,3/pool:2/fc:64"),
+    *(((channels, 16, 16), f"(conv:{channels},3,1,1)x2/pool:4") for channels in (4, 16, 64)),
 )
 _ROUNDS = 3  # a device is quicker at times
 _SAMPLES = {1: 80, 8: 40, 64: 25}
@@ -24,10 +26,10 @@ _SAMPLES = {1: 80, 8: 40, 64: 25}
 
 def trials() -> Iterator[Trial]:
     """All that are measured."""
-    for kind, shape, network in _NETWORKS:
+    for shape, network in _NETWORKS:
         for batch in BATCHES:
             for rule in ("pepita", "pepita:modulate=all,feedback=learned"):
-                yield Trial(kind, shape, network, batch, rule)
+                yield Trial(shape, network, batch, rule)
 
 
 def ran(progress: Progress = lambda done, total, what: None) -> list[Ran]:
@@ -49,7 +51,7 @@ def timed(runs: list[Ran], longer: float = 0.0) -> list[Timed]:
             for phase, taken in zip(PHASES, (cost.standard, cost.modulated, cost.update), strict=True):
                 seconds[one.trial, layer, phase].append((1 + longer) * taken)
     return [
-        Timed(one.kind(layer), phase, trial.batch, not layer, work, median)
+        Timed(works.kind, phase, trial.batch, not layer, work, median)
         for trial, one in first.items()
         for layer, works in enumerate(one.works())
         for phase, work in _phases(works.standard, works.second, works.update)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pipepita.edge.measured import LINEAR
 from pipepita.edge.setup import network
 from pipepita.edge.work import LayerWork, counted
 from pipepita.live.display import Complaints
@@ -35,11 +34,10 @@ _WARM_UP = 0.2  # the share of the samples that do not count
 class Trial(NamedTuple):
     """A network, and what it learns from.
 
-    kind: of its hidden layers. shape: of an item. network: its hidden layers. batch: how many items a sample has. rule:
+    shape: of an item. network: its hidden layers. batch: how many items a sample has. rule:
     which one hardly matters, since rules differ little in what single operations take.
     """
 
-    kind: str
     shape: tuple[int, ...]
     network: str
     batch: int = 1
@@ -87,10 +85,6 @@ class Ran:
     def works(self) -> list[LayerWork]:
         """What each layer computes for a sample."""
         return counted(self.task, self.trial.batch)
-
-    def kind(self, layer: int) -> str:
-        """The kind of a layer, from 0. The output layer is always linear."""
-        return LINEAR if layer == len(self.costs) - 1 else self.trial.kind
 
 
 class _Listener(Observer):
