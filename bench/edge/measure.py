@@ -53,6 +53,7 @@ _COMMON = {
     "network": "fc:64x3",
     "normalize": True,
     "rule": "pepita:modulate=all,f_scale=0.05",
+    "look_ahead": "off",
     "lr": 0.002,
     "optimizer": "sgd:momentum=0.9",
     "batch_size": 2,
