@@ -18,7 +18,7 @@ from pipepita.edge.measured import Coordinator
 from pipepita.engines import registry
 from pipepita.profiling.explained import explained
 from pipepita.profiling.passes import Progress
-from pipepita.profiling.trial import Ran, Trial, run
+from pipepita.profiling.trial import Ran, Trial, latency, run
 from pipepita.schedule.forecast import messages
 from pipepita.schedule.topology import Topology
 from pipepita.timeline.recorder import RECEIVE
@@ -54,14 +54,14 @@ def beside(runs: Sequence[Ran], progress: Progress = lambda done, total, what: N
     longer, sample, item = explained(rows, [one.period - one.total for one in runs], [one.period for one in runs])
     steps, done = len(_SELDOM) * (_ROUNDS + 1), itertools.count()
     busy: dict[Trial, list[Ran]] = {trial: [] for trial in _SELDOM}
-    idle: dict[Trial, list[Ran]] = {trial: [] for trial in _SELDOM}
+    idle: dict[Trial, list[float]] = {trial: [] for trial in _SELDOM}
     for _ in range(_ROUNDS):
         for trial in _SELDOM:
             progress(next(done), steps, f"{trial.network}, one by one")
             busy[trial].append(run(trial, _SAMPLES, window=1))
-            idle[trial].append(run(trial, _SAMPLES, window=1, rate=_RATE / busy[trial][-1].period))
+            idle[trial].append(latency(trial, _SAMPLES, _RATE / busy[trial][-1].period))
     standard = [(1 + longer) * statistics.median(one.standard for one in busy[trial]) for trial in _SELDOM]
-    here = _waiting(standard, [statistics.median(one.latency for one in idle[trial]) for trial in _SELDOM])
+    here = _waiting(standard, [statistics.median(idle[trial]) for trial in _SELDOM])
     full, calm = [], []
     engine = registry.make("ray", registry.Wanted(1))
     try:
@@ -82,7 +82,7 @@ def _waiting(standard: Sequence[float], latencies: Sequence[float]) -> tuple[flo
     """Seconds until a sample enters that arrives while nothing else is to do, and by which share its standard passes
     take longer then.
     """
-    late = [latency - passes for latency, passes in zip(latencies, standard, strict=True)]
+    late = [whole - passes for whole, passes in zip(latencies, standard, strict=True)]
     wake, cold = explained([[1.0, passes] for passes in standard], late, latencies)
     return wake, cold
 

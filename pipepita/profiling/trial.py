@@ -6,16 +6,19 @@ left the caches, and other threads of the process interrupt it.
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipepita.edge.setup import network
 from pipepita.edge.work import LayerWork, counted
+from pipepita.errors import RunError
 from pipepita.live.display import Complaints
 from pipepita.live.job import OnlineJob
 from pipepita.live.start import SWITCH_SECONDS, begin
@@ -43,17 +46,16 @@ class Trial(NamedTuple):
     batch: int = 1
     rule: str = "pepita:modulate=all,feedback=learned"
 
-    def job(self, run_dir: str, samples: int, rate: float | None, window: int | None) -> OnlineJob:
-        """The online run."""
+    def options(self, run_dir: str, samples: int, rate: float | None, window: int | None) -> dict[str, Any]:
+        """Those of the online run."""
         options = {
             "stream": f"random:{'x'.join(map(str, self.shape))}", "network": self.network, "batch_size": self.batch,
-            "rule": self.rule, "lr": 0.0, "samples": samples, "run_dir": run_dir,
-            "trace": f"{run_dir}.json", "stages": 1, "engine": "local", "window": window,
+            "rule": self.rule, "lr": 0.0, "samples": samples, "run_dir": run_dir, "stages": 1, "engine": "local",
+            "window": window,
         }  # fmt: skip
         if rate is not None:
             options |= {"rate": rate, "arrivals": "fixed"}
-        job: OnlineJob = checked(OnlineJob, {name: value for name, value in options.items() if value is not None})
-        return job
+        return {name: value for name, value in options.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ def run(
     """
     listener = _Listener()
     with tempfile.TemporaryDirectory() as folder, Path(folder, "predictions").open("w") as out, _as_the_command():
-        job = trial.job(f"{folder}/run", samples, rate, window)
+        options = trial.options(f"{folder}/run", samples, rate, window)
+        job: OnlineJob = checked(OnlineJob, options | {"trace": f"{folder}/trace.json"})
         summary = begin(job, out, Complaints, listener, engine)(lambda: False)
     first, task = int(_WARM_UP * samples), network(job, job.items(1)).task
     costs = [cost * 0.001 for cost in costs_of(task, listener.timeline.stages, first)]
@@ -125,3 +128,21 @@ def run(
     period = 1e-9 * float(answered[-1] - answered[0]) / (len(answered) - 1)
     latency = 0.001 * float(summary["latency_ms"]["p50"])
     return Ran(trial, task, costs, period, latency, listener.timeline, first)
+
+
+def latency(trial: Trial, samples: int, rate: float) -> float:
+    """Seconds from an item's arrival to its prediction: the median of a run with one sample in flight.
+
+    The command runs in a process of its own. In this one, which has grown, it would take longer.
+
+    Raises:
+        RunError: The command failed.
+    """
+    with tempfile.TemporaryDirectory() as folder, Path(folder, "predictions").open("w") as out:
+        options = trial.options(f"{folder}/run", samples, rate, 1)
+        words = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+        command = [sys.executable, "-m", "pipepita", "online", *words]
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            raise RunError(f"an online run of {trial.network} failed: {(done.stderr.splitlines() or ['?'])[-1]}")
+        return 0.001 * float(json.loads(Path(folder, "run/result.json").read_text())["latency_ms"]["p50"])
