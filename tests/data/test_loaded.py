@@ -17,6 +17,7 @@ import pipepita as pp
 from pipepita.data.agenda import Agenda
 from pipepita.data.loaded import Here
 from pipepita.network.standardize import Standardize
+from pipepita.runs.listeners import Listener
 from pipepita.timeline.recorder import DATA
 
 AGENDA = Agenda(train_items=50, test_items=20, batch_size=8, seed=3, epochs=2)
@@ -194,7 +195,7 @@ def test_uint8_booleans_and_doubles_become_float32_as_in_memory():
     assert (x.dtype, y.tolist()) == (torch.float32, [0, 1, 0])
 
 
-def test_the_timeline_shows_the_wait_for_data(noisy, monkeypatch):
+def test_the_timeline_shows_the_wait_for_data(noisy, monkeypatch, tmp_path):
     times = []
 
     class Timed(Here):
@@ -203,14 +204,16 @@ def test_the_timeline_shows_the_wait_for_data(noisy, monkeypatch):
                 times.append(time.perf_counter_ns())
             return super().sample(agenda, position)
 
-    from pipepita.runs.launch import Launch
+    class Seen(Listener):
+        def recorded(self, timeline):
+            self.rows = timeline.coordinator.of(DATA)
 
-    seen = []
-    monkeypatch.setattr(Launch, "_draw", lambda self, run, guarded: seen.append(run.recorder.spans()))
+    seen = Seen()
     monkeypatch.setattr(noisy.items, "_feed", Timed(noisy.items._reader))
     monkeypatch.setattr("pipepita.runs.place._RECORDED_SAMPLES", 100)
-    pp.train(pp.build("fc:8", (12,), 10), noisy, loader_workers=0, trace="/tmp/unused.json", **OPTIONS)
-    rows = seen[0].of(DATA)
+    options = OPTIONS | {"trace": tmp_path / "trace.json", "observer": seen}
+    pp.train(pp.build("fc:8", (12,), 10), noisy, loader_workers=0, **options)
+    rows = seen.rows
     assert list(rows["step"]) == list(range(8))
     assert len(times) == 4
     for row, at in zip(rows, times, strict=False):
