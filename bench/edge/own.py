@@ -23,7 +23,7 @@ WHERE = {
     "1 actor": ("here", "adaptive", ("--engine", "ray", "--stages", "1")),
     "2 actors": ("here*2", "adaptive", ("--engine", "ray", "--stages", "2")),
 }
-_SAMPLES, _SELDOM, _ROUNDS = 3000, 200, 2
+_SAMPLES, _SELDOM, _ROUNDS = 3000, 200, 3
 _SHARE = 1 / 3  # of the simulated capacity, at which latencies are compared
 
 
