@@ -74,19 +74,18 @@ class Setup:
 class Network:
     """What the chain carries: a task, and the work of each of its layers.
 
-    most: the largest window that is chosen by default. look_ahead: whether standard passes use predicted weights if
-    several samples are in flight, and then `works_ahead` is the work of each layer.
+    most: the largest window that is chosen by default. ahead: the task with predicted weights, and the work of each of
+    its layers, if that is what several samples in flight mean; else None.
     """
 
     task: Task
     works: list[LayerWork]
     most: int
-    look_ahead: bool
-    works_ahead: list[LayerWork]
+    ahead: tuple[Task, list[LayerWork]] | None = None
 
-    def with_window(self, window: int) -> list[LayerWork]:
-        """The work of each layer if so many samples are in flight."""
-        return self.works_ahead if self.look_ahead and window > 1 else self.works
+    def with_window(self, window: int) -> tuple[Task, list[LayerWork]]:
+        """The task, and the work of each layer, if so many samples are in flight."""
+        return self.ahead if self.ahead is not None and window > 1 else (self.task, self.works)
 
     @property
     def passes(self) -> tuple[str, ...]:
@@ -105,10 +104,11 @@ def network(scenario: Scenario, stream: Stream) -> Network:
     defaults = rule.defaults(len(layers))
     settled = scenario.settled(defaults)
     task = Task(layers, stream.classes, rule, settled.updater, settled.learning_rate, scenario.seed)
-    look_ahead = {"on": True, "off": False, "auto": defaults.look_ahead}[scenario.look_ahead]
-    works = counted(task, scenario.batch_size)
-    ahead = counted(replace(task, look_ahead=True), scenario.batch_size) if look_ahead else works
-    return Network(task, works, defaults.window, look_ahead, ahead)
+    found = Network(task, counted(task, scenario.batch_size), defaults.window)
+    if scenario.looks_ahead(defaults.look_ahead, window=2):
+        looking = replace(task, look_ahead=True)
+        found.ahead = looking, counted(looking, scenario.batch_size)
+    return found
 
 
 def setups(
@@ -123,8 +123,7 @@ def setups(
     flow, total = net.task.rule.flow, len(net.works)
 
     def setup(name: str, schedule: Schedule, chain: Chain, parts: list[range], troubles: list[Trouble]) -> Setup:
-        works = net.with_window(schedule.window)
-        task = replace(net.task, look_ahead=net.look_ahead and schedule.window > 1)
+        task, works = net.with_window(schedule.window)
         placed = [
             cost(works[layer], layer, device, layer == part.start)
             for device, part in zip(chain.devices, parts, strict=True)
@@ -146,7 +145,8 @@ def setups(
     streaming = schedules.make("streaming", total, scenario.window, flow, net.most)
     adaptive = schedules.adaptive(streaming.window)
     # the same layers per device for all, so that schedules are compared and not assignments
-    parts = assign(chain, net.with_window(streaming.window), streaming.window, scenario.assign)
+    _, works = net.with_window(streaming.window)
+    parts = assign(chain, works, streaming.window, scenario.assign)
     compared = [
         setup(name, schedule, chain, parts, troubles)
         for name, schedule in zip(

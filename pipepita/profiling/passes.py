@@ -53,7 +53,7 @@ def timed(runs: list[Ran], longer: float = 0.0) -> list[Timed]:
     return [
         Timed(works.kind, phase, trial.batch, not layer, work, median)
         for trial, one in first.items()
-        for layer, works in enumerate(one.works())
+        for layer, works in enumerate(one.works)
         for phase, work in _phases(works.standard, works.second, works.update)
         if work.calls and (median := statistics.median(seconds[trial, layer, phase])) > 0
     ]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pipepita.edge.setup import network
-from pipepita.edge.work import LayerWork, counted
+from pipepita.edge.work import LayerWork
 from pipepita.errors import RunError
 from pipepita.live.display import Complaints
 from pipepita.live.job import OnlineJob
@@ -62,12 +62,14 @@ class Trial(NamedTuple):
 class Ran:
     """One run of a trial. Times are in seconds.
 
-    task: what was learnt. costs: medians of each layer. period: of a sample, on average. latency: from an item's
-    arrival to its prediction, the median. timeline: what happened. first: the first sample that counts.
+    task: what was learnt. works: what each layer computes for a sample. costs: medians of each layer. period: of a
+    sample, on average. latency: from an item's arrival to its prediction, the median. timeline: what happened. first:
+    the first sample that counts.
     """
 
     trial: Trial
     task: Task
+    works: list[LayerWork]
     costs: list[Cost]
     period: float
     latency: float
@@ -83,10 +85,6 @@ class Ran:
     def standard(self) -> float:
         """The standard passes of all layers."""
         return sum(cost.standard for cost in self.costs)
-
-    def works(self) -> list[LayerWork]:
-        """What each layer computes for a sample."""
-        return counted(self.task, self.trial.batch)
 
 
 class _Listener(Observer):
@@ -122,12 +120,12 @@ def run(
         options = trial.options(f"{folder}/run", samples, rate, window)
         job: OnlineJob = checked(OnlineJob, options | {"trace": f"{folder}/trace.json"})
         summary = begin(job, out, Complaints, listener, engine)(lambda: False)
-    first, task = int(_WARM_UP * samples), network(job, job.items(1)).task
-    costs = [cost * 0.001 for cost in costs_of(task, listener.timeline.stages, first)]
+    first, net = int(_WARM_UP * samples), network(job, job.items(1))
+    costs = [cost * 0.001 for cost in costs_of(net.task, listener.timeline.stages, first)]
     answered = listener.timeline.coordinator.of(PASS)["end"][first:]
     period = 1e-9 * float(answered[-1] - answered[0]) / (len(answered) - 1)
     latency = 0.001 * float(summary["latency_ms"]["p50"])
-    return Ran(trial, task, costs, period, latency, listener.timeline, first)
+    return Ran(trial, net.task, net.works, costs, period, latency, listener.timeline, first)
 
 
 def latency(trial: Trial, samples: int, rate: float) -> float:

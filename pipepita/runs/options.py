@@ -39,6 +39,10 @@ class Window(Group):
         "rule learns better with them)",
     )
 
+    def looks_ahead(self, default: bool, window: int) -> bool:
+        """Whether standard passes use predicted weights with so many samples in flight. default: what the rule says."""
+        return window > 1 and {"on": True, "off": False, "auto": default}[self.look_ahead]
+
 
 class ScheduleChoice(Window):
     """The order of passes."""

@@ -38,8 +38,7 @@ def settle(
     rule, defaults = rule.settled(len(layers)), rule.defaults(len(layers))
     settings = settings.settled(defaults)
     schedule = schedules.make(settings.schedule, len(layers), settings.window, rule.flow, defaults.window)
-    wanted = {"on": True, "off": False, "auto": defaults.look_ahead}[settings.look_ahead]
-    look_ahead = wanted and schedule.window > 1
+    look_ahead = settings.looks_ahead(defaults.look_ahead, schedule.window)
     chosen = {"window": schedule.window, "look_ahead": "on" if look_ahead else "off"}
     settings = settings.model_copy(update=chosen)
     task = Task(
