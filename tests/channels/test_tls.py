@@ -152,7 +152,8 @@ def test_a_key_does_not_show_and_is_left_nowhere():
     before = {*Path("/proc/self/fd").iterdir()}
     identity = tls.new_identity()
     tls._context(identity, True)
-    assert {*Path("/proc/self/fd").iterdir()} == before
+    # another test's may be closed meanwhile, but there is no new one
+    assert {*Path("/proc/self/fd").iterdir()} <= before
     secret = identity.key.decode().splitlines()[1]
     for text in (repr(identity), str(identity), f"{identity}", repr({"a": identity})):
         assert secret not in text and "Identity(...)" in text
