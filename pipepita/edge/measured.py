@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 
 LINEAR, CONVOLUTION = "linear", "convolution"
 PHASES = ("standard", "second", "update")
+AHEAD = "ahead"  # what rates are called whose size is in bytes: those of predicting weights
 BATCHES = (1, 8, 64)  # how many items the measured passes have
 
 
@@ -46,9 +47,9 @@ class Overhead(NamedTuple):
 
 
 class Rate(NamedTuple):
-    """What products of so many floating-point operations reach, in operations per second."""
+    """What work of some size reaches: products of so many operations, in operations per second; or bytes."""
 
-    products: float
+    size: float
     rate: float
 
 
@@ -92,9 +93,9 @@ class Counted(Protocol):
 class Measured:
     """A device's passes.
 
-    overheads: by the batch, one of `BATCHES`. rates: by `key`, rising in products. together: the coordinator in one
-    process with all layers. apart: the coordinator in a process of its own. message: seconds that a process works on
-    each message that it sends or gets.
+    overheads: by the batch, one of `BATCHES`. rates: by `key` or `AHEAD`, rising in size. together: the coordinator in
+    one process with all layers. apart: the coordinator in a process of its own. message: seconds that a process works
+    on each message that it sends or gets.
     """
 
     overheads: Mapping[int, Overhead]
@@ -123,18 +124,25 @@ class Measured:
         place = PHASES.index(phase)
         return self._by_batch(batch, lambda overhead: overhead.seconds(work, place, first=first))
 
-    def more(self, work: Counted, batch: int) -> float:
-        """How much longer a pass takes that also computes this, which multiplies no matrices."""
-        return self._by_batch(batch, lambda overhead: overhead.more(work))
+    def ahead(self, work: Counted, batch: int) -> float:
+        """How much longer a sample takes at a layer that also computes this, to predict its weights.
+
+        More memory is in use then. So it can take far longer than its bytes would by themselves.
+        """
+        rates = self.rates.get(AHEAD)
+        if rates is None or not work.bytes:
+            return self._by_batch(batch, lambda overhead: overhead.more(work))
+        calls = self._by_batch(batch, lambda overhead: overhead.call * work.calls)
+        return calls + work.bytes / _rate(rates, work.bytes)
 
     def _by_batch(self, batch: int, seconds: Callable[[Overhead], float]) -> float:
         points = [(math.log(size), seconds(overhead)) for size, overhead in sorted(self.overheads.items())]
         return _between(points, math.log(batch))
 
 
-def _rate(rates: Sequence[Rate], products: float) -> float:
-    known = [(math.log(one.products), math.log(one.rate)) for one in rates]
-    return math.exp(_between(known, math.log(products)))
+def _rate(rates: Sequence[Rate], size: float) -> float:
+    known = [(math.log(one.size), math.log(one.rate)) for one in rates]
+    return math.exp(_between(known, math.log(size)))
 
 
 def _between(points: Sequence[tuple[float, float]], x: float) -> float:

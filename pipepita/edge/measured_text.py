@@ -14,6 +14,7 @@ cold = "20%"                                  and by how much longer its standar
 apart-sample = "300us"                        the same of a coordinator in a process of its own
 message = "60us"                              what a process takes to send or to receive a message
 linear = [[2e3, 1.1e9], [1e6, 8e9]]           flops of a pass, FLOP/s: linear, convolution; "linear update", ...
+ahead = [[4e3, 9e9], [5e6, 2e9]]              bytes, bytes/s of predicting a layer's weights
 """
 
 from __future__ import annotations
@@ -22,7 +23,18 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from pipepita.edge.measured import BATCHES, CONVOLUTION, LINEAR, PHASES, Coordinator, Measured, Overhead, Rate, key
+from pipepita.edge.measured import (
+    AHEAD,
+    BATCHES,
+    CONVOLUTION,
+    LINEAR,
+    PHASES,
+    Coordinator,
+    Measured,
+    Overhead,
+    Rate,
+    key,
+)
 from pipepita.edge.quantities import DEVICE, SHARE, TIME, Quantity, figure
 from pipepita.errors import UserError, unknown
 
@@ -30,7 +42,9 @@ _FIRST = tuple(f"first-{phase}" for phase in PHASES)
 _OVERHEADS = ("call", *PHASES, *_FIRST, "bandwidth")
 _COORDINATOR = ("sample", "item", "wake", "cold")
 _APART = tuple(f"apart-{name}" for name in _COORDINATOR)
-_RATES = tuple(key(kind, phase, batch) for kind in (LINEAR, CONVOLUTION) for phase in PHASES for batch in BATCHES)
+_RATES = (
+    *(key(kind, phase, batch) for kind in (LINEAR, CONVOLUTION) for phase in PHASES for batch in BATCHES), AHEAD,
+)  # fmt: skip
 
 
 def read(where: str, table: object) -> Measured:
@@ -75,13 +89,15 @@ def _kind(name: str) -> Quantity:
 
 def _rates(where: str, pairs: Any) -> list[Rate]:
     try:
-        rates = [Rate(float(flops), float(rate)) for flops, rate in pairs]
+        rates = [Rate(float(size), float(rate)) for size, rate in pairs]
     except (TypeError, ValueError):
         rates = []
-    rising = all(one.products < other.products for one, other in itertools.pairwise(rates))
+    rising = all(one.size < other.size for one, other in itertools.pairwise(rates))
     if not rates or not rising or not all(0 < value < 1e30 for one in rates for value in one):
         like = "[[2e3, 1e9], [1e6, 8e9]]"
-        raise UserError(f"{where} {pairs!r}: write pairs of flops and FLOP/s, the flops rising, like {like}")
+        raise UserError(
+            f"{where} {pairs!r}: write pairs of flops and FLOP/s (or bytes and bytes/s), rising, like {like}"
+        )
     return rates
 
 
@@ -96,7 +112,7 @@ def lines(measured: Measured) -> list[str]:
     names = (*_COORDINATOR, *_APART, "message")
     text += [f"{name} = {_written(name, value)}" for name, value in zip(names, figures, strict=True)]
     for name, rates in measured.rates.items():
-        pairs = ", ".join(f"[{one.products:.4g}, {one.rate:.4g}]" for one in rates)
+        pairs = ", ".join(f"[{one.size:.4g}, {one.rate:.4g}]" for one in rates)
         text.append(f'"{name}" = [{pairs}]')
     return text
 

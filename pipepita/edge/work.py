@@ -94,7 +94,7 @@ class LayerWork:
             measured.seconds(work, self.kind, phase, self.batch, first=first)
             for work, phase in zip(works, PHASES, strict=True)
         )
-        return Cost(standard, second, update, measured.more(self.ahead, self.batch))
+        return Cost(standard, second, update, measured.ahead(self.ahead, self.batch))
 
 
 def memory(works: Sequence[LayerWork], window: int) -> int:

@@ -23,10 +23,11 @@ from pipepita.schedule.forecast import messages
 from pipepita.schedule.topology import Topology
 from pipepita.timeline.recorder import RECEIVE
 
-# few items that arrive one by one, to networks from small to large
+# few items that arrive one by one, to networks from small to large, and from shallow to deep
 _SELDOM = (
     Trial((64,), "fc:16x2"),
-    Trial((256,), "fc:256x2"),
+    Trial((64,), "fc:64x6"),
+    Trial((256,), "fc:256x4"),
     Trial((16, 16, 16), "(conv:16,3,1,1)x2/pool:4"),
     Trial((512,), "fc:512x2"),
 )

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipepita.edge.calibration import rate
-from pipepita.edge.measured import Measured
+from pipepita.edge.measured import AHEAD, Measured
 from pipepita.edge.measured_text import lines
 from pipepita.machine import cores, machine
 from pipepita.profiling import load as loads
 from pipepita.profiling.coordination import beside
-from pipepita.profiling.fit import Timed, fitted
+from pipepita.profiling.fit import Timed, ahead_rates, fitted
 from pipepita.profiling.memory import bandwidth, free
-from pipepita.profiling.passes import Progress, ran, timed
+from pipepita.profiling.passes import Progress, looked_ahead, ran, timed
 from pipepita.profiling.power import meter
 
 
@@ -88,6 +88,8 @@ def profile(seconds: float, progress: Callable[[str], Progress], stop: Callable[
     found = beside(runs, advance("coordinator"))
     passes = timed(runs, found.longer)
     measured = replace(fitted(passes), together=found.together, apart=found.apart, message=found.message)
+    rates = ahead_rates(looked_ahead(advance("passes")), measured)
+    measured = replace(measured, rates={**measured.rates, AHEAD: rates})
     with meter() as power:
         idle = loads.idle_watts(power)
         under = loads.load(seconds, power, advance("load"), stop) if seconds else None

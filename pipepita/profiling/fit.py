@@ -16,7 +16,7 @@ from pipepita.profiling.explained import explained
 
 _LITTLE = 0.1  # of its time, that a pass may spend on products if it is to show what everything else takes
 _LEAST = 0.005  # of its time, that a pass is said to spend on products, whatever else explains it
-_TOGETHER = 4.0  # products whose sizes differ by less than this factor share one rate
+_TOGETHER = 4.0  # work whose sizes differ by less than this factor shares one rate
 _LEAST_BYTE = 1e-14  # seconds
 
 
@@ -37,6 +37,13 @@ class Timed(NamedTuple):
     def explained(self, measured: Measured) -> float:
         """How long it takes according to what was made of all of them."""
         return measured.seconds(self.work, self.kind, self.phase, self.batch, first=self.first)
+
+
+class Looked(NamedTuple):
+    """How much longer a sample took at a layer that predicted its weights, and what that computed."""
+
+    work: Work
+    seconds: float
 
 
 def fitted(passes: Sequence[Timed]) -> Measured:
@@ -76,6 +83,18 @@ def _key(one: Timed) -> str:
     return key(one.kind, one.phase, one.batch)
 
 
+def ahead_rates(looks: Sequence[Looked], measured: Measured) -> list[Rate]:
+    """How many bytes per second it comes to to predict weights, by how many they are."""
+    call = measured.overheads[1].call
+    return _grouped(
+        [
+            (one.work.bytes, one.work.bytes / max(one.seconds - call * one.work.calls, _LEAST * one.seconds))
+            for one in looks
+            if one.work.bytes and one.seconds > 0
+        ]
+    )
+
+
 def _rates(passes: Sequence[Timed], without: Measured) -> list[Rate]:
     """The rates that are left once everything else is explained."""
     left = [
@@ -84,9 +103,10 @@ def _rates(passes: Sequence[Timed], without: Measured) -> list[Rate]:
         if one.work.products
         for besides in [without.besides(one.work, one.phase, one.batch, first=one.first)]
     ]
-    groups = itertools.groupby(sorted(left), key=lambda one: math.floor(math.log(one[0], _TOGETHER)))
-    found = []
-    for _, group in groups:
-        products, rates = zip(*group, strict=True)
-        found.append(Rate(float(np.median(products)), float(np.median(rates))))
-    return found
+    return _grouped(left)
+
+
+def _grouped(found: Sequence[tuple[float, float]]) -> list[Rate]:
+    """One rate for all of about the same size. found: pairs of size and rate."""
+    groups = itertools.groupby(sorted(found), key=lambda one: math.floor(math.log(one[0], _TOGETHER)))
+    return [Rate(*(float(np.median(values)) for values in zip(*group, strict=True))) for _, group in groups]

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 
 from pipepita.edge.measured import BATCHES, PHASES
 from pipepita.edge.work import Work
-from pipepita.profiling.fit import Timed
+from pipepita.profiling.fit import Looked, Timed
 from pipepita.profiling.trial import Ran, Trial, run
 
 Progress = Callable[[int, int, str], None]
 # (the shape of an item, hidden layers)
+_LINEAR = tuple(((width,), f"fc:{width}x2") for width in (16, 32, 64, 128, 256, 512, 1024))
 _NETWORKS = (
-    *(((width,), f"fc:{width}x2") for width in (16, 32, 64, 128, 256, 512, 1024)),
+    *_LINEAR,
     ((1, 8, 8), "conv:4,3/pool:2/fc:16"),
     ((1, 12, 12), "conv:8,3/pool:2/fc:32"),
     ((3, 16, 16), "conv:32,3/pool:2/fc:64"),
@@ -40,6 +41,20 @@ def ran(progress: Progress = lambda done, total, what: None) -> list[Ran]:
             progress(turn * len(every) + number, _ROUNDS * len(every), f"{trial.network}, batch {trial.batch}")
             found.append(run(trial, _SAMPLES[trial.batch], window=1))
     return found
+
+
+def looked_ahead(progress: Progress = lambda done, total, what: None) -> list[Looked]:
+    """By how much longer samples take at linear layers that predict their weights: medians over some rounds."""
+    more, works = defaultdict[tuple[Trial, int], list[float]](list), dict[tuple[Trial, int], Work]()
+    for turn in range(_ROUNDS):
+        for number, (shape, network) in enumerate(_LINEAR):
+            progress(turn * len(_LINEAR) + number, _ROUNDS * len(_LINEAR), f"{network}, looking ahead")
+            trial = Trial(shape, network)
+            without, looking = (run(trial, _SAMPLES[1], window=2, look_ahead=ahead) for ahead in ("off", "on"))
+            for layer, (once, now) in enumerate(zip(without.costs, looking.costs, strict=True)):
+                more[trial, layer].append(now.total - once.total)
+                works[trial, layer] = looking.works[layer].ahead
+    return [Looked(works[place], statistics.median(seconds)) for place, seconds in more.items()]
 
 
 def timed(runs: list[Ran], longer: float = 0.0) -> list[Timed]:

@@ -46,12 +46,14 @@ class Trial(NamedTuple):
     batch: int = 1
     rule: str = "pepita:modulate=all,feedback=learned"
 
-    def options(self, run_dir: str, samples: int, rate: float | None, window: int | None) -> dict[str, Any]:
+    def options(
+        self, run_dir: str, samples: int, rate: float | None, window: int | None, look_ahead: str = "auto"
+    ) -> dict[str, Any]:
         """Those of the online run."""
         options = {
             "stream": f"random:{'x'.join(map(str, self.shape))}", "network": self.network, "batch_size": self.batch,
             "rule": self.rule, "lr": 0.0, "samples": samples, "run_dir": run_dir, "stages": 1, "engine": "local",
-            "window": window,
+            "window": window, "look_ahead": look_ahead,
         }  # fmt: skip
         if rate is not None:
             options |= {"rate": rate, "arrivals": "fixed"}
@@ -104,8 +106,9 @@ def _as_the_command() -> Iterator[None]:
 
 
 def run(
-    trial: Trial, samples: int, *, rate: float | None = None, window: int | None = None, engine: Engine | None = None
-) -> Ran:
+    trial: Trial, samples: int, *, rate: float | None = None, window: int | None = None, look_ahead: str = "auto",
+    engine: Engine | None = None,
+) -> Ran:  # fmt: skip
     """Runs a trial.
 
     Args:
@@ -113,11 +116,12 @@ def run(
         samples: How many samples it learns from.
         rate: How many arrive per second; None for as many as it takes.
         window: How many samples are in flight at most; by default as many as online.
+        look_ahead: Whether weights are predicted while several are in flight.
         engine: Where its one stage runs; by default in this process.
     """
     listener = _Listener()
     with tempfile.TemporaryDirectory() as folder, Path(folder, "predictions").open("w") as out, _as_the_command():
-        options = trial.options(f"{folder}/run", samples, rate, window)
+        options = trial.options(f"{folder}/run", samples, rate, window, look_ahead)
         job: OnlineJob = checked(OnlineJob, options | {"trace": f"{folder}/trace.json"})
         summary = begin(job, out, Complaints, listener, engine)(lambda: False)
     first, net = int(_WARM_UP * samples), network(job, job.items(1))
@@ -125,7 +129,8 @@ def run(
     answered = listener.timeline.coordinator.of(PASS)["end"][first:]
     period = 1e-9 * float(answered[-1] - answered[0]) / (len(answered) - 1)
     latency = 0.001 * float(summary["latency_ms"]["p50"])
-    return Ran(trial, net.task, net.works, costs, period, latency, listener.timeline, first)
+    task, works = net.with_window(window or 1)
+    return Ran(trial, task, works, costs, period, latency, listener.timeline, first)
 
 
 def latency(trial: Trial, samples: int, rate: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipepita.edge import measured_text, report
-from pipepita.edge.measured import CONVOLUTION, LINEAR, Coordinator, Measured, Overhead, Rate, key
+from pipepita.edge.measured import AHEAD, CONVOLUTION, LINEAR, Coordinator, Measured, Overhead, Rate, key
 from pipepita.edge.profiles import catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
@@ -43,7 +43,9 @@ def test_a_pass_takes_what_its_parts_take():
     assert SOME.seconds(Work(), LINEAR, "second", 1) == 0  # there is no such pass
     assert SOME.seconds(work, LINEAR, "standard", 64) == pytest.approx((20 + 20 + 4) * US)
     half_way = round(8**1.5)
-    assert SOME.more(work, half_way) == pytest.approx((15 + 4) * US, rel=0.01)
+    assert SOME.ahead(work, half_way) == pytest.approx((15 + 4) * US, rel=0.01)
+    known = replace(SOME, rates={**RATES, AHEAD: [Rate(2e3, 1e9), Rate(8e3, 4e9)]})
+    assert known.ahead(work, 1) == known.ahead(work, 8) == pytest.approx((5 * 2 + 4000 / 2e3) * US)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +88,7 @@ def test_what_is_written_is_read_again(tmp_path):
         ("cold = '3us'", "devices.mine.measured.cold '3us': write it like 12%"),
         ("apart-item = '3%'", "devices.mine.measured.apart-item '3%': write it like 25us"),
         ("bandwidth = '-1G'", "devices.mine.measured.bandwidth '-1G': has to be above 0"),
-        ("'linear standard 1' = [[1e5, 1e9], [1e3, 1e9]]", "write pairs of flops and FLOP/s, the flops rising"),
+        ("'linear standard 1' = [[1e5, 1e9], [1e3, 1e9]]", "write pairs of flops and FLOP/s"),
         ("'linear standard 1' = [[1e5, 0]]", "write pairs"),
         ("'linear standard 1' = [1, 2]", "write pairs"),
         ("'linear standard 2' = [[1e5, 1e9]]", "unknown field in profiles .* 'linear standard 2'"),

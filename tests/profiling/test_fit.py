@@ -7,7 +7,7 @@ import pytest
 
 from pipepita.edge.measured import BATCHES, CONVOLUTION, LINEAR, PHASES, Measured, Overhead, Rate, key
 from pipepita.edge.work import Work
-from pipepita.profiling.fit import Timed, fitted
+from pipepita.profiling.fit import Looked, Timed, ahead_rates, fitted
 
 US = 1e-6
 RATES = {
@@ -45,7 +45,17 @@ def test_known_figures_are_found_again(noise, within):
         assert one.passes[0] == pytest.approx(true.passes[0], rel=2 * within)
         assert one.first == pytest.approx(true.first, rel=2 * within)
     for rates in found.rates.values():
-        assert [one.products for one in rates] == sorted({one.products for one in rates})
+        assert [one.size for one in rates] == sorted({one.size for one in rates})
+
+
+def test_bytes_per_second_of_predicted_weights_are_found_by_their_size():
+    small = [Looked(Work(bytes=1e4, calls=1), 4 * US + 1e4 / 5e9)] * 3
+    large = [Looked(Work(bytes=1e7, calls=1), 4 * US + 1e7 / 1e9)] * 3
+    nothing = [Looked(Work(bytes=1e4, calls=1), -1 * US), Looked(Work(), 2 * US)]
+    assert ahead_rates([*small, *large, *nothing], TRUE) == [
+        (pytest.approx(1e4), pytest.approx(5e9)),
+        (pytest.approx(1e7), pytest.approx(1e9)),
+    ]
 
 
 def test_all_passes_are_explained():
