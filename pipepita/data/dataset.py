@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,6 +38,7 @@ class Data:
     Attributes:
         name: As above.
         items: How a run gets at them.
+        file: The NumPy file that they were read from; None if they come from elsewhere.
 
     Raises:
         UserError: A label is out of range, an input is NaN or infinite (the message names the index), or sizes do not
@@ -60,6 +62,7 @@ class Data:
         name: str = "data",
     ) -> None:
         self.name = name
+        self.file: Path | None = None
         self.items: Items = InMemory(x_train, y_train, x_test, y_test, classes, name)
 
     @classmethod
@@ -94,9 +97,9 @@ class Data:
         return cls._holding(Loaded.of(train, test, classes, name), name)
 
     @classmethod
-    def _holding(cls, items: Items, name: str) -> Data:
+    def _holding(cls, items: Items, name: str, file: Path | None = None) -> Data:
         data = cls.__new__(cls)
-        data.items, data.name = items, name
+        data.items, data.name, data.file = items, name, file
         return data
 
     @property
@@ -146,12 +149,41 @@ class Data:
     def open(self, workers: int | None, batch_size: int) -> Iterator[Data]:
         """The same data, whose items may be read ahead of need while the context lasts. See `Items.open`."""
         with self.items.open(workers, batch_size) as items:
-            yield self._holding(items, self.name)
+            yield self._holding(items, self.name, self.file)
 
     def first(self, items: int, seed: int) -> Data:
         """The same data with only `items` of the training items, which are drawn by `seed`."""
         chosen = torch.randperm(self.items.train_items, generator=generator(seed, "subset"))[:items]
-        return self._holding(self.items.only(chosen), self.name)
+        return self._holding(self.items.only(chosen), self.name, self.file)
+
+    def validating(self, share: float) -> Data:
+        """The same data, tested on some of the training items, which are no longer learnt from.
+
+        Settings are chosen by them, so that the test items stay unseen. They are drawn without a seed of the run's, so
+        that all runs are tested on the same ones.
+
+        Args:
+            share: Which share of the training items is held out; 0 leaves everything as it is.
+
+        Raises:
+            UserError: Nothing would be left to learn from, or to be tested on.
+
+        Example:
+            >>> import pipepita as pp
+            >>> items = pp.load("digits").validating(0.2).items
+            >>> items.train_items, items.test_items
+            (1154, 288)
+        """
+        if not share:
+            return self
+        items = self.items.train_items
+        held_out = round(share * items)
+        if not 0 < held_out < items:
+            raise UserError(
+                f"validation {share}: of {items} training items {held_out} would be held out: at least 1, and not all"
+            )
+        order = torch.randperm(items, generator=generator(0, "validation"))
+        return self._holding(self.items.only(order[held_out:], order[:held_out]), self.name, self.file)
 
     def fingerprint(self) -> str:
         """SHA-256 of shapes and some items: enough to tell data sets apart."""

@@ -67,8 +67,13 @@ class Items(Protocol):
     def some(self, count: int) -> Sample:
         """The first `count` training items, unchanged."""
 
-    def only(self, chosen: Tensor) -> Items:
-        """The same with only these training items, by their indices."""
+    def only(self, chosen: Tensor, tested: Tensor | None = None) -> Items:
+        """The same with only these training items, by their indices.
+
+        Args:
+            chosen: The training items that are left.
+            tested: Training items that take the place of the test items; None for the test items as they are.
+        """
 
     def fingerprint(self) -> str:
         """A SHA-256 digest that tells data sets apart."""

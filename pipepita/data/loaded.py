@@ -121,8 +121,10 @@ class Loaded:
     def some(self, count: int) -> Sample:
         return self._read(Request(False, [*range(min(count, self.train_items))]))
 
-    def only(self, chosen: Tensor) -> Loaded:
-        return Loaded(replace(self._reader, train=Subset(self._reader.train, chosen.tolist())))
+    def only(self, chosen: Tensor, tested: Tensor | None = None) -> Loaded:
+        train = self._reader.train
+        test = self._reader.test if tested is None else Subset(train, tested.tolist())
+        return Loaded(replace(self._reader, train=Subset(train, chosen.tolist()), test=test))
 
     def fingerprint(self) -> str:
         """Of the shapes, and of some items with their labels: to look at all of them would take an epoch's time."""

@@ -89,8 +89,9 @@ class InMemory:
     def some(self, count: int) -> Sample:
         return self.x_train[:count], self.y_train[:count]
 
-    def only(self, chosen: Tensor) -> InMemory:
-        return InMemory(self.x_train[chosen], self.y_train[chosen], self.x_test, self.y_test, self.classes, self._name)
+    def only(self, chosen: Tensor, tested: Tensor | None = None) -> InMemory:
+        test = (self.x_test, self.y_test) if tested is None else (self.x_train[tested], self.y_train[tested])
+        return InMemory(self.x_train[chosen], self.y_train[chosen], *test, self.classes, self._name)
 
     def fingerprint(self) -> str:
         """Of the shapes, all labels and about a thousand items."""

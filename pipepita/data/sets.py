@@ -29,7 +29,8 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
             "npz:FILE" (a NumPy file with x_train, y_train, x_test and y_test), "folder:DIR" (images, which are read as
             they are needed: DIR/train/CLASS/*.png and DIR/test/CLASS/*.png), or "random:SHAPE" (noise, for measuring
             speed; "random:784" or "random:3x32x32").
-        data_dir: The folder that holds torchvision's folders; by default $PIPEPITA_DATA if it is set, else ./data.
+        data_dir: The folder that holds torchvision's folders; by default $PIPEPITA_DATA if it is set, else ./data. A
+            data set that torchvision does not find there is read from NAME.npz, if that is there.
         download: Whether to download a data set of torchvision that is not there.
 
     Returns:
@@ -64,7 +65,17 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
         place = place.expanduser()
     except RuntimeError as error:
         raise UserError(f"data folder {place}: {error}") from None
-    return SETS[name](name, place, download)
+    try:
+        return SETS[name](name, place, download)
+    except _Absent:
+        file = place / f"{name}.npz"
+        if not file.is_file():
+            raise
+        return _npz(file, name)
+
+
+class _Absent(UserError):
+    """A data set is not in the folder."""
 
 
 def _digits(name: str, folder: Path, download: bool) -> Data:
@@ -94,10 +105,13 @@ def _torchvision(kind: str, classes: int) -> Callable[[str, Path, bool], Data]:
     def read(name: str, folder: Path, download: bool) -> Data:
         import torchvision.datasets
 
+        known = getattr(torchvision.datasets, kind)
+        if not download and not (folder / getattr(known, "base_folder", kind)).exists():
+            raise _Absent(f"{name} is not in {folder}: name its folder with --data-dir, or allow --download")
         x, y = {}, {}
         for train in (True, False):
             try:
-                part = getattr(torchvision.datasets, kind)(folder, train=train, download=download)
+                part = known(folder, train=train, download=download)
             except (OSError, RuntimeError, ValueError, AssertionError, EOFError, pickle.UnpicklingError) as error:
                 raise _explain(name, folder, download, error) from None
             images = torch.as_tensor(part.data)
@@ -112,8 +126,6 @@ def _explain(name: str, folder: Path, download: bool, error: Exception) -> UserE
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     if download:
         return RunError(f"{name} could not be downloaded to {folder}: {reason}")
-    if "not found" in reason.lower() and "corrupted" not in reason.lower():
-        return UserError(f"{name} is not in {folder}: name its folder with --data-dir, or allow --download")
     return UserError(f"{name} in {folder} is missing, damaged or truncated ({reason}): name its folder with --data-dir")
 
 
@@ -124,14 +136,18 @@ _DAMAGED = (
 )
 
 
-def _npz(path: Path) -> Data:
+def _npz(path: Path, name: str | None = None) -> Data:
+    """The items of a NumPy file. name: of the data set that it holds; else the file's own."""
     keys = ("x_train", "y_train", "x_test", "y_test")
     try:
         with np.load(path, allow_pickle=False) as arrays:
             missing = [key for key in keys if key not in arrays]
             if missing:
                 raise UserError(f"{path} lacks {', '.join(missing)}: it must hold {', '.join(keys)}")
-            return Data(**{key: arrays[key] for key in keys}, name=f"npz:{path.absolute()}")
+            file = path.absolute()
+            data = Data(**{key: arrays[key] for key in keys}, name=name or f"npz:{file}")
+            data.file = file
+            return data
     except FileNotFoundError:
         raise UserError(f"{path} does not exist") from None
     except _DAMAGED as error:

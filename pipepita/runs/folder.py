@@ -197,9 +197,9 @@ class FolderListener(Listener):
         self._folder.release()
 
 
-def fresh(words: str) -> Path:
-    """A folder in ./runs that does not exist, named by the time and by what is trained."""
-    stem = Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9.]+', '-', words).strip('-')}"
+def fresh(words: str, among: str = "runs") -> Path:
+    """A folder in ./runs (or `among` others) that does not exist, named by the time and by what is trained."""
+    stem = Path(among) / f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9.]+', '-', words).strip('-')}"
     path, again = stem, 1
     while path.exists():
         again += 1

@@ -172,6 +172,7 @@ class Launch:
             "normalize": self._normalized,
             "network": _in_words(self._task.layers),
             "dataset": self._data.name,
+            **({"validation": settings.validation} if settings.validation else {}),
             "engine": engine,
             "schedule": self._schedule.name,
             "window": self._schedule.window,

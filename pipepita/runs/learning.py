@@ -57,7 +57,7 @@ class Inputs(Group):
 
 
 class Reading(Group):
-    """How training items are read."""
+    """Which training items are read, and how."""
 
     panel: ClassVar[str] = "Network and data"
 
@@ -66,6 +66,14 @@ class Reading(Group):
         description="random changes of training images, like crop:4,flip: crop:N moves each by up to N pixels, flip "
         "mirrors half of them left to right (default: none)",
         examples=["crop:4,flip"],
+    )
+
+    validation: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the training items that is held out, and tested on instead of the test items: to choose "
+        "settings by",
     )
 
     loader_workers: int | None = Field(

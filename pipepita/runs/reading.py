@@ -36,7 +36,7 @@ def read_changes(given: dict[str, Any], assignments: list[str]) -> dict[str, Any
         key, equals, text = assignment.partition("=")
         if not equals:
             raise UserError(f"--set {assignment!r} is not key=value")
-        values[key.strip().replace("-", "_")] = _value(text.strip())
+        values[key.strip().replace("-", "_")] = value_of(text.strip())
     return values
 
 
@@ -68,7 +68,7 @@ def _shown(value: object) -> str:
         return "(too large to show)"
 
 
-def _value(text: str) -> Any:
+def value_of(text: str) -> Any:
     """A TOML value, or the text itself: `lr=0.05` is a number, `network=fc:256` a string."""
     try:
         return _loaded(f"value = {text}")["value"]

@@ -113,10 +113,12 @@ class SavedRun:
             return self.about[name]
 
     def data(self, given: Data | None, data_dir: str | Path | None) -> Data:
-        """The run's data: `given`, or loaded by name from `data_dir` or from where the run found it."""
-        if given is not None:
-            return given
-        return load(self.entry("dataset"), data_dir=data_dir or self.about.get("data_dir"))
+        """The run's data: `given`, or loaded by name from `data_dir` or from where the run found it.
+
+        Without the items that it held out for validation, which it is tested on.
+        """
+        data = load(self.entry("dataset"), data_dir=data_dir or self.about.get("data_dir")) if given is None else given
+        return data.validating(self.settings().validation)
 
     @contextlib.contextmanager
     def _fits(self) -> Iterator[None]:

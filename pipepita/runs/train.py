@@ -66,10 +66,10 @@ def train(
         probe: Called with the weights after each epoch. What it returns becomes the epoch's "probe" in
             `Result.history`.
         about: More entries for the summary.
-        **options: The fields of `pipepita.runs.job.Options`. Learning: augment, lr, optimizer (by default the rule's
-            own), lr_decay, batch_size, epochs, seed. Schedule: schedule, window, look_ahead. Where: stages (a number,
-            "auto" to measure how many are fastest, or layers like "2,1"), device, threads, address, placement,
-            max_restarts, loader_workers. Emulation: devices, link, assign, trouble, profiles, standard_ms,
+        **options: The fields of `pipepita.runs.job.Options`. Learning: augment, validation, lr, optimizer (by default
+            the rule's own), lr_decay, batch_size, epochs, seed. Schedule: schedule, window, look_ahead. Where: stages
+            (a number, "auto" to measure how many are fastest, or layers like "2,1"), device, threads, address,
+            placement, max_restarts, loader_workers. Emulation: devices, link, assign, trouble, profiles, standard_ms,
             modulated_ms. Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard, trace,
             timeline. Nothing is written but `trace`, `timeline` and `run_dir`, if they are given.
 
@@ -96,6 +96,7 @@ def train(
     rule, observer = rule or Pepita(), observer or Observer()
     data = load(data) if isinstance(data, str) else data
     _check_kinds(data, rule, engine, stop)
+    data = data.validating(settings.validation)
     if init not in (*spec.INITS, "keep"):
         raise unknown("init", init, (*spec.INITS, "keep"))
     folder = RunFolder(settings.run_dir) if settings.run_dir is not None else None

@@ -163,3 +163,43 @@ def test_digits_are_those_of_scikit_learn_with_and_without_its_file(digits, monk
         bytes(item.flatten().numpy()) for item in torch.cat([digits.x_train, digits.x_test])
     )
     assert sorted(y) == sorted(torch.cat([digits.y_train, digits.y_test]).tolist())
+
+
+def test_items_that_are_held_out_are_tested_on_and_never_learnt_from():
+    data = pp.load("digits")
+    held = data.validating(0.25)
+    assert held.items.train_items == 1082 and held.items.test_items == 360
+    everything = torch.cat([held.x_train, held.x_test]).flatten(1)
+    assert sorted(map(tuple, everything.tolist())) == sorted(map(tuple, data.x_train.flatten(1).tolist()))
+    assert held.classes == data.classes and held.name == data.name
+    assert torch.equal(held.x_test, data.validating(0.25).x_test)  # the same ones for every run
+    assert data.validating(0) is data
+    for share in (0.0001, 0.9999):
+        with pytest.raises(pp.UserError, match=f"validation {share}: of 1442 training items"):
+            data.validating(share)
+
+
+def test_a_run_with_items_held_out_is_resumed_and_evaluated_on_the_same_ones(tmp_path):
+    data = pp.load("digits")
+    model = pp.build("fc:16", data.item_shape, 10)
+    once = pp.train(model, data, engine="local", epochs=2, validation=0.25, run_dir=tmp_path / "run")
+    assert once.validation == 0.25 and once.items == 2 * 1082
+    assert pp.evaluate(tmp_path / "run")["items"] == 360
+    assert pp.evaluate(tmp_path / "run")["test_accuracy"] == once.test_accuracy
+    on = pp.resume(tmp_path / "run", epochs=3)
+    whole = pp.train(pp.build("fc:16", data.item_shape, 10), data, engine="local", epochs=3, validation=0.25)
+    assert on.weights_sha256 == whole.weights_sha256 and on.test_accuracy == whole.test_accuracy
+
+
+def test_a_named_data_set_may_lie_there_as_a_numpy_file(tmp_path):
+    x, y = np.random.default_rng(0).integers(0, 256, (8, 3, 4, 4), np.uint8), np.arange(8) % 4
+    np.savez(tmp_path / "cifar100.npz", x_train=x, y_train=y, x_test=x[:4], y_test=y[:4])
+    data = pp.load("cifar100", data_dir=tmp_path)
+    assert (data.name, data.item_shape, data.file) == ("cifar100", (3, 4, 4), tmp_path / "cifar100.npz")
+    assert data.validating(0.25).file == data.first(4, seed=0).file == data.file
+    with pytest.raises(pp.UserError, match="cifar10 is not in"):
+        pp.load("cifar10", data_dir=tmp_path)
+    (tmp_path / "cifar100.npz").write_bytes(b"PK")
+    with pytest.raises(pp.UserError, match="not a readable .npz file"):
+        pp.load("cifar100", data_dir=tmp_path)
+    assert pp.load("digits").file is None

@@ -218,3 +218,15 @@ def test_the_timeline_shows_the_wait_for_data(noisy, monkeypatch, tmp_path):
     assert len(times) == 4
     for row, at in zip(rows, times, strict=False):
         assert row["begin"] <= at <= row["end"]
+
+
+def test_items_read_as_needed_are_held_out_like_those_in_memory(digits):
+    data = pp.Data.of(
+        TensorDataset(digits.x_train, digits.y_train), TensorDataset(digits.x_test, digits.y_test), classes=10
+    )
+    read, held = data.validating(0.1), digits.validating(0.1)
+    assert (read.items.train_items, read.items.test_items) == (held.items.train_items, held.items.test_items)
+    assert torch.equal(read.items.some(20)[0], held.x_train[:20])
+    agenda = Agenda(read.items.train_items, read.items.test_items, batch_size=50, seed=0)
+    x, y = next(read.items.test(agenda, 1))
+    assert torch.equal(x, held.x_test[:50]) and torch.equal(y, held.y_test[:50])
