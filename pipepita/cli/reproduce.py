@@ -6,12 +6,15 @@ import json
 import re
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import RunError, UserError, unknown
+
+if TYPE_CHECKING:
+    from pipepita.experiments.cell import Cell
 
 _MOST_EPOCHS, _MOST_SEEDS = 10_000, 100
 
@@ -22,7 +25,7 @@ def reproduce(
         typer.Argument(
             metavar="EXPERIMENT",
             help="table1, slowness, alignment, ablation, weights, whitening, tsne, depth, depth-conv, "
-            "depth-conv-rates or signs",
+            "depth-conv-rates, signs or locality",
             show_default=False,
         ),
     ],
@@ -58,7 +61,7 @@ def reproduce(
     again.
     """
     from pipepita.experiments.catalogue import EXPERIMENTS
-    from pipepita.experiments.experiment import Scale
+    from pipepita.experiments.experiment import Place, Scale
     from pipepita.experiments.grid import outcomes
     from pipepita.machine import cores
     from pipepita.runs.display import progress
@@ -70,23 +73,23 @@ def reproduce(
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: it must be at least 1")
     experiment = EXPERIMENTS[what]
-    cells = experiment.cells(Scale(epochs, _seeds(seeds), quick))
-    if only is not None:
-        wanted = [text.strip() for text in only.split(",") if text.strip()]
-        names = sorted({f"{cell.column} {cell.row}" for cell in cells})
-        cells = [cell for cell in cells if any(text in cell.name for text in wanted)]
-        if not cells:
-            raise UserError(f"--only {only!r} is in no cell's name: the names are {', '.join(names)}")
+    scale = Scale(epochs, _seeds(seeds), quick)
+    cells = _chosen(experiment.cells(scale), only)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with progress(what) as advance:
-            cell_outcomes = outcomes(
-                cells, out / "cells", data_dir=data_dir, jobs=jobs or cores(), progress=advance,
-                warn=lambda text: print(f"warning: {text}", file=sys.stderr),
-            )  # fmt: skip
-        if all(outcome.absent for outcome in cell_outcomes):
-            raise UserError(f"no data set is there: {cell_outcomes[0].absent}")
-        report = experiment.report(cell_outcomes, data_dir)
+            options: dict[str, Any] = {
+                "data_dir": data_dir,
+                "jobs": jobs or cores(),
+                "progress": advance,
+                "warn": _warn,
+            }
+            found = outcomes(cells, out / "cells", **options)
+            if all(outcome.absent for outcome in found):
+                raise UserError(f"no data set is there: {found[0].absent}")
+            if experiment.then is not None:
+                found += outcomes(_chosen(experiment.then(scale, found), only), out / "cells", **options)
+            report = experiment.report(found, Place(data_dir, out / "cells", advance))
         paths = report.write(out, _stem(what, quick=quick, epochs=epochs, seeds=seeds, only=only))
     except OSError as error:
         raise RunError(f"cannot write in {out}: {error.strerror or error}") from None
@@ -96,6 +99,22 @@ def reproduce(
         return
     report.show()
     print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def _chosen(cells: list[Cell], only: str | None) -> list[Cell]:
+    """Those whose name holds one of the texts. `UserError` if there is none."""
+    if only is None:
+        return cells
+    wanted = [text.strip() for text in only.split(",") if text.strip()]
+    found = [cell for cell in cells if any(text in cell.name for text in wanted)]
+    if not found:
+        names = sorted({f"{cell.column} {cell.row}" for cell in cells})
+        raise UserError(f"--only {only!r} is in no cell's name: the names are {', '.join(names)}")
+    return found
 
 
 def _stem(what: str, *, quick: bool, epochs: int | None, seeds: str, only: str | None) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pipepita.experiments.cell import Cell, Outcome
-from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Report, Value, grouped, legend, what_ran
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.report import grouped, what_ran
 from pipepita.experiments.settings import DATASETS, EPOCHS, FC, PEPITA, options
+from pipepita.report import Report, Value, legend
 
 _NOISE_SCALES = (0.01, 0.05, 0.25)  # F's own scale is 0.05
 _ERROR, _NOTHING = "F e", "F = 0"
@@ -35,7 +35,7 @@ def cells(scale: Scale) -> list[Cell]:
     ]
 
 
-def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """Each variant next to F = 0, where only the output layer learns."""
     groups = grouped(outcomes)
     base = {group.column: group.mean for group in groups if group.row == _NOTHING}

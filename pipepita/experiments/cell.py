@@ -179,6 +179,8 @@ def run(
         outcome.accuracies = [line["test_accuracy"] for line in result.history]
         outcome.probes = [line["probe"] for line in result.history if "probe" in line]
         outcome.about = {"weights_sha256": result.weights_sha256}
+        if data.file is not None:
+            outcome.about["read_from"] = data.file.name
         if probe is not None:
             outcome.probes.insert(0, probe(before))
     except Diverged as error:

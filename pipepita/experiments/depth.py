@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pipepita.experiments.cell import Cell, Outcome
-from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Group, Report, Value, grouped, legend, what_ran
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.report import Group, grouped, what_ran
 from pipepita.experiments.settings import PEPITA, SPELLED_OUT
+from pipepita.report import Report, Value, legend
 
 _EPOCHS, _DEPTHS = 10, tuple(range(1, 9))
 _MIRROR = f"{PEPITA},mirror=100"
@@ -47,7 +47,7 @@ def cells(scale: Scale) -> list[Cell]:
     ]
 
 
-def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """One row per variant, one column per depth."""
     groups = grouped(outcomes)
     columns = list(dict.fromkeys(group.column for group in groups))

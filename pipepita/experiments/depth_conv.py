@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from pipepita.experiments.cell import Cell, Items, Outcome
-from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Group, Report, Value, grouped, what_ran
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.report import Group, grouped, what_ran
+from pipepita.report import Report, Value
 
 _ITEMS, _QUICK_ITEMS, _EPOCHS = 20_000, 2_000, 3
 _COLOURS = 10  # of matplotlib, before they begin anew
@@ -17,7 +17,7 @@ _TRIED_RATES, _TRIED_ITEMS, _TRIED_EPOCHS = (0.0003, 0.001, 0.003), 10_000, 2
 _DEPTHS, _QUICK_DEPTHS = (1, 2, 3, 4, 6), (1, 3)
 _POOLED = [f"conv:{filters},3,1,1/pool:2/norm:item" for filters in (32, 64, 128)]
 _DEEPER = "conv:128,3,1,1/norm:item"  # there is nothing left to pool
-_COMMON: dict[str, Any] = {
+COMMON: dict[str, Any] = {
     "dataset": "cifar10",
     "activation": "relu",
     "dropout": 0.0,
@@ -72,7 +72,7 @@ def network(depth: int) -> str:
 
 def options(contender: Contender, depth: int) -> dict[str, Any]:
     """Fields of `Job` for one rule at one depth."""
-    return {**_COMMON, "network": network(depth), "rule": contender.rule, "lr": contender.lr}
+    return {**COMMON, "network": network(depth), "rule": contender.rule, "lr": contender.lr}
 
 
 def cells(scale: Scale) -> list[Cell]:
@@ -101,7 +101,7 @@ def tries(scale: Scale) -> list[Cell]:
     ]  # fmt: skip
 
 
-def report_tries(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report_tries(outcomes: Sequence[Outcome], place: Place) -> Report:
     """One row per rule, one column per rate, and the best rate."""
     groups = grouped(outcomes)
     columns, rows = _table(groups)
@@ -125,7 +125,7 @@ def _table(groups: Sequence[Group]) -> tuple[list[str], list[list[Value]]]:
     return columns, [[row, *(by_place.get((row, column)) for column in columns)] for row in CONTENDERS]
 
 
-def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """One row per rule, one column per depth."""
     groups = grouped(outcomes)
     columns, rows = _table(groups)

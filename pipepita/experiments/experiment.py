@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipepita.experiments.cell import Cell, Items, Outcome
-from pipepita.experiments.report import Report
+from pipepita.report import Report
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,32 @@ class Scale:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a report finds what it needs beside outcomes.
+
+    Attributes:
+        data_dir: Where data sets are.
+        kept: The folder in which outcomes are kept. What a report itself measures is kept there, too.
+        progress: Called with (parts done, parts in all, what comes now) while it measures.
+    """
+
+    data_dir: Path | None
+    kept: Path
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None
+
+
+@dataclass(frozen=True)
 class Experiment:
     """An experiment.
 
     Attributes:
         about: One line for the help.
         cells: The cells to train at a scale.
-        report: The report of their outcomes, which come in the cells' order. The path is where data sets are.
+        report: The report of their outcomes, which come in the cells' order, those of `then` behind them.
+        then: More cells, if which ones depends on the outcomes of the first.
     """
 
     about: str
     cells: Callable[[Scale], list[Cell]]
-    report: Callable[[Sequence[Outcome], Path | None], Report]
+    report: Callable[[Sequence[Outcome], Place], Report]
+    then: Callable[[Scale, Sequence[Outcome]], list[Cell]] | None = None

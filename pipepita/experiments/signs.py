@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pipepita.experiments.cell import Cell, Outcome
-from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Group, Report, Value, grouped, legend, what_ran
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.report import Group, grouped, what_ran
 from pipepita.experiments.settings import SPELLED_OUT
+from pipepita.report import Report, Value, legend
 
 NETWORK = "conv:32,3,1,1/pool:2/conv:32,3,1,1/conv:64,3,1,1/pool:2/conv:64,3,1,1/pool:2"
 _EPOCHS = 6
@@ -43,7 +43,7 @@ def cells(scale: Scale) -> list[Cell]:
     ]
 
 
-def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """Each rule next to bp and fa."""
     groups = grouped(outcomes)
     means = {group.row: group.mean for group in groups}

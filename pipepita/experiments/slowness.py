@@ -10,16 +10,16 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipepita.experiments import table1
 from pipepita.experiments.cell import Cell, Outcome
-from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Report, Value, grouped, legend, what_ran
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.report import grouped, what_ran
 from pipepita.experiments.settings import EPOCHS
+from pipepita.report import Report, Value, legend
 
 FITTED = 60
 _FEWEST, _SLOWEST = 3, 1000.0
@@ -55,7 +55,7 @@ def cells(scale: Scale) -> list[Cell]:
     return table1.cells(replace(scale, epochs=scale.epochs_of(EPOCHS, quick=5)))
 
 
-def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """s of each network, data set and rule; a small s is fast."""
     rows: list[list[Value]] = []
     curves: list[tuple[str, Sequence[float], tuple[float, float]]] = []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from pipepita.experiments.cell import Cell, Outcome
-from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Report, Value, grouped, what_ran
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.report import grouped, what_ran
 from pipepita.experiments.settings import CONV, DATASETS, EPOCHS, FC, TABLE1
 from pipepita.experiments.settings import options as settings
+from pipepita.report import Report, Value
 
 RULES = ("bp", "fa", "dfa", "drtp", "pepita")
 _NETWORKS = {FC: "fc", CONV: "conv"}
@@ -27,7 +27,7 @@ def cells(scale: Scale) -> list[Cell]:
     ]
 
 
-def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """Each place next to the paper's figure, with the difference."""
     rows: list[list[Value]] = []
     for group in grouped(outcomes):

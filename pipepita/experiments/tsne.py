@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,11 @@ import torch
 
 from pipepita.data import Data
 from pipepita.experiments.cell import Cell, Outcome, data_of
-from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Report, Value, grouped, what_ran
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.report import grouped, what_ran
 from pipepita.experiments.settings import kept_cells
 from pipepita.network.cut import cut
+from pipepita.report import Report, Value
 from pipepita.runs.reading import read_job
 
 _RULES = ("bp", "fa", "drtp", "pepita")
@@ -43,7 +43,7 @@ def purity(points: np.ndarray, labels: np.ndarray) -> float:
     return 100 * float((labels[nearest] == labels[:, None]).mean())
 
 
-def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """Each embedding, and how pure its neighbourhoods are."""
     from sklearn.manifold import TSNE
 
@@ -55,7 +55,7 @@ def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
         if not outcome.weights:
             rows.append([group.row, group.words, None, None])
             continue
-        data = data_of(group.cell, data_dir)
+        data = data_of(group.cell, place.data_dir)
         labels = data.y_test[:_ITEMS].numpy()
         states = [(group.row, "after", group.words)]
         if not shown:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from pipepita.experiments.cell import Cell, Outcome
-from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Report, Value, grouped, legend, what_ran
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.report import grouped, what_ran
 from pipepita.experiments.settings import kept_cells
+from pipepita.report import Report, Value, legend
 
 _RULES = ("bp", "fa", "drtp", "pepita")
 _FITTED = 20_000  # weights, drawn at random: a t fit to all of them would take minutes
@@ -42,7 +42,7 @@ def fits(weights: np.ndarray) -> dict[str, float]:
     return {"std": float(values.std()), "kurtosis": kurtosis, "degrees": float(degrees), "gain": t - normal}
 
 
-def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """The distribution of W_1 before training, and after it for each rule."""
     rows: list[list[Value]] = []
     shown: list[tuple[str, np.ndarray]] = []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pipepita.experiments.cell import Cell, Outcome
-from pipepita.experiments.experiment import Experiment, Scale
-from pipepita.experiments.report import Group, Report, Value, grouped, legend, what_ran
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.report import Group, grouped, what_ran
 from pipepita.experiments.settings import EPOCHS, FC, options
+from pipepita.report import Report, Value, legend
 
 _RULES = ("bp", "fa", "drtp", "pepita")
 _PLAIN, _WHITE = "as they are", "whitened"
@@ -26,7 +26,7 @@ def cells(scale: Scale) -> list[Cell]:
     ]
 
 
-def report(outcomes: Sequence[Outcome], data_dir: Path | None) -> Report:
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """Both accuracies of each rule, and their difference."""
     by_place = {(group.row, group.column): group for group in grouped(outcomes)}
     rows: list[list[Value]] = []

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 import pipepita as pp
+from pipepita.experiments import locality
 from pipepita.experiments.catalogue import EXPERIMENTS
 from pipepita.experiments.cell import Outcome
-from pipepita.experiments.experiment import Scale
+from pipepita.experiments.experiment import Place, Scale
+from pipepita.experiments.locality_costs import Costs
 from pipepita.experiments.probes import alignment
 from pipepita.experiments.settings import CONV, DATASETS, FC, TABLE1
 from pipepita.experiments.slowness import slowness
@@ -24,6 +26,7 @@ from pipepita.rules import options_of
 from pipepita.runs.reading import read_job
 
 CASES = ("good", "one diverged", "one absent", "all absent")
+COSTS = Costs((3.0, 2.0, 1.0), 1000, 2000, 500.0, 900.0, 1)  # takes minutes to measure
 NEEDS_WEIGHTS = ("tsne",)  # its report embeds real activities: `test_reproduce` runs it
 
 
@@ -79,16 +82,19 @@ def test_the_depths_that_were_trained_before_the_new_defaults_are_trained_again(
         for place, case in enumerate(CASES)
     ],
 )
-def test_reports_stand_whatever_came_of_the_cells(name, case, tmp_path):
-    rng = np.random.default_rng(0)
-    found = [good(cell, rng) for cell in EXPERIMENTS[name].cells(Scale(epochs=3, seeds=(0, 1)))]
+def test_reports_stand_whatever_came_of_the_cells(name, case, tmp_path, monkeypatch):
+    monkeypatch.setattr(locality, "measured", lambda jobs, *rest: dict.fromkeys(jobs, COSTS))
+    rng, scale = np.random.default_rng(0), Scale(epochs=3, seeds=(0, 1))
+    found = [good(cell, rng) for cell in EXPERIMENTS[name].cells(scale)]
+    if (then := EXPERIMENTS[name].then) is not None:
+        found = [good(cell, rng) for cell in then(scale, found)] + found
     if case == "one diverged":
         found[0] = Outcome(found[0].cell, diverged="diverged at step 3")
     if case == "one absent":
         found[:2] = [Outcome(one.cell, absent="mnist is not in data") for one in found[:2]]
     if case == "all absent":
         found = [Outcome(one.cell, absent="not there") for one in found]
-    report = EXPERIMENTS[name].report(found, None)
+    report = EXPERIMENTS[name].report(found, Place(None, tmp_path))
     paths = report.write(tmp_path, name)
     assert [path.name for path in paths] == [f"{name}.csv", f"{name}.md", f"{name}.png"]
     rows = list(csv.reader(paths[0].open()))
@@ -102,9 +108,9 @@ def test_reports_stand_whatever_came_of_the_cells(name, case, tmp_path):
     report.show()
 
 
-def test_table1_puts_the_paper_next_to_it():
+def test_table1_puts_the_paper_next_to_it(tmp_path):
     cells = EXPERIMENTS["table1"].cells(Scale(seeds=(0, 1)))
-    report = EXPERIMENTS["table1"].report([Outcome(cell, [50.0 + cell.seed]) for cell in cells], None)
+    report = EXPERIMENTS["table1"].report([Outcome(cell, [50.0 + cell.seed]) for cell in cells], Place(None, tmp_path))
     rows = {(row[0], row[1]): row for row in report.rows}
     assert rows["fc mnist", "pepita"][2:5] == ["50.50 ± 0.71", 98.01, "-47.51"]
     assert rows["fc mnist", "dfa"][3:5] == [None, None]

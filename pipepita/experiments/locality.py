@@ -1,0 +1,190 @@
+"""Every rule on equal terms: the same tries, epochs and items for each, on fully connected and convolutional networks.
+
+tries       each rule with each of its rates, on other items and with another seed       `tries`
+results     each rule with the rate that ended best, over some seeds                      `results`
+costs       what each rule takes here, on CIFAR-10's shape                                `locality_costs`
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from pipepita.experiments import depth_conv
+from pipepita.experiments.cell import Cell, Items, Outcome
+from pipepita.experiments.experiment import Experiment, Place, Scale
+from pipepita.experiments.locality_costs import Costs, measured
+from pipepita.experiments.report import Group, grouped, what_ran
+from pipepita.report import Report, Value
+
+_PEPITA = "pepita:f_scale=0.05"
+_ALL = f"{_PEPITA},modulate=all"
+RULES = {
+    "bp": "bp",
+    "fa": "fa",
+    "usf": "usf",
+    "dfa, fixed": "dfa:feedback=fixed",
+    "dfa, learned": "dfa:feedback=learned",
+    "drtp": "drtp",
+    "dni": "dni",
+    "gevb": "gevb",
+    "local, pred": "local:loss=pred",
+    "local, predsim": "local:loss=predsim",
+    "pepita, input": f"{_PEPITA},modulate=input,feedback=fixed",
+    "pepita, all fixed": f"{_ALL},feedback=fixed",
+    "pepita, learned": f"{_ALL},feedback=learned",
+    "pepita, local error": f"{_ALL},feedback=fixed,error=local",
+    "pepita, product": f"{_ALL},feedback=product",
+    "F = 0": "pepita:f_scale=0,modulate=all,feedback=fixed",
+}
+BP, NOTHING = "bp", "F = 0"  # what the others are compared with
+CONV = depth_conv.network(4)
+NETWORKS = {"fc": "fc:256x8", "conv": CONV}
+DATASETS = ("mnist", "fashion-mnist", "cifar10", "cifar100")
+RATES = (0.0003, 0.001, 0.003)
+SEEDS = (0, 1, 2)
+_TRIED, _LEARNT = (10_000, 2), (20_000, 3)  # items and epochs
+_QUICK_TRIED, _QUICK_LEARNT = (1_000, 1), (2_000, 2)
+_TRIED_SEED = 100
+_COLOURS = 10  # of matplotlib, before they begin anew
+_SHARES = (0.9, 0.98)  # of backpropagation's accuracy
+
+
+def options(network: str, dataset: str, rule: str, lr: float) -> dict[str, Any]:
+    """Fields of `Job` for one rule on one network: what `depth-conv` trains with."""
+    spec = RULES[rule]
+    if network == "conv" and spec.startswith("pepita"):
+        spec += ",compare=sent"  # the convolutions are pooled
+    norms = {} if network == "conv" else {"normalize": True}
+    activation = "tanh" if rule == "drtp" else "relu"
+    common = depth_conv.COMMON | {"activation": activation} | norms
+    return {**common, "dataset": dataset, "network": NETWORKS[network], "rule": spec, "lr": lr}
+
+
+def _cell(
+    network: str, dataset: str, rule: str, lr: float, much: tuple[int, int], seed: int, epochs: int | None
+) -> Cell:
+    items, usual = much
+    tried = f" lr {lr:g}" if seed == _TRIED_SEED else ""
+    return Cell(
+        rule, f"{network} {dataset}{tried}", options(network, dataset, rule, lr), epochs or usual, seed, Items(items)
+    )
+
+
+def _places() -> list[tuple[str, str]]:
+    return [(network, dataset) for network in NETWORKS for dataset in DATASETS]
+
+
+def tries(scale: Scale) -> list[Cell]:
+    """Each rule with each rate, with another seed, which also draws other items."""
+    much = _QUICK_TRIED if scale.quick else _TRIED
+    rates = RATES[1:] if scale.quick else RATES
+    return [
+        _cell(*place, rule, lr, much, _TRIED_SEED, scale.epochs)
+        for place in _places()
+        for rule in RULES
+        for lr in rates
+    ]
+
+
+def results(scale: Scale, tried: Sequence[Outcome]) -> list[Cell]:
+    """Each rule with the rate that ended best, with every seed."""
+    much = _QUICK_LEARNT if scale.quick else _LEARNT
+    seeds = scale.seeds if scale.seeds != (0,) or scale.quick else SEEDS
+    found = []
+    for (rule, network, dataset), lr in _best(tried).items():
+        found += [_cell(network, dataset, rule, lr, much, seed, scale.epochs) for seed in seeds]
+    return found
+
+
+def _best(tried: Sequence[Outcome]) -> dict[tuple[str, str, str], float]:
+    """The rate that ended best, by rule, network and data set; the smallest if all diverged."""
+    by_place: dict[tuple[str, str, str], list[Outcome]] = {}
+    for outcome in tried:
+        network, dataset, *_ = outcome.cell.column.split()
+        by_place.setdefault((outcome.cell.row, network, dataset), []).append(outcome)
+
+    def rate(one: Outcome) -> float:
+        return float(one.cell.options["lr"])
+
+    return {
+        place: rate(max(outcomes, key=lambda one: (one.accuracy or 0.0, -rate(one))))
+        for place, outcomes in by_place.items()
+    }
+
+
+def report(outcomes: Sequence[Outcome], place: Place) -> Report:
+    """One row per network, data set and rule."""
+    tried = [outcome for outcome in outcomes if outcome.cell.seed == _TRIED_SEED]
+    learnt = [outcome for outcome in outcomes if outcome.cell.seed != _TRIED_SEED]
+    groups = {(group.column, group.row): group for group in grouped(learnt or tried)}
+    jobs = {(column.split()[0], row): group.cell.options for (column, row), group in groups.items()}
+    costs = measured(jobs, place.kept, place.progress)
+    rows = [_row(group, groups, costs[column.split()[0], row]) for (column, row), group in groups.items()]
+    return Report(
+        "Rules on equal terms: test accuracy, and what they cost here",
+        [
+            "network, data", "rule", "lr", "test %", "over bp", "over F = 0", "s to 90 % of bp", "s to 98 %",
+            "items/s, one process", "items/s, two stages", "lock, ms: locked", "relaxed", "streaming",
+            "kept of a sample", "weights and more of a stage", "staleness",
+        ],
+        rows,
+        [
+            what_ran(learnt),
+            f"Each rule had {len(RATES)} tries: {', '.join(f'{rate:g}' for rate in RATES)} ({what_ran(tried)}).",
+            "Seconds: the epochs that a rule took to 90 % and 98 % of backpropagation's last accuracy, times how long "
+            "an epoch takes it in one process on one thread. Staleness: the updates that a streaming standard pass "
+            "misses.",
+            "F = 0: only the output layer learns. Costs are for items of CIFAR's shape, in bytes and milliseconds.",
+        ],
+        lambda figure: _draw(figure, groups),
+    )  # fmt: skip
+
+
+def _row(group: Group, groups: dict[tuple[str, str], Group], costs: Costs) -> list[Value]:
+    bp, nothing = groups.get((group.column, BP)), groups.get((group.column, NOTHING))
+    target = None if bp is None else bp.mean
+    return [
+        group.column, group.row, f"{group.cell.options['lr']:g}", group.words, _over(group, bp), _over(group, nothing),
+        *(_seconds(group, target, share, costs.one_process) for share in _SHARES),
+        round(costs.one_process), round(costs.two_stages), *costs.lock_ms, costs.kept, costs.fixed, costs.staleness,
+    ]  # fmt: skip
+
+
+def _over(group: Group, other: Group | None) -> Value:
+    if other is None or group.mean is None or other.mean is None:
+        return None
+    return f"{group.mean - other.mean:+.2f}"
+
+
+def _seconds(group: Group, target: float | None, share: float, items_per_second: float) -> Value:
+    """Until it had `share` of `target`: the median of the seeds; None if one never had."""
+    if target is None:
+        return None
+    epochs = []
+    for outcome in group.outcomes:
+        reached = [epoch for epoch, accuracy in enumerate(outcome.accuracies, 1) if accuracy >= share * target]
+        if not reached:
+            return None
+        epochs.append(reached[0])
+    return round(statistics.median(epochs) * group.cell.items.first / items_per_second, 1)
+
+
+def _draw(figure: Any, groups: dict[tuple[str, str], Group]) -> None:
+    """One panel per network, with a line per rule over the data sets."""
+    columns = list(dict.fromkeys(column for column, _ in groups))
+    networks = list(dict.fromkeys(column.split()[0] for column in columns))
+    for network, axes in zip(networks, figure.subplots(1, max(1, len(networks)), squeeze=False)[0], strict=False):
+        here = [column for column in columns if column.split()[0] == network]
+        for number, rule in enumerate(RULES):
+            means = [groups[column, rule].mean if (column, rule) in groups else None for column in here]
+            style = "o-" if number < _COLOURS else "s--"  # there are so many colours
+            axes.plot(here, [mean if mean is not None else float("nan") for mean in means], style, label=rule)
+        axes.set_ylabel("test accuracy, %")
+        axes.tick_params(axis="x", labelsize=7)
+    if networks:
+        figure.axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6, frameon=False)
+
+
+LOCALITY = Experiment("every rule on equal terms: tuned alike, and what each costs here", tries, report, results)
