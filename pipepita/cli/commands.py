@@ -31,6 +31,7 @@ class Entry(NamedTuple):
 
 COMMANDS = {
     "train": Entry("train", "Train a network."),
+    "tune": Entry("tune", "Choose a job's settings by trials, on items that are held out."),
     "evaluate": Entry("train", "Measure the accuracy of a run's last checkpoint again."),
     "export": Entry("export", "Write the network of a run's last checkpoint, for inference elsewhere."),
     "status": Entry("status", "Show how a run and its stages are, while it goes on or afterwards."),

@@ -38,8 +38,8 @@ RunToResume = Annotated[
 
 # The panels of the help, in their order
 _PANELS = (
-    "Network and data", "Stream", "Arrivals", "Rule", "Training", "Schedule", "Engine", "Emulation", "Simulation",
-    "Measurement", "Output", "Other",
+    "Search", "Network and data", "Stream", "Arrivals", "Rule", "Training", "Schedule", "Engine", "Emulation",
+    "Simulation", "Measurement", "Many devices", "Output", "Other",
 )  # fmt: skip
 # These options come first in their panels
 _COMMON = ("dataset", "network", "rule", "epochs", "lr", "schedule", "engine", "stages", "devices")

@@ -16,6 +16,7 @@ class Defaults:
         window: The largest window that `streaming` chooses by itself. With more samples in flight, deep networks do not
             learn at this learning rate.
         look_ahead: Whether standard passes use predicted weights if several samples are in flight.
+        search: What `pipepita tune` searches if the user does not say, in its words.
 
     Example:
         >>> Defaults(activation="tanh").lr
@@ -27,3 +28,4 @@ class Defaults:
     activation: str = "relu"
     window: int = 4
     look_ahead: bool = False
+    search: tuple[str, ...] = ("lr=log:1e-4..0.3",)

@@ -57,7 +57,7 @@ class SyntheticGradients(Rule):
 
     def defaults(self, layers: int) -> Defaults:
         """With Adam, as in the paper: with SGD a guess that learns from late answers overshoots."""
-        return Defaults(lr=0.001, optimizer="adam")
+        return Defaults(lr=0.001, optimizer="adam", search=("lr=log:3e-5..0.03",))
 
     def reads(self, name: str, number: int, layers: int) -> Reads:
         """In the standard pass each layer also gets the target. So the output layer needs no error later."""

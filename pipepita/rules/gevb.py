@@ -47,7 +47,7 @@ class ErrorVectors(Rule):
 
     def defaults(self, layers: int) -> Defaults:
         """Those of the published code."""
-        return Defaults(lr=0.0003, optimizer="adam")
+        return Defaults(lr=0.0003, optimizer="adam", search=("lr=log:3e-5..0.03",))
 
     def network(self, model: nn.Sequential, classes: int) -> nn.Sequential:
         """The vectorised counterpart of `model`; itself if it is vectorised."""

@@ -172,8 +172,12 @@ class Pepita(Rule):
         return replace(self, modulate=modulate, f_scale=scale, feedback=feedback)
 
     def defaults(self, layers: int) -> Defaults:
-        """The paper's learning rate for one hidden layer; half of it, and a look-ahead, for deeper networks."""
-        return Defaults(lr=0.1 if layers <= 2 else 0.05, look_ahead=layers > 2)
+        """The paper's learning rate for one hidden layer; half of it, and a look-ahead, for deeper networks.
+
+        The size of the projections is searched, too: it decides how much of the error enters.
+        """
+        searched = ("lr=log:1e-3..0.5", "rule.f_scale=log:0.02..0.5")
+        return Defaults(lr=0.1 if layers <= 2 else 0.05, look_ahead=layers > 2, search=searched)
 
     def warning(self, conditions: Conditions) -> str | None:
         """Whether the form `textbook` will diverge with so many samples in flight."""

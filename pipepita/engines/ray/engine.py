@@ -101,7 +101,7 @@ class RayEngine:
         self._actors: list[Any] = []
         self._places: dict[int, Place] = {}  # where each stage was when it last answered
         self._head: Head | None = None
-        embedded_gpus = 0 if device == "cpu" or address is not None else _gpus_here()
+        embedded_gpus = 0 if device == "cpu" or address is not None else gpus_here()
         self._ray = load_ray()
         self._cluster = Cluster(address, self.stages, embedded_gpus)
         try:
@@ -256,7 +256,7 @@ class RayEngine:
         self._cluster.close()
 
 
-def _gpus_here() -> int:
+def gpus_here() -> int:
     import torch
 
     return torch.cuda.device_count()

@@ -1,0 +1,1 @@
+"""Choosing a job's settings by trials, through Ray Tune."""

@@ -1,0 +1,171 @@
+"""`tune`: tries settings of a job on held-out items, and finds the best.
+
+OUT/tune.json      the job, the space and the rest of what was asked
+    trials/        Ray Tune's own state, by which a search goes on
+    runs/N/        the run folder of trial N
+    trials.csv, trials.md, trials.png, best.toml
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from pipepita.data import load
+from pipepita.errors import UserError, unknown
+from pipepita.files import read_json
+from pipepita.network import spec
+from pipepita.runs.job import Job
+from pipepita.runs.reading import checked
+from pipepita.tuning import space
+from pipepita.tuning.found import Found
+from pipepita.tuning.through_ray import SCHEDULERS, check_installed, run
+
+Progress = Callable[[int, int, str], None]
+VALIDATION = 0.1  # the share of the training items that is held out, unless the job says otherwise
+_MOST_TRIALS = 100_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A search, as asked for.
+
+    Attributes:
+        job: What all trials have in common; the options of a job that are not at their defaults. A tenth of the
+            training items is held out unless it says `validation`.
+        search: What is searched, as `space.parse` reads it; empty for the rule's own.
+        trials: How often values are drawn.
+        scheduler: Which trials end early: none with "fifo"; those that did worse than others after as many epochs with
+            "asha" (Li et al. 2020) and "median" (Golovin et al. 2017).
+        draws: Decides what is drawn.
+    """
+
+    job: dict[str, Any]
+    search: Sequence[str] = ()
+    trials: int = 16
+    scheduler: str = "asha"
+    draws: int = 0
+
+    def write(self, folder: Path) -> None:
+        """Writes tune.json into `folder`, which is made. `UserError` if it exists or cannot be made."""
+        try:
+            folder.mkdir(parents=True)
+            (folder / "tune.json").write_text(json.dumps(asdict(self), default=str, indent=2) + "\n")
+        except FileExistsError:
+            raise UserError(f"folder {folder} exists: name another with --out, remove it, or --resume it") from None
+        except OSError as error:
+            raise UserError(f"folder {folder} cannot be made: {error.strerror}") from None
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What was asked for in `folder`. `UserError` if it is not the folder of a search."""
+        path = folder / "tune.json"
+        if not path.is_file():
+            raise UserError(f"{folder} is not the folder of a search: it has no tune.json")
+        try:
+            return cls(**read_json(path))
+        except TypeError:
+            raise UserError(f"{path} does not say what to search") from None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was asked for, checked. `UserError` if the job or the space is wrong."""
+
+    asked: Asked
+    job: Job
+    space: space.Space
+
+    @classmethod
+    def of(cls, asked: Asked) -> Self:
+        """The plan of a search."""
+        job: Job = checked(Job, {"validation": VALIDATION, **asked.job})
+        if asked.scheduler not in SCHEDULERS:
+            raise unknown("scheduler", asked.scheduler, SCHEDULERS)
+        if not 1 <= asked.trials <= _MOST_TRIALS:
+            raise UserError(f"trials {asked.trials}: it must be from 1 to {_MOST_TRIALS}")
+        if not job.validation:
+            raise UserError("validation 0: settings are chosen by items held out of the training items, like 0.1")
+        data = load(job.dataset, data_dir=job.data_dir, download=job.download).validating(job.validation)
+        own = job.make_rule().defaults(spec.hidden_layers(job.network) + 1).search
+        searched = space.parse(asked.search or own)
+        space.check(searched, job, data)
+        return cls(asked, job, searched)
+
+    @property
+    def trials(self) -> int:
+        """How many there are in all."""
+        each = [len(way.values) for way in self.space.values() if isinstance(way, space.Each)]
+        return self.asked.trials * math.prod(each)
+
+
+def tune(
+    asked: Asked,
+    out: Path,
+    *,
+    jobs: int | None = None,
+    address: str | None = None,
+    progress: Progress = lambda done, total, what: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Found:
+    """Tries settings of a job on items held out of the training items, through Ray Tune, and finds the best.
+
+    Every trial runs in one process, whatever the job's engine: the bits are the same.
+
+    Args:
+        asked: The job, and what is searched.
+        out: A folder that does not exist yet. The results are written there.
+        jobs: How many trials run at once; by default one per core, or as many as an existing cluster has CPUs for.
+        address: An existing Ray cluster, whose nodes share the file system of `out`. By default one is embedded.
+        progress: Called with (epochs done, all epochs, what goes on).
+        stop: Asked again and again; if it says true, the search ends there, and `go_on` goes on with it.
+
+    Returns:
+        All trials, the best first. No model is kept: train the best job.
+
+    Raises:
+        UserError: The job or the space is wrong, the folder exists, or Ray Tune is not installed.
+        RunError: The trials could not be run.
+
+    Example:
+        >>> from pathlib import Path
+        >>> asked = Asked({"network": "fc:32", "epochs": 2}, ["lr=each:0.001|0.1"], trials=1)
+        >>> found = tune(asked, Path("tuned"))
+        >>> len(found.trials), found.best_job.lr, Path("tuned/best.toml").is_file()
+        (2, 0.1, True)
+    """
+    check_installed()
+    plan = Plan.of(asked)
+    asked.write(out)
+    return _run(plan, out, jobs, address, progress, stop, anew=True)
+
+
+def go_on(
+    out: Path,
+    *,
+    jobs: int | None = None,
+    address: str | None = None,
+    progress: Progress = lambda done, total, what: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Found:
+    """Goes on with the search of the folder `out`, which was stopped. The other arguments are those of `tune`.
+
+    Trials that had ended stay as they are, and one that was interrupted goes on from its last epoch.
+    """
+    check_installed()
+    return _run(Plan.of(Asked.read(out)), out, jobs, address, progress, stop, anew=False)
+
+
+def _run(
+    plan: Plan, out: Path, jobs: int | None, address: str | None, progress: Progress, stop: Callable[[], bool],
+    *, anew: bool,
+) -> Found:  # fmt: skip
+    tried = run(plan, out.absolute(), jobs, address, progress, stop, anew=anew)
+    best_first = sorted(tried, key=lambda one: (one.weights_sha256 is None, -one.score, one.number))
+    found = Found(plan.job, best_first, interrupted=stop())
+    found.write(out)
+    return found
