@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from pipepita.cli.options import with_options
 from pipepita.cli.words import JSON_HELP
+from pipepita.errors import RunError, UserError
 from pipepita.runs.job import Job
 from pipepita.runs.reading import read_job
 
@@ -25,6 +28,36 @@ def plan(
     seconds: Annotated[
         float, typer.Option(help="about how long one of up to nine runs takes", rich_help_panel="Measurement")
     ] = 0.4,
+    devices: Annotated[
+        int | None,
+        typer.Option(
+            help="predict up to so many devices like this one, beside GPipe, 1F1B and data parallelism (2 to 1024)",
+            show_default=False,
+            rich_help_panel="Many devices",
+        ),
+    ] = None,
+    depths: Annotated[
+        str,
+        typer.Option(
+            help="with --devices: how many layers the networks have, up to 1000, all like the network's hidden ones",
+            rich_help_panel="Many devices",
+        ),
+    ] = "8,64,1000",
+    link: Annotated[
+        str,
+        typer.Option(
+            help='with --devices: the link between two, like wifi or "delay 50us rate 10gbit"',
+            rich_help_panel="Many devices",
+        ),
+    ] = "gigabit",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="with --devices: folder for the table and the picture",
+            show_default=False,
+            rich_help_panel="Many devices",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP, rich_help_panel="Output")] = False,
     **given: Any,
 ) -> None:
@@ -32,10 +65,13 @@ def plan(
 
     The measurement takes about ten seconds. The table shows milliseconds per sample for one process and for every
     number of stages, with every schedule, and what limits them. train --stages auto measures and chooses in the same
-    way.
+    way. With --devices it predicts what a cluster of such devices would do, next to ordinary ways to share the work.
     """
     given = {key: value for key, value in given.items() if value is not None}
     job: Job = read_job(None, given, [])
+    if devices is not None:
+        _many(job, devices, _depths(depths), link, out, as_json)
+        return
     from pipepita.data import load
     from pipepita.measurement.plan import OPTIONS
     from pipepita.measurement.plan import plan as run
@@ -60,3 +96,49 @@ def plan(
     from pipepita.measurement.show_plan import show
 
     show(summary)
+
+
+def _depths(text: str) -> list[int]:
+    from pipepita.measurement.scaled import MOST_LAYERS
+
+    try:
+        depths = list(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        depths = [0]
+    if not depths or min(depths) < 1 or max(depths) > MOST_LAYERS:
+        raise UserError(f"--depths {text}: whole numbers from 1 to {MOST_LAYERS}, like 8,64,1000")
+    return depths
+
+
+def _many(job: Job, devices: int, depths: list[int], link: str, out: Path | None, as_json: bool) -> None:
+    """Predictions for many devices: a table, and files if a folder is given."""
+    from pipepita.data import load
+    from pipepita.edge.profiles import catalogue
+    from pipepita.measurement import scaled
+    from pipepita.planning.scale import Wire
+    from pipepita.runs.display import progress
+
+    if not 2 <= devices <= scaled.MOST_DEVICES:
+        raise UserError(f"--devices {devices}: it must be from 2 to {scaled.MOST_DEVICES}")
+    found = catalogue().link(link)
+    wire = Wire(found.delay, found.rate / 8)
+    data = load(job.dataset, data_dir=job.data_dir, download=job.download)
+    rule = job.make_rule()
+    with progress("measuring") as advance:
+        layer = scaled.measure(job.model(data), data, rule, job.options(), advance)
+    settled = rule.settled(max(depths))
+    predicted = scaled.predict(layer, depths, devices, job.batch_size, wire, settled)
+    report = scaled.report(predicted, f"{job.network}, batch {job.batch_size}, {link}", wire)
+    try:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+        paths = [] if out is None else report.write(out, "plan")
+    except OSError as error:
+        raise RunError(f"cannot write in {out}: {error.strerror or error}") from None
+    if as_json:
+        rows = [dict(zip(report.columns, row, strict=True)) for row in report.rows]
+        print(json.dumps({"rows": rows, "notes": report.notes, "files": [*map(str, paths)]}))
+        return
+    report.show()
+    if paths:
+        print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)
