@@ -1,6 +1,7 @@
 """This machine measures itself, is simulated, and runs `online` for real: throughput, and latency at a third of it.
 
-Machines are faster at some times than at others. So all of it is done again and again, and ratios count.
+Machines are faster at some times than at others, and a profile holds for the pace at which it was measured. So the pace
+is measured before and after everything, and divided out; and all of it is done again and again.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,29 @@ WHERE = {
 }
 _SAMPLES, _SELDOM, _ROUNDS = 3000, 200, 3
 _SHARE = 1 / 3  # of the simulated capacity, at which latencies are compared
+
+
+def _pace(seconds: float = 0.4) -> float:
+    """How often per second this machine does a fixed piece of work, of the kind that a small network is."""
+    import torch
+
+    torch.set_num_threads(1)
+    weights, x = torch.rand(64, 64), torch.rand(1, 64)
+    began, done = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        for _ in range(20):
+            y = (x @ weights).relu_()
+            weights.addmm_(x.T, y, alpha=1e-9)
+        done += 20
+    return done / (time.perf_counter() - began)
+
+
+@contextmanager
+def _paced(paces: list[float]) -> Iterator[None]:
+    """Appends the machine's pace, before and after together."""
+    before = _pace()
+    yield
+    paces.append((before + _pace()) / 2)
 
 
 def _command(*arguments: object) -> str:
@@ -57,18 +83,29 @@ def _rounds(folder: Path, number: int, networks: tuple[str, ...]) -> Iterator[tu
     import ray  # only for the address
 
     for turn in range(number):
-        profiles = folder / f"here-{turn}.toml"
-        _command("profile", "--name", "here", "--into", profiles, "--load-seconds", 0)
+        profiles, then = folder / f"here-{turn}.toml", list[float]()
+        with _paced(then):
+            _command("profile", "--name", "here", "--into", profiles, "--load-seconds", 0)
         _command("profile", "--name", "air", "--into", profiles, "--link", ray.util.get_node_ip_address())
         for network in networks:
             for where, (devices, setup, options) in WHERE.items():
                 capacity = _simulated(profiles, network, devices, setup, None)["capacity"]
                 rate = _SHARE * capacity
+                late = _simulated(profiles, network, devices, setup, rate)["prediction_ms"]["p50"]
+                now = list[float]()
+                with _paced(now):
+                    throughput = _real(folder, network, options, None)["items_per_second"]
+                with _paced(now):
+                    latency = _real(folder, network, options, rate)["latency_ms"]["p50"]
                 figures = {
                     "simulated, items/s": capacity,
-                    "real": _real(folder, network, options, None)["items_per_second"],
-                    "simulated p50, ms": _simulated(profiles, network, devices, setup, rate)["prediction_ms"]["p50"],
-                    "real p50": _real(folder, network, options, rate)["latency_ms"]["p50"],
+                    "real": throughput,
+                    "simulated / real": capacity / throughput,
+                    "at equal pace": capacity / throughput * now[0] / then[0],
+                    "simulated p50, ms": late,
+                    "real p50": latency,
+                    "p50: simulated / real": late / latency,
+                    "p50 at equal pace": late / latency * then[0] / now[1],
                 }
                 note(f"round {turn + 1}: {network}, {where}: {figures}")
                 yield network, where, figures
@@ -81,19 +118,11 @@ def own(quick: bool) -> list[dict[str, Any]]:
         for network, where, figures in _rounds(Path(name), 1 if quick else _ROUNDS, NETWORKS[: 1 if quick else None]):
             found.setdefault((network, where), []).append(figures)
 
-    def row(network: str, where: str, rounds: list[dict[str, float]]) -> dict[str, Any]:
-        def ratio(one: str, other: str) -> float:
-            return statistics.median(figures[one] / figures[other] for figures in rounds)
-
-        median = {what: statistics.median(figures[what] for figures in rounds) for what in rounds[0]}
-        throughput = {what: median[what] for what in ("simulated, items/s", "real")}
-        return {
+    return [
+        {
             "network": network,
             "where": where,
-            **throughput,
-            "simulated / real": ratio("simulated, items/s", "real"),
-            **{what: value for what, value in median.items() if what not in throughput},
-            "p50: simulated / real": ratio("simulated p50, ms", "real p50"),
+            **{what: statistics.median(figures[what] for figures in rounds) for what in rounds[0]},
         }
-
-    return [row(*key, rounds) for key, rounds in found.items()]
+        for (network, where), rounds in found.items()
+    ]
