@@ -128,17 +128,22 @@ def _many(job: Job, devices: int, depths: list[int], link: str, out: Path | None
         layer = scaled.measure(job.model(data), data, rule, job.options(), advance)
     settled = rule.settled(max(depths))
     predicted = scaled.predict(layer, depths, devices, job.batch_size, wire, settled)
-    report = scaled.report(predicted, f"{job.network}, batch {job.batch_size}, {link}", wire)
+    reports = scaled.reports(predicted, f"{job.network}, batch {job.batch_size}, {link}", wire)
+    paths: list[Path] = []
     try:
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-        paths = [] if out is None else report.write(out, "plan")
+            paths = [path for name, report in reports.items() for path in report.write(out, name)]
     except OSError as error:
         raise RunError(f"cannot write in {out}: {error.strerror or error}") from None
     if as_json:
-        rows = [dict(zip(report.columns, row, strict=True)) for row in report.rows]
-        print(json.dumps({"rows": rows, "notes": report.notes, "files": [*map(str, paths)]}))
+        tables = {
+            name: [dict(zip(report.columns, row, strict=True)) for row in report.rows]
+            for name, report in reports.items()
+        }
+        print(json.dumps({**tables, "files": [*map(str, paths)]}))
         return
-    report.show()
+    for report in reports.values():
+        report.show()
     if paths:
         print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)

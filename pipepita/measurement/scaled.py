@@ -89,22 +89,34 @@ def powers(most: int) -> list[int]:
     return sorted({*(1 << power for power in range(1, most.bit_length()) if 1 << power <= most), most})
 
 
-def report(found: dict[tuple[int, int, str], Scaled], what: str, wire: Wire) -> Report:
-    """The predictions as a table, and a picture with one panel per depth."""
+def reports(found: dict[tuple[int, int, str], Scaled], what: str, wire: Wire) -> dict[str, Report]:
+    """The predictions as two tables: throughput, with a picture of one panel per depth; and memory."""
     names = [*OURS, *RIVALS]
-    rows: list[list[Value]] = []
-    for layers, count in dict.fromkeys((layers, count) for layers, count, _ in found):
-        here = [found[layers, count, name] for name in names]
-        rows.append([layers, count, *(round(one.items_per_second, 1) for one in here), here[2].staleness,
-                     *(round(one.memory / 2**20, 1) for one in here)])  # fmt: skip
-    return Report(
-        f"{what}: predicted items per second",
-        ["layers", "devices", *names, "staleness of streaming", *(f"MiB, {name}" for name in names)],
-        rows,
-        [f"A hop takes {1e6 * wire.delay:.4g} us, and {8e-6 * wire.rate:.4g} Mbit/s. The formulas are those of "
-         "pipepita/planning/scale.py; MiB are those of the fullest device."],
-        lambda figure: _draw(figure, found, names),
-    )  # fmt: skip
+    places = list(dict.fromkeys((layers, count) for layers, count, _ in found))
+
+    def rows(figures: Callable[[Sequence[Scaled]], list[Value]]) -> list[list[Value]]:
+        return [[*place, *figures([found[*place, name] for name in names])] for place in places]
+
+    hop = f"A hop takes {1e6 * wire.delay:.4g} us, and {8e-6 * wire.rate:.4g} Mbit/s"
+    return {
+        "plan": Report(
+            f"{what}: predicted items per second",
+            ["layers", "devices", *names, "staleness"],
+            rows(lambda here: [*(_rounded(one.items_per_second) for one in here), here[2].staleness]),
+            [f"{hop}. Staleness is streaming's: how many updates a standard pass misses."],
+            lambda figure: _draw(figure, found, names),
+        ),
+        "plan-memory": Report(
+            f"{what}: predicted MiB on the fullest device",
+            ["layers", "devices", *names],
+            rows(lambda here: [round(one.memory / 2**20, 1) for one in here]),
+            ["Weights, optimizer and feedback, what is kept of samples in flight, and messages."],
+        ),
+    }
+
+
+def _rounded(value: float) -> Value:
+    return round(value) if value >= 100 else round(value, 1)
 
 
 def _draw(figure: Any, found: dict[tuple[int, int, str], Scaled], names: Sequence[str]) -> None:
@@ -116,4 +128,4 @@ def _draw(figure: Any, found: dict[tuple[int, int, str], Scaled], names: Sequenc
             axes.plot(counts, heights, "o-" if name in OURS else "s--", markersize=3, label=name)
         axes.set(xscale="log", yscale="log", xlabel="devices", title=f"{layers} layers")
     figure.axes[0].set_ylabel("items per second")
-    legend(figure.axes[0])
+    legend(figure.axes[-1])

@@ -3,11 +3,15 @@
     L layers on N devices, k = ceil(L / N) of them on the fullest, batches of B items, a hop h = delay + bytes / rate
     t(b) is what a pass takes for b items: a part that does not shrink with the batch, and a part per item
 
-    locked, relaxed, streaming   `schedule.forecast` with one core per device, and a hop per message
+    locked         L (s + m) + k u + (2 N + 2) h         up the layers;   L s + k (m + u) + (N + 3) h  to all at once
+    relaxed        L s + k (m + u) + (N + 1) h
+    streaming      max(k (s + m + u), relaxed's / K)      K: samples in flight
     GPipe, 1F1B   (M + N - 1) (k f(B/M) + h)  +  (M + N - 1) (k g(B/M) + h)  +  k u         the best of M micro-batches
     data parallel  L f(B/N)  +  max(L g(B/N), 2 (N-1)/N weights / rate + 2 (N-1) delay)  +  L u          a ring's sum
 
-f, g and u are backpropagation's forward pass, backward pass and update of a layer. Sources: GPipe (Huang et al. 2019),
+s, m and u are our rule's standard pass, modulated pass and update of a layer, and f, g and u backpropagation's forward
+pass, backward pass and update. Up to 16 devices, and for rules whose second pass goes down, or that have none,
+`schedule.forecast` goes through every message instead of these three. Sources: GPipe (Huang et al. 2019),
 1F1B (Narayanan et al. 2019), the ring all-reduce (Patarasuk & Yuan 2009). Pure; nothing here measures anything.
 """
 
@@ -19,10 +23,12 @@ from dataclasses import dataclass
 
 from pipepita import schedule as schedules
 from pipepita.network.partition import balance
+from pipepita.schedule import Flow, Schedule
 from pipepita.schedule.forecast import Message, forecast
 from pipepita.schedule.topology import Travels
 from pipepita.schedule.world import Cost
 
+_EXACT = 16  # so many stages are gone through message by message: with more it takes minutes
 OURS = ("locked", "relaxed", "streaming")
 RIVALS = ("GPipe", "1F1B", "data parallel")
 
@@ -87,18 +93,40 @@ def ours(name: str, layer: Layer, layers: int, devices: int, batch: int, wire: W
         [0.0625, 0.5]
     """
     stages = min(devices, layers)
-    parts = balance([1.0] * layers, stages)
-    # a stage's layers as one: what happens inside it, nobody else waits for
-    costs = [layer.whole * len(part) for part in parts]
     schedule = schedules.make(name, stages, None, rule.flow)
-    message = Message(wake=wire.hop(batch * layer.activity))
-    found = forecast(schedule, costs, [range(place, place + 1) for place in range(stages)], rule, message=message,
-                     cores=stages)  # fmt: skip
-    most = max(map(len, parts))
+    hop, most = wire.hop(batch * layer.activity), -(-layers // stages)
+    if stages > _EXACT and rule.flow in (Flow.UP, Flow.ALL):
+        period = closed(schedule, layer.whole, layers, stages, hop, rule.flow)
+    else:
+        period = exact(schedule, layer.whole, layers, stages, hop, rule)
     return Scaled(
-        batch / found.period, schedule.window - 1,
+        batch / period, schedule.window - 1,
         most * (layer.fixed + schedule.window * layer.kept) + 2 * batch * layer.activity,
     )  # fmt: skip
+
+
+def exact(schedule: Schedule, cost: Cost, layers: int, stages: int, hop: float, rule: Travels) -> float:
+    """Seconds per sample, message by message."""
+    # a stage's layers as one: what happens inside it, nobody else waits for
+    costs = [cost * len(part) for part in balance([1.0] * layers, stages)]
+    parts = [range(place, place + 1) for place in range(stages)]
+    return forecast(schedule, costs, parts, rule, message=Message(wake=hop), cores=stages).period
+
+
+def closed(schedule: Schedule, cost: Cost, layers: int, stages: int, hop: float, flow: Flow) -> float:
+    """Seconds per sample, by the formulas at the top of this module.
+
+    Example:
+        >>> closed(schedules.relaxed(), Cost(1, 1), 32, 32, 0, Flow.UP), schedules.relaxed().name
+        (33.0, 'relaxed')
+    """
+    most = -(-layers // stages)
+    relaxed = layers * cost.standard + most * (cost.modulated + cost.update) + (stages + 1) * hop
+    if schedule.name == "locked" and flow is Flow.ALL:
+        return relaxed + 2 * hop
+    if schedule.name == "locked":
+        return layers * (cost.standard + cost.modulated) + most * cost.update + (2 * stages + 2) * hop
+    return max(most * cost.total, relaxed / schedule.window)
 
 
 def pipelined(name: str, layer: Layer, layers: int, devices: int, batch: int, wire: Wire) -> Scaled:

@@ -35,6 +35,22 @@ def test_one_object_and_no_file(lent_engine, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_many_devices_next_to_their_rivals(tmp_path):
+    asked = ("plan", "--network", "fc:16x3", "--dataset", "random:20", "--devices", 6, "--depths", "8,64")
+    done = run(*asked, "--out", "out", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [(row["layers"], row["devices"]) for row in found["plan"]] == [
+        (layers, devices) for layers in (8, 64) for devices in (2, 4, 6)
+    ]
+    assert all(row[name] > 0 for row in found["plan"] for name in ("streaming", "GPipe", "1F1B", "data parallel"))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "plan.csv", "plan.md", "plan.png", "plan-memory.csv", "plan-memory.md",
+    }  # fmt: skip
+    said = run(*asked, cwd=tmp_path, COLUMNS="80")
+    assert "predicted items per second" in said.stdout and max(map(len, said.stdout.splitlines())) <= 80
+
+
 def test_the_table(lent_engine, tmp_path):
     done = run(
         "plan", "--network", "fc:16", "--dataset", "random:20", "--schedule", "relaxed", "--no-normalize",
@@ -56,6 +72,10 @@ def test_the_table(lent_engine, tmp_path):
         (("plan", "--dataset", "mnits"), "did you mean 'mnist'"),
         (("plan", "--rule", "pepta"), "did you mean 'pepita'"),
         (("plan", "--seconds", 0), "0.0 s: more than 0"),
+        (("plan", "--devices", 1), "--devices 1: it must be from 2 to 1024"),
+        (("plan", "--devices", 4, "--depths", "8,x"), "--depths 8,x: whole numbers from 1 to 1000"),
+        (("plan", "--devices", 4, "--link", "wfii"), "did you mean 'wifi'"),
+        (("plan", "--devices", 4, "--network", "fc:8"), "no layer between the first and the last"),
         (("plan", "--batch-size", 0), "batch_size '0'"),
         (("plan", "--window", 0, "--dataset", "random:20"), "window '0'"),
         (("train", "--stages", 0), "stages '0': a number of at least 1, auto, or the layers of each stage like 2,1,1"),

@@ -2,7 +2,9 @@
 
 import pytest
 
-from pipepita.planning.scale import Layer, Wire, ours, parallel, pipelined
+from pipepita import schedule as schedules
+from pipepita.planning.scale import Layer, Wire, closed, exact, ours, parallel, pipelined
+from pipepita.schedule import Flow
 from pipepita.schedule.topology import Route
 from pipepita.schedule.world import Cost
 
@@ -18,6 +20,16 @@ def test_streaming_keeps_every_device_busy_if_hops_are_free(devices):
 
 def test_locked_gains_nothing_from_more_devices():
     assert ours("locked", ONE, 8, 8, 4, FREE, Route()).items_per_second == pytest.approx(4 / 16.5)  # one update counts
+
+
+@pytest.mark.parametrize("flow", [Flow.UP, Flow.ALL])
+@pytest.mark.parametrize("name", ["locked", "relaxed", "streaming"])
+@pytest.mark.parametrize(("layers", "stages"), [(12, 12), (30, 12), (9, 3)])
+@pytest.mark.parametrize("hop", [0.0, 0.7, 5.0])
+def test_the_formulas_are_what_comes_out_message_by_message(flow, name, layers, stages, hop):
+    schedule = schedules.make(name, stages, None, flow)
+    found = closed(schedule, ONE.whole, layers, stages, hop, flow)
+    assert found == pytest.approx(exact(schedule, ONE.whole, layers, stages, hop, Route(flow=flow)), rel=0.08)
 
 
 def test_hops_slow_locked_by_each_message_and_streaming_hardly():
