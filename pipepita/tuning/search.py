@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from pipepita.data import load
-from pipepita.errors import UserError, unknown
+from pipepita.errors import PipepitaError, UserError, unknown
 from pipepita.files import read_json
 from pipepita.network import spec
 from pipepita.runs.job import Job
 from pipepita.runs.reading import checked
 from pipepita.tuning import space
 from pipepita.tuning.found import Found
-from pipepita.tuning.through_ray import SCHEDULERS, check_installed, run
+from pipepita.tuning.through_ray import SCHEDULERS, TRIALS, check_installed, run
 
 Progress = Callable[[int, int, str], None]
 VALIDATION = 0.1  # the share of the training items that is held out, unless the job says otherwise
@@ -141,7 +142,12 @@ def tune(
     check_installed()
     plan = Plan.of(asked)
     asked.write(out)
-    return _run(plan, out, jobs, address, progress, stop, anew=True)
+    try:
+        return _run(plan, out, jobs, address, progress, stop, anew=True)
+    except PipepitaError:
+        if not (out / TRIALS).exists():  # it never began: the folder is free for another try
+            shutil.rmtree(out, ignore_errors=True)
+        raise
 
 
 def go_on(

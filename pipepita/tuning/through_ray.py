@@ -26,7 +26,7 @@ from pipepita.tuning.space import settled
 if TYPE_CHECKING:
     from pipepita.tuning.search import Plan, Progress
 
-_NAME = "trials"  # of Ray Tune's folder
+TRIALS = "trials"  # the name of Ray Tune's folder
 _FAILURES = 3  # of a trial's process, after which it is given up
 _PATIENCE = 9  # trials run for at least this part of the epochs
 _NEEDED = ("pandas", "pyarrow", "requests")  # which Ray alone does without
@@ -100,7 +100,7 @@ def _trials(plan: Plan, folder: Path, jobs: int | None, watcher: Any, *, anew: b
 
     return tune.run(
         _trainable(plan.job, folder / "runs"),
-        name=_NAME,
+        name=TRIALS,
         storage_path=str(folder),
         config={name: way.domain() for name, way in plan.space.items()},
         num_samples=plan.asked.trials,

@@ -8,8 +8,9 @@ import signal
 import time
 
 import pytest
-from commandline import ended, error_of, run, start
+from commandline import ended, error_of, process, run, start
 from leftovers import processes_of
+from nodes import nodes
 
 from pipepita.errors import UserError
 from pipepita.tuning.search import Asked, Plan
@@ -75,6 +76,19 @@ def test_a_search_that_was_stopped_goes_on(tmp_path, places):
     undisturbed = run(*asked, "--out", "other", "--json", cwd=tmp_path, **places)
     assert json.loads(undisturbed.stdout)["trials"] == found["trials"]
     assert json.loads(undisturbed.stdout)["best"] == found["best"]
+
+
+@pytest.mark.slow
+def test_an_existing_cluster_and_one_that_does_not_answer(tmp_path):
+    asked = ("tune", *JOB, "--search", "lr=each:0.1|0.01", "--trials", 1, "--out", "out", "--json")
+    with nodes(2) as cluster:
+        # Ray Tune keeps the first temporary folder of a process, and another test had one of its own
+        done = process(*asked, "--address", cluster.address, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["best"]["lr"] == 0.1, done.stdout
+    lost = run(*asked[:-3], "--address", "127.0.0.1:1", "--out", "no", cwd=tmp_path)
+    assert "no Ray cluster answers" in error_of(lost)
+    assert not (tmp_path / "no").exists()
 
 
 def test_mistakes_are_found_before_anything_starts(tmp_path):
