@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pipepita.runs.resume import resume
     from pipepita.runs.train import train
     from pipepita.schedule import Flow
+    from pipepita.tuning.search import tune
 
 _HOMES = {
     "Backprop": "rules",
@@ -96,6 +97,7 @@ _HOMES = {
     "plan": "measurement.plan",
     "resume": "runs.resume",
     "train": "runs.train",
+    "tune": "tuning.search",
 }
 __all__ = [*sorted(_HOMES)]
 

@@ -103,18 +103,18 @@ def tune(
     from pipepita.runs.display import progress
     from pipepita.runs.folder import fresh
     from pipepita.runs.interrupt import Interrupt
-    from pipepita.tuning.search import Asked, go_on
+    from pipepita.tuning.search import Running, go_on
     from pipepita.tuning.search import tune as run
 
     words = "stopping: what was learnt is kept, and --resume goes on (press Ctrl-C again to stop at once)"
     with Interrupt(words) as stop, progress("tuning") as advance:
-        watch: dict[str, Any] = {"jobs": jobs, "address": given.get("address"), "progress": advance, "stop": stop}
+        running = Running(jobs, given.get("address"), advance, stop)
         if resume is not None:
-            folder, found = resume, go_on(resume, **watch)
+            folder, found = resume, go_on(resume, running)
         else:
             folder = out or fresh(f"{settings.dataset}-{settings.network}", "tuned")
-            asked = Asked(settings.model_dump(mode="json", exclude_unset=True), search or (), **asked_for)
-            found = run(asked, folder, **watch)
+            options = settings.model_dump(mode="json", exclude_unset=True)
+            found = run(options, search or (), out=folder, running=running, **asked_for)
     _show(found, folder, as_json)
     if found.interrupted:
         raise typer.Exit(INTERRUPTED)

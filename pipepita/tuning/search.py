@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -26,7 +26,6 @@ from pipepita.tuning import space
 from pipepita.tuning.found import Found
 from pipepita.tuning.through_ray import SCHEDULERS, TRIALS, check_installed, run
 
-Progress = Callable[[int, int, str], None]
 VALIDATION = 0.1  # the share of the training items that is held out, unless the job says otherwise
 _MOST_TRIALS = 100_000
 
@@ -104,26 +103,46 @@ class Plan:
         return self.asked.trials * math.prod(each)
 
 
+@dataclass(frozen=True)
+class Running:
+    """How trials are run, and who watches.
+
+    Attributes:
+        jobs: How many run at once; by default one per core, or as many as an existing cluster has CPUs for.
+        address: An existing Ray cluster, whose nodes share the file system of the results. By default one is embedded.
+        progress: Called with (epochs done, all epochs, what goes on).
+        stop: Asked again and again; if it says true, the search ends there, and `go_on` goes on with it.
+    """
+
+    jobs: int | None = None
+    address: str | None = None
+    progress: Callable[[int, int, str], None] = lambda done, total, what: None
+    stop: Callable[[], bool] = lambda: False
+
+
 def tune(
-    asked: Asked,
-    out: Path,
+    job: Mapping[str, Any],
+    search: Sequence[str] = (),
     *,
-    jobs: int | None = None,
-    address: str | None = None,
-    progress: Progress = lambda done, total, what: None,
-    stop: Callable[[], bool] = lambda: False,
+    out: str | Path,
+    trials: int = 16,
+    scheduler: str = "asha",
+    draws: int = 0,
+    running: Running = Running(),
 ) -> Found:
     """Tries settings of a job on items held out of the training items, through Ray Tune, and finds the best.
 
     Every trial runs in one process, whatever the job's engine: the bits are the same.
 
     Args:
-        asked: The job, and what is searched.
+        job: The options of the job that are not at their defaults; as in a job file. A tenth of the training items is
+            held out unless it says `validation`.
+        search: What is searched, like "lr=log:1e-4..1"; see `pipepita.tuning.space`. By default what the rule names.
         out: A folder that does not exist yet. The results are written there.
-        jobs: How many trials run at once; by default one per core, or as many as an existing cluster has CPUs for.
-        address: An existing Ray cluster, whose nodes share the file system of `out`. By default one is embedded.
-        progress: Called with (epochs done, all epochs, what goes on).
-        stop: Asked again and again; if it says true, the search ends there, and `go_on` goes on with it.
+        trials: How often values are drawn.
+        scheduler: Which trials end early: see `Asked`.
+        draws: Decides what is drawn.
+        running: How trials are run, and who watches.
 
     Returns:
         All trials, the best first. No model is kept: train the best job.
@@ -133,45 +152,38 @@ def tune(
         RunError: The trials could not be run.
 
     Example:
-        >>> from pathlib import Path
-        >>> asked = Asked({"network": "fc:32", "epochs": 2}, ["lr=each:0.001|0.1"], trials=1)
-        >>> found = tune(asked, Path("tuned"))
-        >>> len(found.trials), found.best_job.lr, Path("tuned/best.toml").is_file()
-        (2, 0.1, True)
+        >>> import pipepita as pp
+        >>> found = pp.tune({"network": "fc:32", "epochs": 2}, ["lr=each:0.001|0.1"], trials=1, out="tuned")
+        >>> len(found.trials), found.best_job.lr
+        (2, 0.1)
+        >>> print(open("tuned/best.toml").read().splitlines()[2])
+        lr = 0.1
     """
     check_installed()
+    asked, folder = Asked(dict(job), search, trials, scheduler, draws), Path(out)
     plan = Plan.of(asked)
-    asked.write(out)
+    asked.write(folder)
     try:
-        return _run(plan, out, jobs, address, progress, stop, anew=True)
+        return _found(plan, folder, running, anew=True)
     except PipepitaError:
-        if not (out / TRIALS).exists():  # it never began: the folder is free for another try
-            shutil.rmtree(out, ignore_errors=True)
+        if not (folder / TRIALS).exists():  # it never began: the folder is free for another try
+            shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def go_on(
-    out: Path,
-    *,
-    jobs: int | None = None,
-    address: str | None = None,
-    progress: Progress = lambda done, total, what: None,
-    stop: Callable[[], bool] = lambda: False,
-) -> Found:
-    """Goes on with the search of the folder `out`, which was stopped. The other arguments are those of `tune`.
+def go_on(out: str | Path, running: Running = Running()) -> Found:
+    """Goes on with the search of the folder `out`, which was stopped.
 
-    Trials that had ended stay as they are, and one that was interrupted goes on from its last epoch.
+    Trials that had ended stay as they are, and one that was interrupted goes on from its last epoch. Which ones end
+    early from now on, may differ from a search that was never stopped.
     """
     check_installed()
-    return _run(Plan.of(Asked.read(out)), out, jobs, address, progress, stop, anew=False)
+    return _found(Plan.of(Asked.read(Path(out))), Path(out), running, anew=False)
 
 
-def _run(
-    plan: Plan, out: Path, jobs: int | None, address: str | None, progress: Progress, stop: Callable[[], bool],
-    *, anew: bool,
-) -> Found:  # fmt: skip
-    tried = run(plan, out.absolute(), jobs, address, progress, stop, anew=anew)
+def _found(plan: Plan, folder: Path, running: Running, *, anew: bool) -> Found:
+    tried = run(plan, folder.absolute(), running, anew=anew)
     best_first = sorted(tried, key=lambda one: (one.weights_sha256 is None, -one.score, one.number))
-    found = Found(plan.job, best_first, interrupted=stop())
-    found.write(out)
+    found = Found(plan.job, best_first, interrupted=running.stop())
+    found.write(folder)
     return found

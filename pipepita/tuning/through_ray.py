@@ -24,7 +24,7 @@ from pipepita.tuning.found import Tried
 from pipepita.tuning.space import settled
 
 if TYPE_CHECKING:
-    from pipepita.tuning.search import Plan, Progress
+    from pipepita.tuning.search import Plan, Running
 
 TRIALS = "trials"  # the name of Ray Tune's folder
 _FAILURES = 3  # of a trial's process, after which it is given up
@@ -74,26 +74,35 @@ def check_installed() -> None:
         raise UserError(f"tune needs Ray Tune, which needs {', '.join(missing)}: pip install 'pipepita[tune]'")
 
 
-def run(
-    plan: Plan, folder: Path, jobs: int | None, address: str | None, progress: Progress, stop: Callable[[], bool],
-    *, anew: bool,
-) -> list[Tried]:  # fmt: skip
-    """Runs the trials, or those that are left. The arguments are those of `search.tune`; anew: whether it begins."""
+def run(plan: Plan, folder: Path, running: Running, *, anew: bool) -> list[Tried]:
+    """Runs all trials of a search, or those that are left.
+
+    Args:
+        plan: The search.
+        folder: Of its results, absolute.
+        running: How trials are run, and who watches.
+        anew: Whether it begins.
+
+    Raises:
+        UserError: The cluster cannot be reached.
+        RunError: Ray Tune failed.
+    """
     with ExitStack() as cleanup:
         locks = folder / "locks"  # Ray Tune would leave them in the system's temporary folder
         cleanup.enter_context(_environment({**_SETTINGS, "RAY_TMPDIR": str(locks)}))
         cleanup.callback(shutil.rmtree, locks, ignore_errors=True)
-        cluster = Cluster(address, jobs or cores(), gpus_here() if address is None else 0)
+        address = running.address
+        cluster = Cluster(address, running.jobs or cores(), gpus_here() if address is None else 0)
         cleanup.callback(cluster.close)
         by_value(plan.job.make_rule())
         try:
             with _quiet():
-                return [_tried(one) for one in _trials(plan, folder, jobs, _watcher(plan, progress, stop), anew=anew)]
+                return [_tried(one) for one in _trials(plan, folder, running, anew=anew)]
         except Exception as error:  # Ray Tune raises many kinds
             raise RunError(f"the trials could not be run: {_first_line(error)}") from None
 
 
-def _trials(plan: Plan, folder: Path, jobs: int | None, watcher: Any, *, anew: bool) -> Sequence[Any]:
+def _trials(plan: Plan, folder: Path, running: Running, *, anew: bool) -> Sequence[Any]:
     """All trials, as Ray Tune knows them, once they have ended or somebody asked to stop."""
     from ray import tune
     from ray.tune.search.basic_variant import BasicVariantGenerator
@@ -104,13 +113,13 @@ def _trials(plan: Plan, folder: Path, jobs: int | None, watcher: Any, *, anew: b
         storage_path=str(folder),
         config={name: way.domain() for name, way in plan.space.items()},
         num_samples=plan.asked.trials,
-        search_alg=BasicVariantGenerator(random_state=plan.asked.draws, max_concurrent=jobs or 0),
+        search_alg=BasicVariantGenerator(random_state=plan.asked.draws, max_concurrent=running.jobs or 0),
         scheduler=SCHEDULERS[plan.asked.scheduler](plan.job.epochs),
         resources_per_trial=_resources(plan.job),
         max_failures=_FAILURES,
         raise_on_failed_trial=False,
         trial_dirname_creator=lambda one: str(_number(one.trial_id)),
-        callbacks=[watcher],
+        callbacks=[_watcher(plan, running)],
         resume_config=None if anew else tune.ResumeConfig(errored="resume"),
         verbose=0,
     ).trials
@@ -158,7 +167,7 @@ def _tried(one: Any) -> Tried:
     )
 
 
-def _watcher(plan: Plan, progress: Progress, stop: Callable[[], bool]) -> Any:
+def _watcher(plan: Plan, running: Running) -> Any:
     from ray.tune import Callback
 
     epochs = plan.job.epochs
@@ -171,7 +180,7 @@ def _watcher(plan: Plan, progress: Progress, stop: Callable[[], bool]) -> Any:
             self._best = trial.LOWEST
 
         def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-            if stop():
+            if running.stop():
                 signal.raise_signal(signal.SIGUSR1)  # Ray Tune keeps its state then, and ends
 
         def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: Any, **info: Any) -> None:
@@ -183,7 +192,7 @@ def _watcher(plan: Plan, progress: Progress, stop: Callable[[], bool]) -> Any:
 
         def _show(self, trial_id: str, epoch: int) -> None:
             self._done[_number(trial_id)] = epoch
-            progress(sum(self._done.values()), plan.trials * epochs, f"best so far {self._best:.4g}")
+            running.progress(sum(self._done.values()), plan.trials * epochs, f"best so far {self._best:.4g}")
 
     return Watcher()
 
