@@ -1,0 +1,156 @@
+"""`python -m bench.race`: how long each way of learning takes to the same test accuracy.
+
+All learn the same convolutional network from the same items of CIFAR-10 ($PIPEPITA_DATA), in as many processes as there
+are cores. The clock stands still while test items are looked at, and before the first step.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pipepita as pp
+from bench.common import note
+from bench.crew import Crew
+from bench.gloo import united
+from bench.race import backprop, ours
+from bench.race.course import Course
+from pipepita.experiments.depth_conv import CONTENDERS
+from pipepita.machine import cores
+
+SEEDS = (0,)
+OURS = ("local, pred", "pepita, learned F")
+_PIPELINES = [("GPipe", count) for count in (1, 2, 4)] + [("1F1B", count) for count in (2, 4)]
+_TRIED_STEPS = 30  # to find the best schedule and number of micro-batches
+_TIMEOUT = 1200.0  # of an epoch: more is a hang
+
+Lap = tuple[float, float, float]  # seconds, processor seconds and test accuracy of an epoch
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way of learning. run: with this seed; returns its laps. ours: whether it is a rule of pipepita's."""
+
+    name: str
+    run: Callable[[int], list[Lap]]
+    ours: bool = False
+
+
+def busy_seconds() -> float:
+    """What all processors of this machine have worked since it started, in seconds, whoever made them."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    user, nice, system, _, _, interrupts, soft, _ = ticks
+    return (user + nice + system + interrupts + soft) / 100
+
+
+def _backprop(name: str, course: Course, crew: Crew, size: int, way: str, *more: Any) -> Contender:
+    lr = CONTENDERS["bp"].lr
+
+    def run(seed: int) -> list[Lap]:
+        crew.ask(backprop.begin, [(way, (course, seed, lr, *more))] * size, _TIMEOUT)
+        laps = []
+        for epoch in range(1, course.epochs + 1):
+            before = busy_seconds()
+            answers = crew.ask(backprop.epoch, [(course, seed, epoch)] * size, _TIMEOUT)
+            busy = busy_seconds() - before
+            weights = {name: value for _, part in answers for name, value in part.items()}
+            laps.append((answers[0][0], busy, course.accuracy(weights)))
+        return laps
+
+    return Contender(name, run)
+
+
+def _best_pipeline(course: Course, crew: Crew, size: int) -> tuple[str, int]:
+    """The schedule and number of micro-batches with the shortest steps."""
+    seconds = {}
+    for schedule, count in _PIPELINES:
+        if schedule == "1F1B" and count < size:
+            continue  # it refuses
+        crew.ask(backprop.begin, [("pipeline", (course, 0, 0.001, schedule, count))] * size, _TIMEOUT)
+        for _ in range(2):  # the first one warms up
+            answers = crew.ask(backprop.epoch, [(course, 0, 1, _TRIED_STEPS)] * size, _TIMEOUT)
+        seconds[schedule, count] = answers[0][0]
+        note(f"{schedule}, {count} micro-batches: {1000 * answers[0][0] / _TRIED_STEPS:.1f} ms a step")
+    return min(seconds, key=lambda one: seconds[one])
+
+
+def _ours(rule: str, course: Course, engine: pp.RayEngine, size: int) -> Contender:
+    chosen = CONTENDERS[rule]
+    return Contender(
+        f"{rule}, streaming, {size} stages",
+        lambda seed: ours.run(course, seed, chosen.rule, chosen.lr, engine, size, busy_seconds),
+        ours=True,
+    )
+
+
+def measure(quick: bool) -> list[dict[str, Any]]:
+    """One row per contender, medians over the seeds; the highest accuracies that ours and backpropagation reach."""
+    course, seeds, size = Course(items=2000, epochs=2) if quick else Course(), SEEDS[: 1 if quick else None], cores()
+    with contextlib.ExitStack() as stack:
+        united_crew, alone = stack.enter_context(Crew(size)), stack.enter_context(Crew(1))
+        stack.enter_context(united(united_crew, size))
+        engine = pp.RayEngine(size, device="cpu")
+        stack.callback(engine.close)
+        schedule, count = _best_pipeline(course, united_crew, size)
+        contenders = [
+            *(
+                _backprop(f"bp, one process, {threads} thread{'s' if threads > 1 else ''}", course, alone, 1,
+                          "one process", threads)
+                for threads in sorted({1, size})
+            ),
+            _backprop(f"bp, torch pipelining, {schedule}, {count} micro-batches", course, united_crew, size, "pipeline",
+                      schedule, count),
+            _backprop(f"bp, DistributedDataParallel, {size} processes", course, united_crew, size, "parallel"),
+            *(_ours(rule, course, engine, size) for rule in OURS),
+        ]  # fmt: skip
+        laps: dict[str, list[list[Lap]]] = {contender.name: [] for contender in contenders}
+        for seed in seeds:
+            for contender in contenders:
+                laps[contender.name].append(contender.run(seed))
+                last = laps[contender.name][-1]
+                note(f"seed {seed}: {contender.name}: {last[-1][2]:.2f} % after {sum(s for s, _, _ in last):.0f} s")
+    return rows(course, contenders, laps)
+
+
+def rows(course: Course, contenders: Sequence[Contender], laps: dict[str, list[list[Lap]]]) -> list[dict[str, Any]]:
+    """The table. For each of ours the target is the highest accuracy that it and backpropagation both reach."""
+
+    def best(name: str) -> float:
+        return statistics.median(max(accuracy for _, _, accuracy in run) for run in laps[name])
+
+    rival = max(best(contender.name) for contender in contenders if not contender.ours)
+    targets = {f"{min(rival, best(one.name)):.2f} %": min(rival, best(one.name)) for one in contenders if one.ours}
+    table = []
+    for contender in contenders:
+        runs = laps[contender.name]
+        seconds = statistics.median(second for run in runs for second, _, _ in run)
+        row: dict[str, Any] = {"what": contender.name, "items/s": round(course.items / seconds)}
+        row |= {"best, %": f"{best(contender.name):.2f}"}
+        for words, target in targets.items():
+            reached = [to_accuracy(run, target) for run in runs]
+            known = [one for one in reached if one is not None]
+            for place, what in enumerate(("s", "epochs", "processor s")):
+                here = [one[place] for one in known]
+                row[f"{what} to {words}"] = statistics.median(here) if len(here) == len(runs) else None
+        table.append(row)
+    return table
+
+
+def to_accuracy(run: Sequence[Lap], target: float) -> tuple[float, float, float] | None:
+    """Seconds, epochs and processor seconds until the accuracy was reached, in equal steps between two tests.
+
+    Example:
+        >>> to_accuracy([(10.0, 20.0, 40.0), (10.0, 20.0, 60.0)], 50.0)
+        (15.0, 1.5, 30.0)
+    """
+    seconds = busy = before = 0.0
+    for epochs, (lap, worked, accuracy) in enumerate(run):
+        if accuracy >= target:
+            share = (target - before) / (accuracy - before) if epochs else 1.0
+            return seconds + share * lap, epochs + share, busy + share * worked
+        seconds, busy, before = seconds + lap, busy + worked, max(before, accuracy)
+    return None
