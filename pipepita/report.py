@@ -30,6 +30,10 @@ class Report:
     notes: list[str] = field(default_factory=list)
     draw: Callable[[Any], None] | None = None
 
+    def records(self) -> list[dict[str, Value]]:
+        """Each row by the heads of its columns, as JSON has it."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
     def csv(self) -> str:
         """The table as CSV."""
         text = io.StringIO()

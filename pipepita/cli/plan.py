@@ -69,6 +69,8 @@ def plan(
     """
     given = {key: value for key, value in given.items() if value is not None}
     job: Job = read_job(None, given, [])
+    if out is not None and devices is None:
+        raise UserError(f"--out {out} is for the picture of --devices: give both, or neither")
     if devices is not None:
         _many(job, devices, _depths(depths), link, out, as_json)
         return
@@ -137,10 +139,7 @@ def _many(job: Job, devices: int, depths: list[int], link: str, out: Path | None
     except OSError as error:
         raise RunError(f"cannot write in {out}: {error.strerror or error}") from None
     if as_json:
-        tables = {
-            name: [dict(zip(report.columns, row, strict=True)) for row in report.rows]
-            for name, report in reports.items()
-        }
+        tables = {name: report.records() for name, report in reports.items()}
         print(json.dumps({**tables, "files": [*map(str, paths)]}))
         return
     for report in reports.values():

@@ -94,8 +94,11 @@ def reproduce(
     except OSError as error:
         raise RunError(f"cannot write in {out}: {error.strerror or error}") from None
     if as_json:
-        rows = [dict(zip(report.columns, row, strict=True)) for row in report.rows]
-        print(json.dumps({"experiment": what, "rows": rows, "notes": report.notes, "files": list(map(str, paths))}))
+        print(
+            json.dumps(
+                {"experiment": what, "rows": report.records(), "notes": report.notes, "files": list(map(str, paths))}
+            )
+        )
         return
     report.show()
     print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)

@@ -123,10 +123,13 @@ def tune(
 def _show(found: Found, folder: Path, as_json: bool) -> None:
     report, best = found.report(), found.best
     if as_json:
-        rows = [dict(zip(report.columns, row, strict=True)) for row in report.rows]
         summary = None if best is None else {"trial": best.number, **best.drawn, "score": best.score,
                                              "weights_sha256": best.weights_sha256}  # fmt: skip
-        print(json.dumps({"folder": str(folder), "trials": rows, "best": summary, "interrupted": found.interrupted}))
+        print(
+            json.dumps(
+                {"folder": str(folder), "trials": report.records(), "best": summary, "interrupted": found.interrupted}
+            )
+        )
     else:
         report.show()
     if best is not None:

@@ -65,5 +65,5 @@ def what_ran(outcomes: Sequence[Outcome]) -> str:
     items = {cell.items.first for cell in cells}
     some = "" if items == {0} else f", {several(items - {0})} training items{' (or all)' if 0 in items else ''}"
     files = sorted({str(outcome.about["read_from"]) for outcome in outcomes if "read_from" in outcome.about})
-    read = f" Read from {', '.join(files)}, in whose order of items." if files else ""
+    read = f" Read from {', '.join(files)}, whose items may be in another order than torchvision's." if files else ""
     return f"Run: {several({c.epochs for c in cells})} epochs, seeds {several({c.seed for c in cells})}{some}.{read}"

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipepita.engines.ray.cluster import Cluster
+from pipepita.engines.ray.cluster import Cluster, first_line
 from pipepita.engines.ray.engine import gpus_here
 from pipepita.engines.ray.shipping import by_value
 from pipepita.errors import RunError, UserError
@@ -99,7 +99,7 @@ def run(plan: Plan, folder: Path, running: Running, *, anew: bool) -> list[Tried
             with _quiet():
                 return [_tried(one) for one in _trials(plan, folder, running, anew=anew)]
         except Exception as error:  # Ray Tune raises many kinds
-            raise RunError(f"the trials could not be run: {_first_line(error)}") from None
+            raise RunError(f"the trials could not be run: {first_line(error)}") from None
 
 
 def _trials(plan: Plan, folder: Path, running: Running, *, anew: bool) -> Sequence[Any]:
@@ -224,8 +224,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for one, level in zip(loggers, levels, strict=True):
             one.setLevel(level)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

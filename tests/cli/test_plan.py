@@ -72,6 +72,7 @@ def test_the_table(lent_engine, tmp_path):
         (("plan", "--dataset", "mnits"), "did you mean 'mnist'"),
         (("plan", "--rule", "pepta"), "did you mean 'pepita'"),
         (("plan", "--seconds", 0), "0.0 s: more than 0"),
+        (("plan", "--out", "x"), "--out x is for the picture of --devices"),
         (("plan", "--devices", 1), "--devices 1: it must be from 2 to 1024"),
         (("plan", "--devices", 4, "--depths", "8,x"), "--depths 8,x: whole numbers from 1 to 1000"),
         (("plan", "--devices", 4, "--link", "wfii"), "did you mean 'wifi'"),

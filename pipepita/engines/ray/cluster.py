@@ -55,7 +55,7 @@ class Cluster:
                     self._ray.init(address=address, **quiet)
             except Exception as error:  # ray raises many kinds here
                 self.close()
-                raise UserError(f"cannot join the Ray cluster at {address!r}: {_first_line(error)}") from None
+                raise UserError(f"cannot join the Ray cluster at {address!r}: {first_line(error)}") from None
             return
         self._mute()
         try:
@@ -75,7 +75,7 @@ class Cluster:
             self.close()
             if not isinstance(error, Exception):
                 raise
-            raise RunError(f"cannot start an embedded Ray cluster: {_first_line(error)}") from None
+            raise RunError(f"cannot start an embedded Ray cluster: {first_line(error)}") from None
 
     def _mute(self) -> None:
         """Stops Ray from printing a paragraph for each dead worker, whatever its logging level. We print one line."""
@@ -156,6 +156,7 @@ def _reach(address: str) -> None:
         raise UserError(f"no Ray cluster answers at {address!r} ({reason}): start one with ray start --head") from None
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What the error says, in one line."""
     text = str(error).strip().splitlines()
     return text[0] if text else type(error).__name__
