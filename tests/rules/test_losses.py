@@ -11,7 +11,7 @@ import pipepita as pp
 from pipepita.network.cut import cut
 from pipepita.pipeline.stage import compute_mode, stages
 from pipepita.pipeline.task import Task
-from pipepita.rules.losses import _pooling, _similarity
+from pipepita.rules.losses import Prediction, _pooling, _similarity
 
 
 def similarity(x):
@@ -70,6 +70,24 @@ def test_a_read_out_sees_at_most_2048_numbers():
     assert _pooling((64, 16, 8)) == (2, 2)
     assert _pooling((128, 32, 32)) == (8, 8)
     assert _pooling((4096, 2, 2)) == (2, 2)
+
+
+@pytest.mark.parametrize("shape", [(6, 8, 8), (32, 16, 16), (48, 9, 15), (4096, 2, 3)])
+def test_the_gradient_of_a_pooled_read_out_is_that_of_autograd(shape):
+    layer = cut(pp.build(f"conv:{shape[0]},1", (1, *shape[1:]), 3), (1, *shape[1:]), 3)[0]
+    loss = Prediction(layer, 3, share=1.0, rate=1.0)
+    loss.head.weight.add_(torch.rand_like(loss.head.weight))
+    activity, target = (
+        torch.rand(5, *shape).contiguous(memory_format=torch.channels_last),
+        torch.eye(3)[[0, 1, 2, 0, 1]],
+    )
+    taught = loss.teaching(activity, target)
+    activity.requires_grad_()
+    pooled = F.avg_pool2d(activity, _pooling(shape), ceil_mode=True).flatten(1)
+    assert torch.equal(taught.product.pre, pooled)
+    (signal,) = torch.autograd.grad(pooled, activity, taught.product.post @ loss.head.weight)
+    assert torch.equal(taught.signal, signal)
+    assert taught.signal.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_similarities_of_few_channels_are_of_all_values():
