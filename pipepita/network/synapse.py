@@ -133,8 +133,8 @@ class LinearSynapse:
 
     def forward_and_through(self, x: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
         both = torch.mm(torch.cat([x, basis]), self.module.weight.t())
-        preactivation = both[: len(x)]
-        return preactivation if self.module.bias is None else preactivation.add_(self.module.bias), both[len(x) :]
+        preactivation = both[: x.shape[0]]
+        return preactivation if self.module.bias is None else preactivation.add_(self.module.bias), both[x.shape[0] :]
 
     def mix(self, shares: Tensor, through: Tensor, onto: Tensor) -> Tensor:
         return onto.addmm_(shares, through)
@@ -143,7 +143,7 @@ class LinearSynapse:
         return torch.mm(post, weight)
 
     def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
-        scale = scale / len(post)
+        scale = scale / post.shape[0]
         into[0].addmm_(post.t(), pre, beta=decay, alpha=scale)
         for bias in into[1:]:
             _mix(bias, post.sum(0), decay, scale)
@@ -228,7 +228,7 @@ class ConvSynapse:
         return arrived
 
     def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
-        conv, scale = self.module, scale / (len(post) * math.prod(post.shape[2:]))
+        conv, scale = self.module, scale / (post.shape[0] * math.prod(post.shape[2:]))
         product = conv2d_weight(
             self._padded(pre),
             conv.weight.shape,

@@ -81,7 +81,7 @@ class GradientLearner(Learner):
         layer = self.layer
         x = layer.arrive(x)
         with torch.inference_mode(False):  # autograd cannot use tensors that were made in inference mode
-            masks = layer.masks(len(x), step)
+            masks = layer.masks(x.shape[0], step)
             preactivation = layer.synapse.forward(x)
             if self.last:
                 sent = layer.answer(preactivation)

@@ -10,7 +10,7 @@ from torch import nn
 
 import pipepita as pp
 from pipepita.network.cut import cut
-from pipepita.network.norms import NormPass, normalize
+from pipepita.network.norms import NormPass, function, normalize
 from pipepita.pipeline.source import batches, shuffled
 from pipepita.pipeline.stage import compute_mode, stages
 from pipepita.pipeline.task import Task
@@ -27,6 +27,17 @@ KINDS = {
     "batch without scale": (nn.BatchNorm2d(6, affine=False), (9, 6, 4, 5)),
     "batch, averaged": (nn.BatchNorm1d(6, momentum=None), (9, 6)),
 }
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 4, 5)])
+@pytest.mark.parametrize("eps", [None, 0.1])
+def test_the_gradient_of_the_root_mean_square_is_torchs(shape, eps):
+    module, x = nn.RMSNorm(shape, eps=eps, elementwise_affine=False), torch.randn(9, *shape, requires_grad=True)
+    change = torch.randn(9, *shape)
+    normalized = function(module)(x)
+    assert torch.equal(normalized, module(x))
+    ours, torchs = (torch.autograd.grad(y, x, change)[0] for y in (normalized, module(x)))
+    torch.testing.assert_close(ours, torchs)
 
 
 @pytest.mark.parametrize("kind", KINDS)

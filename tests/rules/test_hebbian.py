@@ -58,6 +58,29 @@ def test_what_is_sent_is_compared(form, presynaptic):
     assert 0 < (expected != 0).float().mean() < 0.3  # only what wins the pooling
 
 
+@pytest.mark.parametrize("options", [{"form": "difference"}, {"form": "textbook"}, {"error": "local"}])
+def test_without_an_activation_function_what_is_sent_is_compared_too(options):
+    torch.manual_seed(5)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, CLASSES))
+    layer = cut(model, (2, 6, 6), CLASSES)[0]
+    rule = pp.Pepita(modulate="all", f_scale=3.0, compare="sent", **options)
+    learner = rule.learner(layer, 2, CLASSES, seed=1)
+    x, error = inputs_and_error()
+    with torch.inference_mode():
+        sent = learner.standard(0, x, torch.eye(CLASSES)[torch.arange(BATCH) % CLASSES])
+        if len(rule.passes) > 1:
+            learner.second(0, None, error)
+        product = learner.product(0)
+    weight, bias = layer.parameters
+    activity = F.conv2d(x, weight, bias).requires_grad_()
+    clean = F.max_pool2d(activity, 2).flatten(1)
+    modulated = F.max_pool2d(F.conv2d(product.pre.clone(), weight, bias), 2).flatten(1)
+    (expected,) = torch.autograd.grad(clean, activity, (clean - modulated).detach())
+    assert not sent.requires_grad
+    assert torch.equal(sent, clean)
+    assert torch.allclose(product.post * product.scale, expected, atol=1e-5)
+
+
 def test_without_pooling_it_is_the_activity():
     torch.manual_seed(5)
     layer = cut(nn.Sequential(nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, CLASSES)), (8,), CLASSES)[0]

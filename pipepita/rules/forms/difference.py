@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from pipepita.rules.forms.textbook import StandardPass, Textbook
+from pipepita.rules.forms.hebbian import StandardPass
+from pipepita.rules.forms.textbook import Textbook
 from pipepita.rules.learner import Product
 
 
@@ -22,7 +23,7 @@ class Difference(Textbook):
 
     def _keep(self, step: int, kept: StandardPass) -> None:
         if kept.activity is kept.preactivation:  # no activation function; the modulated pass overwrites one of the two
-            kept = kept._replace(preactivation=kept.preactivation.clone())
+            kept = kept._replace(preactivation=kept.activity.detach().clone())
         self._standard_passes[step] = kept
 
     def product(self, step: int) -> Product | None:
@@ -48,7 +49,7 @@ class Difference(Textbook):
 
     def _goes_through(self, items: Tensor) -> bool:
         """Whether (W F) e is cheaper than W (F e): W F has one column per class, F e one column per item."""
-        return self._feedback is not None and len(items) > len(self._feedback) and not self._position.last
+        return self._feedback is not None and items.shape[0] > self._feedback.shape[0] and not self._position.last
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         if self._position.last:
@@ -65,15 +66,13 @@ class Difference(Textbook):
         modulated = layer.activity(preactivation, kept.masks)
         message = self._onward(step, kept, modulated) if layer.pools or layer.affines else None
         message = message - kept.sent if message is not None and layer.pools else None
+        sends_change = self._sends and message is None
         if self._hebbian.two_products or self._hebbian.compares_sent:
-            self._products[step] = self._hebbian.after_modulated(
-                layer, kept.masks, kept.activity, modulated, kept.inputs, inputs
-            )
-            change = modulated - kept.activity
-        else:
-            change = modulated.sub_(kept.activity)
-            self._products[step] = Product(change, inputs, -1.0)
-        return change if self._sends and message is None else message
+            self._products[step] = self._hebbian.after_modulated(layer, kept, modulated, inputs)
+            return modulated - kept.activity if sends_change else message
+        change = modulated.sub_(kept.activity)
+        self._products[step] = Product(change, inputs, -1.0)
+        return change if sends_change else message
 
     def _driven(self, step: int, onto: Tensor, inputs: Tensor, arriving: Tensor | None, error: Tensor | None) -> Tensor:
         """onto <- onto + W_l D_{l-1}"""

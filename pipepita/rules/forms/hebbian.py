@@ -18,11 +18,32 @@ So only what wins the pooling learns, and nothing learns what the normalisation 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from pipepita.network.layer import Layer, Masks, again
 from pipepita.rules.learner import Product
+
+
+class StandardPass(NamedTuple):
+    """What one layer keeps of one sample's standard pass until the modulated pass: (B, ...) tensors.
+
+    Attributes:
+        inputs: h_{l-1}.
+        preactivation: a_l, if the form needs it.
+        activity: h_l before pooling; at the output layer the network's answer.
+        sent: h_l after pooling; with the graph that begins at `activity`, if an update will need its derivative.
+        masks: The dropout masks.
+    """
+
+    inputs: Tensor
+    preactivation: Tensor | None
+    activity: Tensor
+    sent: Tensor
+    masks: Masks
 
 
 class Hebbian:
@@ -48,16 +69,32 @@ class Hebbian:
         """The update after the standard pass; None if there is none."""
         return Product(activity, inputs, 1.0) if self._two_steps else None
 
-    def after_modulated(
-        self, layer: Layer, masks: Masks, clean: Tensor, modulated: Tensor, clean_inputs: Tensor, inputs: Tensor
-    ) -> Product:
-        """The update after the modulated pass, from h_l, m_l, h_{l-1} and m_{l-1}."""
+    def mode(self, layer: Layer) -> AbstractContextManager[object]:
+        """In which the standard pass runs: autograd cannot use tensors that were made in inference mode."""
+        return torch.inference_mode(False) if self._keeps_graph(layer) else nullcontext()
+
+    def sent(self, layer: Layer, activity: Tensor, masks: Masks) -> Tensor:
+        """What the layer sends in the standard pass, h_l after pooling, with its graph if that will be needed."""
+        if self._keeps_graph(layer):
+            activity.requires_grad_()
+        return layer.outgoing(activity, masks)
+
+    def _keeps_graph(self, layer: Layer) -> bool:
+        # at what takes statistics the derivative is that of a pass that meets them, not of the one that takes them
+        return self.compares_sent and layer.pools and not layer.leaves_behind_activity
+
+    def after_modulated(self, layer: Layer, kept: StandardPass, modulated: Tensor, inputs: Tensor) -> Product:
+        """The update after the modulated pass, from h_l and h_{l-1}, which are `kept`, m_l and m_{l-1}."""
+        clean = kept.activity
         if self.compares_sent and layer.pools:
-            sent, modulated_sent = (layer.outgoing(activity, again(masks)) for activity in (clean, modulated))
-            change = layer.pulled_back(clean, sent - modulated_sent, masks)
-            return Product(change, clean_inputs if self.standard_inputs else inputs, 1.0)
+            change = kept.sent - layer.outgoing(modulated, again(kept.masks))
+            if kept.sent.requires_grad:
+                (change,) = torch.autograd.grad(kept.sent, clean, change)
+            else:
+                change = layer.pulled_back(clean, change, kept.masks)
+            return Product(change, kept.inputs if self.standard_inputs else inputs, 1.0)
         if self._two_steps:
             return Product(modulated, inputs, -1.0)
         if self.two_products:  # as one product of twice as many items; a synapse divides by their number
-            return Product(torch.cat([clean, -modulated]), torch.cat([clean_inputs, inputs]), 2.0)
-        return Product(clean - modulated, clean_inputs if self.standard_inputs else inputs, 1.0)
+            return Product(torch.cat([clean, -modulated]), torch.cat([kept.inputs, inputs]), 2.0)
+        return Product(clean - modulated, kept.inputs if self.standard_inputs else inputs, 1.0)

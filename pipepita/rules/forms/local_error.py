@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from pipepita.network.layer import Layer
-from pipepita.rules.forms.hebbian import Hebbian
+from pipepita.rules.forms.hebbian import Hebbian, StandardPass
 from pipepita.rules.kolen_pollack import LearnedMatrix
 from pipepita.rules.learner import Learner, Product
 
@@ -43,26 +43,28 @@ class LocalError(Learner):
         assert target is not None
         layer = self.layer
         x = layer.arrive(x)
-        preactivation = layer.synapse.forward(x)
         if self._readout is None:
-            output = layer.answer(preactivation)
+            output = layer.answer(layer.synapse.forward(x))
             self._products[step] = Product(output - target, x, 1.0)
             return output
-        masks = layer.masks(len(x), step)
-        activity = layer.activity(preactivation, masks)
-        sent = layer.outgoing(activity, masks)
+        with self._hebbian.mode(layer):
+            masks = layer.masks(x.shape[0], step)
+            preactivation = layer.synapse.forward(x)
+            activity = layer.activity(preactivation, masks)
+            sent = self._hebbian.sent(layer, activity, masks)
         error = layer.answer(self._readout.head.forward(x.flatten(1))) - target
         self._readout_products[step] = self._readout.product(error, x, 1.0)
         change = (error @ self._readout.matrix()).neg_().view_as(x)
         modulated = layer.activity(layer.synapse.drive(change, onto=preactivation.clone()), masks)
-        self._products[step] = self._hebbian.after_modulated(layer, masks, activity, modulated, x, x + change)
+        kept = StandardPass(x, preactivation, activity, sent, masks)
+        self._products[step] = self._hebbian.after_modulated(layer, kept, modulated, x + change)
         # scales and shifts behind the pooling stay as they are: the modulated pass does not go that far
         self._affine_products[step] = [
             None if meets.normalized is None or place >= layer.inner_affines
             else Product((activity - modulated).view_as(meets.normalized), meets.normalized, 1.0)
             for place, meets in enumerate(layer.affine_passes(masks))
         ]  # fmt: skip
-        return sent
+        return sent.detach()
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> Tensor | None:
         raise NotImplementedError("with an error of the layer's own there is no second pass")

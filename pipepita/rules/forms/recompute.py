@@ -7,8 +7,8 @@ from torch import Tensor
 
 from pipepita.network.layer import Layer, Masks, again
 from pipepita.network.norms import NormPass
-from pipepita.rules.forms.hebbian import Hebbian
-from pipepita.rules.forms.textbook import Position, StandardPass, Textbook
+from pipepita.rules.forms.hebbian import Hebbian, StandardPass
+from pipepita.rules.forms.textbook import Position, Textbook
 from pipepita.rules.projection import Perturbation
 
 _ALIGNMENT = 64

@@ -6,8 +6,8 @@ import copy
 
 from pipepita.network.layer import Layer
 from pipepita.network.synapse import Synapse
-from pipepita.rules.forms.hebbian import Hebbian
-from pipepita.rules.forms.textbook import Position, StandardPass, Textbook
+from pipepita.rules.forms.hebbian import Hebbian, StandardPass
+from pipepita.rules.forms.textbook import Position, Textbook
 from pipepita.rules.projection import Perturbation
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from pipepita.network.layer import Layer, Masks
 from pipepita.network.norms import NormPass
 from pipepita.network.synapse import Synapse
-from pipepita.rules.forms.hebbian import Hebbian
+from pipepita.rules.forms.hebbian import Hebbian, StandardPass
 from pipepita.rules.kolen_pollack import LearnedMatrix
 from pipepita.rules.learner import Learner, Product
 from pipepita.rules.mirror import Mirror
@@ -33,24 +33,6 @@ class Position(NamedTuple):
     first: bool
     last: bool
     chain: bool
-
-
-class StandardPass(NamedTuple):
-    """What one layer keeps of one sample's standard pass until the modulated pass: (B, ...) tensors.
-
-    Attributes:
-        inputs: h_{l-1}.
-        preactivation: a_l, if the form needs it.
-        activity: h_l before pooling; at the output layer the network's answer.
-        sent: h_l after pooling.
-        masks: The dropout masks.
-    """
-
-    inputs: Tensor
-    preactivation: Tensor | None
-    activity: Tensor
-    sent: Tensor
-    masks: Masks
 
 
 class Textbook(Learner):
@@ -82,13 +64,14 @@ class Textbook(Learner):
     def standard(self, step: int, x: Tensor, target: Tensor | None = None) -> Tensor:
         layer = self.layer
         x = layer.arrive(x)
-        masks = layer.masks(len(x), step)
-        preactivation = self._preactivation(x)
-        activity = self._activity(preactivation, masks)
-        sent = layer.outgoing(activity, masks)
+        with self._hebbian.mode(layer):
+            masks = layer.masks(x.shape[0], step)
+            preactivation = self._preactivation(x)
+            activity = self._activity(preactivation, masks)
+            sent = self._hebbian.sent(layer, activity, masks)
         self._keep(step, StandardPass(x, preactivation, activity, sent, masks))
         self._products[step] = None if self._position.last else self._hebbian.after_standard(activity, x)
-        return sent
+        return sent.detach()
 
     def _preactivation(self, x: Tensor) -> Tensor:
         return self.layer.synapse.forward(x)
@@ -154,9 +137,7 @@ class Textbook(Learner):
             post = (modulated - kept.activity).add_(error)  # m_L - y = (m_L - h_L) + e, so the error suffices
             self._products[step] = Product(post, kept.inputs if self._hebbian.standard_inputs else inputs, 1.0)
         else:
-            self._products[step] = self._hebbian.after_modulated(
-                self.layer, kept.masks, kept.activity, modulated, kept.inputs, inputs
-            )
+            self._products[step] = self._hebbian.after_modulated(self.layer, kept, modulated, inputs)
 
     def _teach_feedback(self, step: int, clean: Tensor, error: Tensor | None) -> None:
         """If F_l learns: makes its update, from h_{l-1} and the error."""
