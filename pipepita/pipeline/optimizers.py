@@ -2,13 +2,14 @@
 
 `sgd` (with momentum) is our own: it adds the product directly to the velocity, which saves one pass over the weights
 compared with `.grad` and `torch.optim.SGD`. Up to rounding it equals the latter. Every other optimizer of `torch.optim`
-works through `.grad`.
+works through `.grad`, with torch's fused kernel if there is one.
 
     sgd | sgd:momentum=0.5 | adam | adamw:weight_decay=0.01 | sgd:momentum=0.9,nesterov=true | adam:betas=[0.9,0.99]
 """
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 from typing import Any, Protocol
@@ -95,13 +96,13 @@ class MomentumSGD:
     """SGD as in torch: v <- momentum v + dW, W <- W - lr v."""
 
     def __init__(self, layer: Trainable, lr: float, momentum: float = 0.9) -> None:
-        self.lr, self._momentum, self._layer = lr, momentum, layer
-        self._velocities = [torch.zeros_like(parameter) for parameter in layer.parameters]
+        self.lr, self._momentum, self._synapse, self._parameters = lr, momentum, layer.synapse, layer.parameters
+        self._velocities = [torch.zeros_like(parameter) for parameter in self._parameters]
 
     def step(self, product: Product) -> None:
         post, pre, scale = product
-        self._layer.synapse.accumulate(post, pre, self._velocities, self._momentum, scale)
-        for parameter, velocity in zip(self._layer.parameters, self._velocities, strict=True):
+        self._synapse.accumulate(post, pre, self._velocities, self._momentum, scale)
+        for parameter, velocity in zip(self._parameters, self._velocities, strict=True):
             parameter.add_(velocity, alpha=-self.lr)
 
     def state(self) -> dict[str, Tensor]:
@@ -136,6 +137,8 @@ class TorchOptimizer:
         for parameter in layer.parameters:
             parameter.grad = torch.zeros_like(parameter)
         self._grads = [parameter.grad for parameter in layer.parameters if parameter.grad is not None]
+        if layer.parameters[0].device.type == "cpu":  # on a GPU torch chooses well
+            options = _fused(kind, options)
         self._inner = kind(layer.parameters, lr=lr, **options)  # type: ignore[call-arg]
 
     @property
@@ -170,6 +173,12 @@ class TorchOptimizer:
             own = torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value.clone()
             by_parameter.setdefault(place, {})[name] = own
         self._inner.load_state_dict({**self._inner.state_dict(), "state": by_parameter})
+
+
+def _fused(kind: type[torch.optim.Optimizer], options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with torch's fused kernel if there is one and they do not say how: one pass over the memory."""
+    choosable = {"fused", "foreach"} <= set(inspect.signature(kind).parameters)
+    return options if not choosable or {"fused", "foreach"} & set(options) else {**options, "fused": True}
 
 
 def _known() -> dict[str, type[torch.optim.Optimizer]]:
