@@ -84,12 +84,12 @@ class _Contiguous(nn.Module):
 class Pipeline:
     """torch.distributed.pipelining: each process has a part of the network."""
 
-    def __init__(self, course: Course, seed: int, lr: float, schedule: str, micro_batches: int) -> None:
+    def __init__(self, course: Course, seed: int, lr: float, schedule: str, micro_batches: int, split: str) -> None:
         from torch.distributed import pipelining  # here, because it takes two seconds and others need none of it
 
         torch.set_num_threads(1)
         rank, stages = dist.get_rank(), dist.get_world_size()
-        self._module = course.part(seed, rank, stages).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._module = course.part(seed, rank, split).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = _adam(self._module, lr)
         sends = nn.Sequential(_Contiguous(), self._module, _Contiguous())
         kind = {"GPipe": pipelining.ScheduleGPipe, "1F1B": pipelining.Schedule1F1B}[schedule]

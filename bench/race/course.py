@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import pipepita as pp
 from pipepita.experiments import depth_conv
 from pipepita.network.cut import cut
 from pipepita.network.layer import Layer
-from pipepita.network.partition import balance
+from pipepita.network.partition import divide
 from pipepita.network.standardize import Standardize
 
 
@@ -30,7 +31,7 @@ class Course:
 
     depth: int = 3
     items: int = 20_000
-    epochs: int = 3
+    epochs: int = 5
     batch: int = 100
 
     @property
@@ -52,10 +53,18 @@ class Course:
         """The network as pipepita cuts it."""
         return cut(self.model(0), (3, 32, 32), 10)
 
-    def part(self, seed: int, index: int, stages: int) -> nn.Sequential:
+    def splits(self, stages: int) -> list[str]:
+        """All ways to divide the layers among so many stages, like "1,3"."""
+        count = len(self.layers())
+        return [
+            ",".join(str(end - start) for start, end in itertools.pairwise((0, *ends, count)))
+            for ends in itertools.combinations(range(1, count), stages - 1)
+        ]
+
+    def part(self, seed: int, index: int, split: str) -> nn.Sequential:
         """Stage `index` of the network as an ordinary module."""
         layers = self.layers()
-        parts = balance([layer.cost for layer in layers], stages)
+        parts = divide(split, [layer.cost for layer in layers])
         starts = [0, *(int(layers[part.start].name) for part in parts[1:])]
         model = self.model(seed)
         return model[starts[index] : [*starts, len(model)][index + 1]]

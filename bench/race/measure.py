@@ -7,6 +7,7 @@ are cores. The clock stands still while test items are looked at, and before the
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,8 +23,10 @@ from bench.race.course import Course
 from pipepita.experiments.depth_conv import CONTENDERS
 from pipepita.machine import cores
 
-SEEDS = (0,)
-OURS = ("local, pred", "pepita, learned F")
+SEEDS = (0, 1, 2)
+# the best of three tries each, as fast as they will run: `python -m bench.race.tries`
+RATES = {"bp": 0.001, "local, pred": 0.001, "pepita, learned F": 0.0003}
+OURS = tuple(RATES)[1:]
 _PIPELINES = [("GPipe", count) for count in (1, 2, 4)] + [("1F1B", count) for count in (2, 4)]
 _TRIED_STEPS = 30  # to find the best schedule and number of micro-batches
 _TIMEOUT = 1200.0  # of an epoch: more is a hang
@@ -47,8 +50,10 @@ def busy_seconds() -> float:
     return (user + nice + system + interrupts + soft) / 100
 
 
-def _backprop(name: str, course: Course, crew: Crew, size: int, way: str, *more: Any) -> Contender:
-    lr = CONTENDERS["bp"].lr
+def backpropagation(
+    name: str, course: Course, crew: Crew, size: int, way: str, *more: Any, lr: float = RATES["bp"]
+) -> Contender:
+    """Backpropagation in one of the ways of `backprop`, in so many processes."""
 
     def run(seed: int) -> list[Lap]:
         crew.ask(backprop.begin, [(way, (course, seed, lr, *more))] * size, _TIMEOUT)
@@ -64,25 +69,39 @@ def _backprop(name: str, course: Course, crew: Crew, size: int, way: str, *more:
     return Contender(name, run)
 
 
-def _best_pipeline(course: Course, crew: Crew, size: int) -> tuple[str, int]:
-    """The schedule and number of micro-batches with the shortest steps."""
+def _best_pipeline(course: Course, crew: Crew, stages: int) -> tuple[str, int, str]:
+    """The schedule, number of micro-batches and split into stages with the shortest steps."""
     seconds = {}
     for schedule, count in _PIPELINES:
-        if schedule == "1F1B" and count < size:
+        if schedule == "1F1B" and count < stages:
             continue  # it refuses
-        crew.ask(backprop.begin, [("pipeline", (course, 0, 0.001, schedule, count))] * size, _TIMEOUT)
-        for _ in range(2):  # the first one warms up
-            answers = crew.ask(backprop.epoch, [(course, 0, 1, _TRIED_STEPS)] * size, _TIMEOUT)
-        seconds[schedule, count] = answers[0][0]
-        note(f"{schedule}, {count} micro-batches: {1000 * answers[0][0] / _TRIED_STEPS:.1f} ms a step")
+        for split in course.splits(stages):
+            chosen = schedule, count, split
+            crew.ask(backprop.begin, [("pipeline", (course, 0, RATES["bp"], *chosen))] * stages, _TIMEOUT)
+            for _ in range(2):  # the first one warms up
+                answers = crew.ask(backprop.epoch, [(course, 0, 1, _TRIED_STEPS)] * stages, _TIMEOUT)
+            seconds[chosen] = answers[0][0]
+            milliseconds = 1000 * answers[0][0] / _TRIED_STEPS
+            note(f"{schedule}, {count} micro-batches, layers {split}: {milliseconds:.1f} ms a step")
     return min(seconds, key=lambda one: seconds[one])
 
 
-def _ours(rule: str, course: Course, engine: pp.RayEngine, size: int) -> Contender:
-    chosen = CONTENDERS[rule]
+def _best_split(rule: str, course: Course, engine: pp.RayEngine, stages: int) -> str:
+    """The split into stages with which a rule's steps are shortest."""
+    short = dataclasses.replace(course, items=2 * _TRIED_STEPS * course.batch, epochs=1)
+    seconds = {}
+    for split in course.splits(stages):
+        seconds[split] = streaming(rule, short, engine, split).run(0)[-1][0]
+        note(f"{rule}, layers {split}: {1000 * seconds[split] / short.steps:.1f} ms a step")
+    return min(seconds, key=lambda one: seconds[one])
+
+
+def streaming(rule: str, course: Course, engine: pp.RayEngine, split: str, lr: float | None = None) -> Contender:
+    """One of our rules, streaming through stages that are split like this."""
+    rate = RATES[rule] if lr is None else lr
     return Contender(
-        f"{rule}, streaming, {size} stages",
-        lambda seed: ours.run(course, seed, chosen.rule, chosen.lr, engine, size, busy_seconds),
+        f"{rule}, streaming, stages of {split} layers",
+        lambda seed: ours.run(course, seed, CONTENDERS[rule].rule, rate, engine, split, busy_seconds),
         ours=True,
     )
 
@@ -90,22 +109,30 @@ def _ours(rule: str, course: Course, engine: pp.RayEngine, size: int) -> Contend
 def measure(quick: bool) -> list[dict[str, Any]]:
     """One row per contender, medians over the seeds; the highest accuracies that ours and backpropagation reach."""
     course, seeds, size = Course(items=2000, epochs=2) if quick else Course(), SEEDS[: 1 if quick else None], cores()
+    stages = min(max(size, 2), len(course.layers()))
     with contextlib.ExitStack() as stack:
-        united_crew, alone = stack.enter_context(Crew(size)), stack.enter_context(Crew(1))
-        stack.enter_context(united(united_crew, size))
-        engine = pp.RayEngine(size, device="cpu")
+        alone, parallel, pipelined = (stack.enter_context(Crew(count)) for count in (1, size, stages))
+        for crew, count in ((parallel, size), (pipelined, stages)):
+            stack.enter_context(united(crew, count))
+        engine = pp.RayEngine(stages, device="cpu")
         stack.callback(engine.close)
-        schedule, count = _best_pipeline(course, united_crew, size)
+        schedule, count, split = _best_pipeline(course, pipelined, stages)
         contenders = [
             *(
-                _backprop(f"bp, one process, {threads} thread{'s' if threads > 1 else ''}", course, alone, 1,
-                          "one process", threads)
+                backpropagation(
+                    f"bp, one process, {threads} thread{'s' if threads > 1 else ''}", course, alone, 1, "one process",
+                    threads,
+                )
                 for threads in sorted({1, size})
             ),
-            _backprop(f"bp, torch pipelining, {schedule}, {count} micro-batches", course, united_crew, size, "pipeline",
-                      schedule, count),
-            _backprop(f"bp, DistributedDataParallel, {size} processes", course, united_crew, size, "parallel"),
-            *(_ours(rule, course, engine, size) for rule in OURS),
+            backpropagation(
+                f"bp, torch pipelining, {schedule}, {count} micro-batches, stages of {split} layers", course, pipelined,
+                stages, "pipeline", schedule, count, split,
+            ),
+            backpropagation(
+                f"bp, DistributedDataParallel, {size} processes", course, parallel, size, "parallel"
+            ),
+            *(streaming(rule, course, engine, _best_split(rule, course, engine, stages)) for rule in OURS),
         ]  # fmt: skip
         laps: dict[str, list[list[Lap]]] = {contender.name: [] for contender in contenders}
         for seed in seeds:

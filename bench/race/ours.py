@@ -29,7 +29,7 @@ class _Clock(Listener):
 
 
 def run(
-    course: Course, seed: int, rule: str, lr: float, engine: Engine, stages: int, busy: Callable[[], float],
+    course: Course, seed: int, rule: str, lr: float, engine: Engine, stages: int | str, busy: Callable[[], float],
     schedule: str = "streaming",
 ) -> list[tuple[float, float, float]]:  # fmt: skip
     """Seconds, processor seconds and test accuracy of each epoch. busy: processor seconds of the machine so far."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import pipepita as pp
 from bench.common import interleaved, ratio
@@ -18,6 +18,8 @@ from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.schedule import MODULATED, STANDARD, relaxed
+
+Shape = tuple[int, ...]
 
 NETS = (
     ("fc 3072-1024-10", "fc:1024", (3072,), 64),
@@ -30,13 +32,11 @@ LR = 0.01
 class PepitaStep:
     """A callable that makes one whole step of the local engine: sample in, output, error back, update."""
 
-    def __init__(
-        self, spec: str, shape: tuple[int, ...], form: str, optimizer: str, x: torch.Tensor, y: torch.Tensor
-    ) -> None:
+    def __init__(self, spec: str, shape: Shape, rule: pp.Pepita, optimizer: str, x: Tensor, y: Tensor) -> None:
         model = pp.build(spec, shape, 10)
         pp.initialise(model, 0)
         layers = cut(model, shape, 10)
-        task = Task(layers, 10, pp.Pepita(form=form, modulate="input"), optimizer, LR, threads=torch.get_num_threads())
+        task = Task(layers, 10, rule, optimizer, LR, threads=torch.get_num_threads())
         self.pipeline = pp.LocalEngine("cpu").open(Plan(stages(task, task.whole), relaxed(), len(x)))
         self.pipeline.train(0, LR)
         self.x, self.y, self.items, self.step = x, y, torch.arange(len(x)), 0
@@ -51,9 +51,11 @@ class PepitaStep:
         self.step += 1
 
 
-def backprop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor) -> Callable[[], None]:
-    """A backpropagation step as it is usually written: zero_grad, forward, backward, step."""
+def backprop(spec: str, shape: Shape, x: Tensor, y: Tensor) -> Callable[[], None]:
+    """A backpropagation step as it is usually written: zero_grad, forward, backward, step. The layout is that of x."""
     model = pp.build(spec, shape, 10)
+    if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9)
     loss = nn.CrossEntropyLoss()
 
@@ -65,7 +67,7 @@ def backprop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor
     return step
 
 
-def paper_loop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tensor) -> PaperLoop:
+def paper_loop(spec: str, shape: Shape, x: Tensor, y: Tensor) -> PaperLoop:
     """The step that a reader of the paper would write."""
     model = pp.build(spec, shape, 10)
     pp.initialise(model, 0)
@@ -75,6 +77,7 @@ def paper_loop(spec: str, shape: tuple[int, ...], x: torch.Tensor, y: torch.Tens
 def measure(quick: bool) -> list[dict[str, Any]]:
     """One row per net and number of threads."""
     rounds, calls = (2, 3) if quick else (15, 15)
+    difference, textbook = (pp.Pepita(form=form, modulate="input") for form in ("difference", "textbook"))
     rows = []
     for threads in (1, torch.get_num_threads()):
         torch.set_num_threads(threads)
@@ -82,10 +85,10 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             x, y = torch.rand(batch, *shape), torch.randint(0, 10, (batch,))
             runs: dict[str, Callable[[], object]] = {
                 "bp": backprop(spec, shape, x, y),
-                "pepita": PepitaStep(spec, shape, "difference", "sgd", x, y),
+                "pepita": PepitaStep(spec, shape, difference, "sgd", x, y),
                 "paper's loop": paper_loop(spec, shape, x, y),
-                "textbook": PepitaStep(spec, shape, "textbook", "sgd", x, y),
-                "through .grad": PepitaStep(spec, shape, "difference", "sgd:momentum=0.9,dampening=0", x, y),
+                "textbook": PepitaStep(spec, shape, textbook, "sgd", x, y),
+                "through .grad": PepitaStep(spec, shape, difference, "sgd:momentum=0.9,dampening=0", x, y),
             }
             figures = interleaved(runs, rounds, calls)
             rows.append(

@@ -32,5 +32,7 @@ def test_the_targets_are_what_both_reach():
 
 def test_parts_of_the_network_are_the_whole():
     course = Course()
-    names = [name for part in (0, 1) for name in course.part(3, part, 2).state_dict()]
-    assert names == [*course.model(3).state_dict()]
+    assert course.splits(2) == ["1,3", "2,2", "3,1"]
+    for split in course.splits(2):
+        names = [name for part in (0, 1) for name in course.part(3, part, split).state_dict()]
+        assert names == [*course.model(3).state_dict()]

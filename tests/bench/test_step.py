@@ -33,7 +33,7 @@ def test_paper_loop_is_the_textbook_form(spec, shape):
     first, *_ = layers = cut(model, shape, 10)
     drawn = pp.Pepita().learner(first, len(layers), 10, seed=0).fixed()[f"{first.name}.feedback"]
     paper = PaperLoop(model, drawn.T, LR, x, y)
-    library = PepitaStep(spec, shape, "textbook", "sgd", x, y)
+    library = PepitaStep(spec, shape, pp.Pepita(form="textbook", modulate="input"), "sgd", x, y)
     for _ in range(STEPS):
         paper()
         library()
