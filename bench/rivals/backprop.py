@@ -89,6 +89,20 @@ def stage_turn(net: Net, schedule: str, micro_batches: int, steps: int) -> Turn:
     return _timed(net, step, steps)
 
 
+def parallel_turn(net: Net, steps: int) -> Turn:
+    """This rank's part of one turn of DistributedDataParallel: the whole net, and a part of every batch."""
+    model = nn.parallel.DistributedDataParallel(net.model())
+    optimizer, loss_of = _optimizer(model, net), nn.CrossEntropyLoss()
+    part = slice(dist.get_rank(), None, dist.get_world_size())
+
+    def step(x: Tensor, y: Tensor) -> None:
+        optimizer.zero_grad()
+        loss_of(model(x[part]), y[part]).backward()
+        optimizer.step()
+
+    return _timed(net, step, steps)
+
+
 def stage_repeats(
     net: Net, schedule: str, micro_batches: int, steps: int
 ) -> tuple[list[float | None], list[np.ndarray]]:

@@ -20,6 +20,7 @@ _FIELDS = (
     "schedule", "window", "device", "threads", "address", "placement",
 )  # fmt: skip
 _DEFAULTS = {"schedule": "the fastest"}
+_DEPTHS, _LINK = "8,64,1000", "gigabit"
 
 
 @with_options(Job, _FIELDS, _DEFAULTS)
@@ -37,19 +38,22 @@ def plan(
         ),
     ] = None,
     depths: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="with --devices: how many layers the networks have, up to 1000, all like the network's hidden ones",
+            help="with --devices: how many layers the networks have, up to 1000, all like the network's hidden ones "
+            f"(default: {_DEPTHS})",
+            show_default=False,
             rich_help_panel="Many devices",
         ),
-    ] = "8,64,1000",
+    ] = None,
     link: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help='with --devices: the link between two, like wifi or "delay 50us rate 10gbit"',
+            help=f'with --devices: the link between two, like wifi or "delay 50us rate 10gbit" (default: {_LINK})',
+            show_default=False,
             rich_help_panel="Many devices",
         ),
-    ] = "gigabit",
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -69,11 +73,12 @@ def plan(
     """
     given = {key: value for key, value in given.items() if value is not None}
     job: Job = read_job(None, given, [])
-    if out is not None and devices is None:
-        raise UserError(f"--out {out} is for the picture of --devices: give both, or neither")
     if devices is not None:
-        _many(job, devices, _depths(depths), link, out, as_json)
+        _many(job, devices, _depths(depths or _DEPTHS), link or _LINK, out, as_json)
         return
+    for option, value in {"--depths": depths, "--link": link, "--out": out}.items():
+        if value is not None:
+            raise UserError(f"{option} {value} is for --devices: give both, or neither")
     from pipepita.data import load
     from pipepita.measurement.plan import OPTIONS
     from pipepita.measurement.plan import plan as run
