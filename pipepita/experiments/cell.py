@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +208,14 @@ def _write(outcome: Outcome, folder: Path) -> None:
 
 
 def read(cell: Cell, folder: Path) -> Outcome | None:
-    """The kept outcome of `cell`; None if there is none, or if it cannot be read."""
+    """The kept outcome of `cell`, or of the same cell with weights; None if there is none, or if it cannot be read."""
+    outcome = _read(cell, folder)
+    if outcome is None and not cell.keep and (twin := _read(replace(cell, keep=True), folder)) is not None:
+        outcome = replace(twin, cell=cell, weights={})
+    return outcome
+
+
+def _read(cell: Cell, folder: Path) -> Outcome | None:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

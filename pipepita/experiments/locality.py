@@ -1,6 +1,6 @@
 """Every rule on equal terms: the same tries, epochs and items for each, on fully connected and convolutional networks.
 
-tries       each rule with each of its rates, on other items and with another seed       `tries`
+tries       each rule with each of its rates, on other items and with another seed       `tried_cells`
 results     each rule with the rate that ended best, over some seeds                      `results`
 costs       what each rule takes here, on CIFAR-10's shape                                `locality_costs`
 """
@@ -11,7 +11,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from pipepita.experiments import depth_conv
+from pipepita.experiments import depth_conv, tries
 from pipepita.experiments.cell import Cell, Items, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
 from pipepita.experiments.locality_costs import Costs, measured
@@ -46,7 +46,6 @@ RATES = (0.0003, 0.001, 0.003)
 SEEDS = {"fc": (0, 1, 2), "conv": (0,)}  # a convolutional cell takes minutes
 _TRIED, _LEARNT = (10_000, 2), (20_000, 3)  # items and epochs
 _QUICK_TRIED, _QUICK_LEARNT = (1_000, 1), (2_000, 2)
-_TRIED_SEED = 100
 _COLOURS = 10  # of matplotlib, before they begin anew
 _SHARES = (0.9, 0.98)  # of backpropagation's accuracy
 
@@ -66,25 +65,21 @@ def _cell(
     network: str, dataset: str, rule: str, lr: float, much: tuple[int, int], seed: int, epochs: int | None
 ) -> Cell:
     items, usual = much
-    tried = f" lr {lr:g}" if seed == _TRIED_SEED else ""
-    return Cell(
-        rule, f"{network} {dataset}{tried}", options(network, dataset, rule, lr), epochs or usual, seed, Items(items)
-    )
+    column = f"{network} {dataset}"
+    column = tries.label(column, lr) if seed == tries.SEED else column
+    return Cell(rule, column, options(network, dataset, rule, lr), epochs or usual, seed, Items(items))
 
 
 def _places() -> list[tuple[str, str]]:
     return [(network, dataset) for network in NETWORKS for dataset in DATASETS]
 
 
-def tries(scale: Scale) -> list[Cell]:
+def tried_cells(scale: Scale) -> list[Cell]:
     """Each rule with each rate, with another seed, which also draws other items."""
     much = _QUICK_TRIED if scale.quick else _TRIED
     rates = RATES[1:] if scale.quick else RATES
     return [
-        _cell(*place, rule, lr, much, _TRIED_SEED, scale.epochs)
-        for place in _places()
-        for rule in RULES
-        for lr in rates
+        _cell(*place, rule, lr, much, tries.SEED, scale.epochs) for place in _places() for rule in RULES for lr in rates
     ]
 
 
@@ -93,32 +88,17 @@ def results(scale: Scale, tried: Sequence[Outcome]) -> list[Cell]:
     much = _QUICK_LEARNT if scale.quick else _LEARNT
     usual = scale.seeds == (0,) and not scale.quick
     found = []
-    for (rule, network, dataset), lr in _best(tried).items():
+    for (rule, column), lr in tries.best(tried).items():
+        network, dataset = column.split()
         seeds = SEEDS[network] if usual else scale.seeds
         found += [_cell(network, dataset, rule, lr, much, seed, scale.epochs) for seed in seeds]
     return found
 
 
-def _best(tried: Sequence[Outcome]) -> dict[tuple[str, str, str], float]:
-    """The rate that ended best, by rule, network and data set; the smallest if all diverged."""
-    by_place: dict[tuple[str, str, str], list[Outcome]] = {}
-    for outcome in tried:
-        network, dataset, *_ = outcome.cell.column.split()
-        by_place.setdefault((outcome.cell.row, network, dataset), []).append(outcome)
-
-    def rate(one: Outcome) -> float:
-        return float(one.cell.options["lr"])
-
-    return {
-        place: rate(max(outcomes, key=lambda one: (one.accuracy or 0.0, -rate(one))))
-        for place, outcomes in by_place.items()
-    }
-
-
 def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """One row per network, data set and rule."""
-    tried = [outcome for outcome in outcomes if outcome.cell.seed == _TRIED_SEED]
-    learnt = [outcome for outcome in outcomes if outcome.cell.seed != _TRIED_SEED]
+    tried = [outcome for outcome in outcomes if outcome.cell.seed == tries.SEED]
+    learnt = [outcome for outcome in outcomes if outcome.cell.seed != tries.SEED]
     groups = {(group.column, group.row): group for group in grouped(learnt or tried)}
     jobs = {(column.split()[0], row): group.cell.options for (column, row), group in groups.items()}
     costs = measured(jobs, place.kept, place.progress)
@@ -196,4 +176,4 @@ def _draw(figure: Any, groups: dict[tuple[str, str], Group]) -> None:
         figure.axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6, frameon=False)
 
 
-LOCALITY = Experiment("every rule on equal terms: tuned alike, and what each costs here", tries, report, results)
+LOCALITY = Experiment("every rule on equal terms: tuned alike, and what each costs here", tried_cells, report, results)

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pipepita.experiments.cell import Cell, Outcome
+from pipepita.experiments import tries
+from pipepita.experiments.cell import Cell, Items, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
 from pipepita.experiments.report import Group, grouped, what_ran
 from pipepita.experiments.settings import SPELLED_OUT
 from pipepita.report import Report, Value, legend
 
-NETWORK = "conv:32,3,1,1/pool:2/conv:32,3,1,1/conv:64,3,1,1/pool:2/conv:64,3,1,1/pool:2"
-_EPOCHS = 6
+NETWORK = "/".join(f"(conv:{filters},3,1,1/norm:batch)x2/pool:2" for filters in (16, 32, 64))
+RATES = (0.003, 0.01, 0.03)
+_EPOCHS = 10
+_TRIED, _TRIED_EPOCHS = 10_000, 2
+_COLUMN = "6 conv cifar10"
 _COMMON: dict[str, Any] = {
     **SPELLED_OUT,
     "dataset": "cifar10",
     "network": NETWORK,
-    "normalize": True,
     "dropout": 0.0,
-    "lr": 0.003,
-    "lr_decay": "0.1@4",
+    "lr_decay": "0.1@7",
 }
 _RULES: dict[str, dict[str, Any]] = {
     "bp": {"rule": "bp"},
@@ -34,18 +36,31 @@ _RULES: dict[str, dict[str, Any]] = {
 }
 
 
-def cells(scale: Scale) -> list[Cell]:
-    """Each rule on CIFAR-10 with four convolutions, normalized."""
+def tried_cells(scale: Scale) -> list[Cell]:
+    """Each rule with each rate, with another seed, on a part of the items."""
+    much = scale.items if scale.quick else Items(_TRIED)
+    epochs = scale.epochs or _TRIED_EPOCHS
     return [
-        Cell(name, "4 conv cifar10", _COMMON | rule, scale.epochs_of(_EPOCHS), seed, scale.items)
+        Cell(name, tries.label(_COLUMN, lr), _COMMON | rule | {"lr": lr}, epochs, tries.SEED, much)
         for name, rule in _RULES.items()
+        for lr in RATES
+    ]
+
+
+def results(scale: Scale, tried: Sequence[Outcome]) -> list[Cell]:
+    """Each rule on CIFAR-10, with its best rate."""
+    return [
+        Cell(name, column, _COMMON | _RULES[name] | {"lr": lr}, scale.epochs_of(_EPOCHS), seed, scale.items)
+        for (name, column), lr in tries.best(tried).items()
         for seed in scale.seeds
     ]
 
 
 def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """Each rule next to bp and fa."""
-    groups = grouped(outcomes)
+    tried = [outcome for outcome in outcomes if outcome.cell.seed == tries.SEED]
+    learnt = [outcome for outcome in outcomes if outcome.cell.seed != tries.SEED]
+    groups = grouped(learnt or tried)
     means = {group.row: group.mean for group in groups}
     rows: list[list[Value]] = []
     for group in groups:
@@ -53,12 +68,15 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
             f"{group.mean - base:+.2f}" if group.mean is not None and base is not None else None
             for base in (means.get("bp"), means.get("fa"))
         ]
-        rows.append([group.row, group.words, *differences])
+        rows.append([group.row, f"{group.cell.options['lr']:g}", group.words, *differences])
     return Report(
         f"Signs: test accuracy on CIFAR-10, {NETWORK}, percent",
-        ["rule", "test %", "over bp", "over fa"],
+        ["rule", "lr", "test %", "over bp", "over fa"],
         rows,
-        [what_ran(outcomes)],
+        [
+            what_ran(learnt),
+            f"Each rule had {len(RATES)} tries: {', '.join(f'{rate:g}' for rate in RATES)} ({what_ran(tried)})",
+        ],
         lambda figure: _draw(figure, groups),
     )
 
@@ -72,4 +90,4 @@ def _draw(figure: Any, groups: Sequence[Group]) -> None:
     legend(axes)
 
 
-SIGNS = Experiment("deep convolutional networks with sign-concordant feedback", cells, report)
+SIGNS = Experiment("deep convolutional networks with sign-concordant feedback", tried_cells, report, results)

@@ -12,7 +12,7 @@ from pipepita.experiments.settings import CONV, DATASETS, EPOCHS, FC, TABLE1
 from pipepita.experiments.settings import options as settings
 from pipepita.report import Report, Value
 
-RULES = ("bp", "fa", "dfa", "drtp", "pepita")
+RULES = ("bp", "fa", "drtp", "pepita")
 _NETWORKS = {FC: "fc", CONV: "conv"}
 
 

@@ -27,7 +27,16 @@ def test_the_targets_are_what_both_reach():
     contenders = [Contender("bp", lambda seed: LAPS), Contender("mine", lambda seed: slow, ours=True)]
     bp, mine = rows(Course(items=1000), contenders, {"bp": [LAPS], "mine": [slow]})
     assert (bp["items/s"], mine["items/s"]) == (100, 50)
-    assert mine["s to 62.00 %"] == pytest.approx(80) and bp["s to 62.00 %"] == pytest.approx(32)
+    assert mine["s to 62.00 % (mine)"] == pytest.approx(80) and bp["s to 62.00 % (mine)"] == pytest.approx(32)
+    assert (mine["/ mine"], bp["/ mine"]) == (1, pytest.approx(0.4))
+
+
+def test_each_seed_has_a_target_of_its_own_that_all_reach():
+    worse = [(seconds, busy, accuracy - 10) for seconds, busy, accuracy in LAPS]
+    contenders = [Contender("bp", lambda seed: LAPS), Contender("mine", lambda seed: LAPS, ours=True)]
+    bp, mine = rows(Course(items=1000), contenders, {"bp": [LAPS, worse], "mine": [worse, LAPS]})
+    assert mine["s to 60.00 % (mine)"] == (40 + 20) / 2
+    assert bp["/ mine"] == (20 / 40 + 40 / 20) / 2
 
 
 def test_parts_of_the_network_are_the_whole():

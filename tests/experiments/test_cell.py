@@ -48,11 +48,19 @@ def test_the_command_trains_the_same(folder):
     "change",
     [
         {"options": {**OPTIONS, "lr": 0.2}}, {"epochs": 3}, {"seed": 1}, {"items": Items(500)},
-        {"items": Items(whitened=True)}, {"probe": None}, {"keep": False},
+        {"items": Items(whitened=True)}, {"probe": None},
     ],
 )  # fmt: skip
 def test_a_changed_cell_is_run_again(folder, change):
     assert read(dataclasses.replace(CELL, **change), folder) is None
+
+
+def test_a_cell_that_needs_no_weights_is_served_by_one_that_kept_them(folder):
+    plain = dataclasses.replace(CELL, keep=False)
+    found = read(plain, folder)
+    assert found.cell == plain
+    assert found.weights == {}
+    assert found.accuracies == read(CELL, folder).accuracies
 
 
 def test_labels_change_nothing(folder):
