@@ -58,7 +58,7 @@ def test_a_step_of_pepita_makes_hardly_more(net):
     step()
     made = counted(step)  # the update of the sample before, and the passes of this one
     least = sum(product.flops for product in needed(net, "pepita", 16))
-    assert least <= made <= 1.3 * least
+    assert least <= made <= 1.35 * least
 
 
 def test_deep_networks_need_two_thirds_of_the_products():
