@@ -1,7 +1,7 @@
 """Appendix A's settings, and the papers' figures next to which results are shown.
 
 The paper leaves some settings open: the rates of fa and drtp, and everything about convolutions, whose update the
-published code divides by the batch twice (README, "The papers' results"). They were chosen to reach its figures.
+published code divides by the batch twice (the page of this folder). They were chosen to reach its figures.
 """
 
 from __future__ import annotations
