@@ -14,7 +14,7 @@ from pipepita.edge.work import _Counter
 from pipepita.network.cut import cut
 
 SMALL = (
-    Net("deep", "fc:24x3", (30,), everywhere=True),
+    Net("deep", "fc:64x3", (30,), everywhere=True),
     Net("flat", "fc:24", (30,)),
     Net("conv", "conv:6,3,1,1/pool:2/conv:4,3", (2, 8, 8)),
 )
