@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from pipepita.errors import PipepitaError
@@ -48,10 +49,16 @@ def main(measure: Callable[[bool], list[dict[str, Any]]], description: str | Non
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and cases: a quick look, not to be quoted")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a Markdown table")
+    parser.add_argument("--write", action="store_true", help="also write result.json beside the page, and its tables")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM closes engines, too
     try:
-        show(measure(arguments.quick), arguments.json)
+        rows = measure(arguments.quick)
+        if arguments.write:
+            from bench import pages
+
+            pages.write(Path(sys.modules[measure.__module__].__file__ or "").parent, result(rows))
+        show(rows, arguments.json)
     except PipepitaError as error:
         note(f"error: {error}")
         raise SystemExit(error.exit_code) from None
@@ -76,6 +83,17 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
         return
     print(f"{machine()}\n", file=sys.stderr)
     print(markdown(rows))
+
+
+def result(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a benchmark's result.json holds: its command, the machine, the day, and its tables, named 1, 2 and so on."""
+    groups = [list(group) for _, group in itertools.groupby(rows, key=tuple)]
+    return {
+        "command": f"python -m {sys.modules['__main__'].__spec__.parent}",  # type: ignore[union-attr]
+        "machine": machine(),
+        "date": time.strftime("%Y-%m-%d"),
+        "tables": {str(number): group for number, group in enumerate(groups, 1)},
+    }
 
 
 def markdown(rows: list[dict[str, Any]]) -> str:
