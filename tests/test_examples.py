@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 from nodes import nodes
 
 EXAMPLES = Path(__file__).parents[1] / "scripts" / "examples"
@@ -75,3 +77,26 @@ def test_a_job_on_a_cluster_and_its_metrics(tmp_path):
     assert len(set(accuracies)) >= 1
     table = ran(tmp_path, sys.executable, EXAMPLES / "read_metrics.py", "run")
     assert "best: epoch" in table and "rule pepita" in table
+
+
+@pytest.mark.slow
+def test_the_tour(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    tour = nbformat.read(EXAMPLES / "tour.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in tour.cells)  # no generated output is kept
+    NotebookClient(tour, timeout=_SECONDS, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    said = [
+        "".join(output["text"] for output in cell.get("outputs", ()) if output.get("name") == "stdout")
+        for cell in tour.cells
+    ]
+    one_process, actors = (
+        {
+            line.split()[0]: line.split()[1]
+            for line in text.splitlines()
+            if line.startswith(("locked", "relaxed", "stream"))
+        }
+        for text in said
+        if text.startswith(("locked", "relaxed"))
+    )
+    assert one_process["locked"] == one_process["relaxed"] == actors["relaxed"]
+    assert one_process["streaming"] == actors["streaming"]

@@ -10,21 +10,22 @@ from torch.utils.data import Dataset
 import pipepita as pp
 
 
-def moons(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two half circles that interlock: points, and which of the two each belongs to."""
+def waves(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noisy waves of 32 numbers, each of its own height, and their shape: a sine, a square or a saw tooth."""
     source = np.random.default_rng(seed)
-    labels = source.integers(0, 2, count)
-    angle = source.uniform(0, np.pi, count)
-    points = np.stack([np.cos(angle), np.sin(angle)], 1) * np.where(labels, -1, 1)[:, None]
-    points += np.where(labels[:, None], [1.0, 0.5], [0.0, 0.0]) + source.normal(0, 0.1, points.shape)
-    return points.astype(np.float32), labels
+    labels = source.integers(0, 3, count)
+    turns = np.linspace(0, 2, 32, endpoint=False)[None] + source.uniform(0, 0.2, (count, 1))
+    sine = np.sin(2 * np.pi * turns)
+    shapes = np.stack([sine, np.sign(sine), 2 * (turns % 1) - 1])
+    waves = shapes[labels, np.arange(count)] * source.uniform(0.5, 1.5, (count, 1)) + source.normal(0, 0.2, (count, 32))
+    return waves.astype(np.float32), labels
 
 
-class Moons(Dataset):
-    """The same points as any map-style data set: a length, and items by their number."""
+class Waves(Dataset):
+    """The same waves as any map-style data set: a length, and items by their number."""
 
     def __init__(self, count: int, seed: int) -> None:
-        self.x, self.y = moons(count, seed)
+        self.x, self.y = waves(count, seed)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -34,8 +35,8 @@ class Moons(Dataset):
 
 
 def main() -> None:
-    in_memory = pp.Data(*moons(2000, 0), *moons(500, 1), classes=2)
-    as_needed = pp.Data.of(Moons(2000, 0), Moons(500, 1), classes=2)
+    in_memory = pp.Data(*waves(2000, 0), *waves(500, 1), classes=3)
+    as_needed = pp.Data.of(Waves(2000, 0), Waves(500, 1), classes=3)
     for data in (in_memory, as_needed):
         model = pp.build("fc:64x2", data.item_shape, data.classes)
         result = pp.train(model, data, standardize=True, batch_size=32, epochs=10, engine="local")
