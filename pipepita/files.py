@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipepita.errors import UserError
+from pipepita.extras import need
 
 
 def check_writable(path: Path | None, option: str) -> None:
@@ -28,6 +29,8 @@ def check_picture(path: Path | None, option: str) -> None:
     check_writable(path, option)
     if path is not None and path.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UserError(f"{option} {path}: a picture ends in .png, .pdf or .svg")
+    if path is not None:
+        need(option, "matplotlib")
 
 
 def write_whole(path: Path, content: bytes) -> None:

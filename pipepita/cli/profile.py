@@ -11,6 +11,7 @@ import typer
 
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
+from pipepita.extras import need
 from pipepita.files import write_whole
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def profile(
     --devices NAME` uses what it writes. With --link it measures delay, jitter, rate and loss between two nodes of a Ray
     cluster, through the channels that stages use.
     """
+    need("profile", "scipy")
     from pipepita.edge.profiles import check_new
 
     if not 0 <= load_seconds < 86_400:

@@ -12,6 +12,7 @@ import typer
 
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import RunError, UserError, unknown
+from pipepita.extras import need
 
 if TYPE_CHECKING:
     from pipepita.experiments.cell import Cell
@@ -68,6 +69,7 @@ def reproduce(
 
     if what not in EXPERIMENTS:
         raise unknown("experiment", what, EXPERIMENTS)
+    need("reproduce", "matplotlib", "scipy", "sklearn")
     if epochs is not None and not 1 <= epochs <= _MOST_EPOCHS:
         raise UserError(f"--epochs {epochs}: it must be from 1 to {_MOST_EPOCHS}")
     if jobs is not None and jobs < 1:

@@ -15,6 +15,7 @@ import torch
 
 from pipepita.data.dataset import Data
 from pipepita.errors import RunError, UserError, unknown
+from pipepita.extras import need
 from pipepita.randomness import generator
 
 DATA_DIR_VARIABLE = "PIPEPITA_DATA"
@@ -83,6 +84,7 @@ def _digits(name: str, folder: Path, download: bool) -> Data:
 
     Its file is read as it is, because to import scikit-learn takes longer than to train on them.
     """
+    need("the data set digits", "sklearn")
     package = find_spec("sklearn")
     assert package is not None and package.origin is not None
     file = Path(package.origin).parent / _DIGITS

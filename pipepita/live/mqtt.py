@@ -11,6 +11,7 @@ import queue
 from typing import Any
 
 from pipepita.errors import RunError, UserError
+from pipepita.extras import need
 from pipepita.live.inbox import Inbox
 from pipepita.live.lines import MOST_BYTES
 from pipepita.live.source import Complain, Lines
@@ -29,10 +30,9 @@ class Topic(Lines):
         host, _, port = server.partition(":")
         if not host or not self._topic or (port and not (port.isdecimal() and 0 < int(port) < 1 << 16)):
             raise UserError(f"source mqtt:{address} names no topic: write it like mqtt:10.0.0.5/sensors/1")
-        try:
-            from paho.mqtt import client as paho
-        except ImportError:
-            raise UserError(f"source mqtt:{address} needs paho-mqtt: pip install 'pipepita[mqtt]'") from None
+        need(f"source mqtt:{address}", "paho")
+        from paho.mqtt import client as paho
+
         self._address = address
         self._arrived: queue.Queue[Any] = queue.Queue()  # no more than the broker sends unanswered; None at the end
         self._there: queue.Queue[str | None] = queue.Queue()  # once connected: None, or what is wrong

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from pipepita.errors import RunError, UserError
+from pipepita.extras import need
 from pipepita.files import check_writable, write_whole
 from pipepita.randomness import generator
 from pipepita.runs.checkpoint import Checkpoint
@@ -120,11 +121,9 @@ def _as_torch(program: Any) -> tuple[bytes, Callable[[Tensor], Tensor]]:
 
 
 def _as_onnx(program: Any) -> tuple[bytes, Callable[[Tensor], Tensor]]:
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  torch needs it
-    except ImportError as error:
-        raise UserError(f"onnx needs {error.name}: pip install 'pipepita[onnx]'") from None
+    need("onnx", "onnxruntime", "onnxscript")  # of which torch needs the latter
+    import onnxruntime
+
     made = torch.onnx.export(program, dynamo=True, input_names=["items"], output_names=["scores"], verbose=False)
     assert made is not None
     content = made.model_proto.SerializeToString()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipepita.errors import RunError, UserError, unknown
+from pipepita.extras import need
 from pipepita.streams import river_text
 from pipepita.streams.items import features, pair
 from pipepita.streams.river_features import CONVERT
@@ -35,10 +36,11 @@ _NO_NUMBERS = {
 
 def river(part: str) -> Any:
     """River's module `part`, imported only now; `UserError` if river is not installed."""
+    need("what comes from river", "river")
     try:
         return importlib.import_module(f"river.{part}")
     except ImportError as error:
-        raise UserError(f"river.{part} cannot be imported ({error}): pip install river") from None
+        raise UserError(f"river.{part} cannot be imported ({error}): pip install 'pipepita[edge]'") from None
 
 
 def river_stream(

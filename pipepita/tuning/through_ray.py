@@ -17,6 +17,7 @@ from pipepita.engines.ray.cluster import Cluster, first_line
 from pipepita.engines.ray.engine import gpus_here
 from pipepita.engines.ray.shipping import by_value
 from pipepita.errors import RunError, UserError
+from pipepita.extras import need
 from pipepita.machine import cores
 from pipepita.runs.job import Job
 from pipepita.tuning import trial
@@ -68,10 +69,11 @@ SCHEDULERS: dict[str, Callable[[int], Any]] = {"asha": _asha, "fifo": _fifo, "me
 
 
 def check_installed() -> None:
-    """Raises `UserError` if Ray Tune cannot be imported."""
+    """Raises `UserError` if Ray Tune cannot be imported, or no picture be drawn."""
     missing = [name for name in _NEEDED if find_spec(name) is None]
     if missing:
         raise UserError(f"tune needs Ray Tune, which needs {', '.join(missing)}: pip install 'pipepita[tune]'")
+    need("tune", "matplotlib")
 
 
 def run(plan: Plan, folder: Path, running: Running, *, anew: bool) -> list[Tried]:
