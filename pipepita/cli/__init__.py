@@ -6,12 +6,13 @@ Nothing heavy is imported until a command uses it. A new command is one file her
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from pipepita.cli.commands import Commands
 from pipepita.errors import PipepitaError
+from pipepita.version import __version__
 
 INTERRUPTED = 130  # the shell's code for Ctrl-C
 
@@ -19,8 +20,18 @@ INTERRUPTED = 130  # the shell's code for Ctrl-C
 app = typer.Typer(cls=Commands, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"pipepita {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def pipepita() -> None:
+def pipepita(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Train with PEPITA as a pipeline: two forward passes, no backward pass, and layers that do not wait for others."""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import commandline
 import pytest
 
+import pipepita as pp
 from pipepita.cli.commands import COMMANDS, function
 from pipepita.data.sets import SETS
 from pipepita.engines.registry import ENGINES
@@ -119,3 +120,8 @@ def test_bash_itself_completes(tmp_path):
     }
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, env=environment)
     assert done.stdout == "--schedule\n", done.stderr
+
+
+def test_the_version_is_one_line():
+    done = run("--version")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"pipepita {pp.__version__}\n", "")
