@@ -215,7 +215,7 @@ def test_streams_that_are_none(text, words):
 
 def test_river_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "river.datasets", None)
-    with pytest.raises(pp.UserError, match="river.datasets cannot be imported.*pip install river"):
+    with pytest.raises(pp.UserError, match=r"river.datasets cannot be imported.*pip install 'pipepita\[edge\]'"):
         open_stream("river:SEA")
 
 
