@@ -51,13 +51,18 @@ def main(measure: Callable[[bool], list[dict[str, Any]]], description: str | Non
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a Markdown table")
     parser.add_argument("--write", action="store_true", help="also write result.json beside the page, and its tables")
     arguments = parser.parse_args()
+    if arguments.quick and arguments.write:
+        parser.error("--quick is not to be quoted, so it cannot go with --write")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM closes engines, too
     try:
         rows = measure(arguments.quick)
         if arguments.write:
             from bench import pages
 
-            pages.write(Path(sys.modules[measure.__module__].__file__ or "").parent, result(rows))
+            module = sys.modules["__main__"].__spec__.name  # type: ignore[union-attr]
+            here = Path(sys.modules[measure.__module__].__file__ or "").parent
+            name = module.rpartition(".")[2]
+            pages.write(here / ("result.json" if name == "__main__" else f"{name}.json"), result(rows, module))
         show(rows, arguments.json)
     except PipepitaError as error:
         note(f"error: {error}")
@@ -85,11 +90,11 @@ def show(rows: list[dict[str, Any]], as_json: bool) -> None:
     print(markdown(rows))
 
 
-def result(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a benchmark's result.json holds: its command, the machine, the day, and its tables, named 1, 2 and so on."""
+def result(rows: list[dict[str, Any]], module: str) -> dict[str, Any]:
+    """What a benchmark's JSON file holds: its command, the machine, the day, and its tables, named 1, 2 and so on."""
     groups = [list(group) for _, group in itertools.groupby(rows, key=tuple)]
     return {
-        "command": f"python -m {sys.modules['__main__'].__spec__.parent}",  # type: ignore[union-attr]
+        "command": f"python -m {module.removesuffix('.__main__')}",
         "machine": machine(),
         "date": time.strftime("%Y-%m-%d"),
         "tables": {str(number): group for number, group in enumerate(groups, 1)},

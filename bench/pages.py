@@ -1,12 +1,13 @@
 """Tables and figures of pages come from the JSON files beside them: `scripts/figures`, and `scripts/figures --check`.
 
-<!-- table: result.json 1 -->                      the rows called "main" of that file, as a Markdown table
+<!-- table: result.json 1 -->                      the rows called "1" of that file, as a Markdown table
 | ... |
 <!-- end -->
 
 1.72<!-- result.json 1 2 "speed-up" .2f -->        one number: file, table, row (from 0), column, format
 
-Files are named from the page's folder. A benchmark writes its file with `python -m bench.NAME --write`.
+Files are named from the page's folder. A benchmark writes its file with `python -m bench.NAME --write`: result.json,
+or NAME.json if it is one of several in the folder (`python -m bench.race.tries --write`: tries.json).
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.common import markdown, note
+from pipepita.errors import RunError
 
 ROOT = Path(__file__).parents[1]
-RESULT = "result.json"
 _TABLE = re.compile(r"(?P<head><!-- table: (?P<where>[^>]+?) -->\n).*?(?P<tail><!-- end -->)", re.DOTALL)
 _FIGURE = re.compile(r"(?P<figure>\d[\d,.]*\d|\d)(?P<comment><!-- (?P<where>[^>:]+? [^>:]+?) -->)")
 _SOURCED = re.compile(r"<!-- figures -->\n(?P<body>.*?)<!-- end figures -->", re.DOTALL)
 _NUMBER = re.compile(r"(?<![\w.-])\d[\d,.]*")
 
 
-class Wrong(Exception):
+class Wrong(RunError):
     """A marker that cannot be followed, in one line."""
 
 
@@ -38,16 +39,19 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *sorted(ROOT.glob("bench/**/*.md")), *sorted(ROOT.glob("pipepita/*/README.md"))]
 
 
-def rendered(text: str, folder: Path) -> str:
-    """The page with its tables and figures as the JSON files have them."""
+def rendered(text: str, folder: Path, new: dict[Path, dict[str, Any]] | None = None) -> str:
+    """The page with its tables and figures as the JSON files have them, or will have them: those in `new`."""
+
+    def rows(file: str, name: str) -> list[dict[str, Any]]:
+        return _rows(folder / file, name, new or {})
 
     def table(match: re.Match[str]) -> str:
         file, name = _words(match["where"], 2)
-        return f"{match['head']}{markdown(_rows(folder / file, name))}\n{match['tail']}"
+        return f"{match['head']}{markdown(rows(file, name))}\n{match['tail']}"
 
     def figure(match: re.Match[str]) -> str:
         file, name, row, column, form = _words(match["where"], 5)
-        value = _value(_rows(folder / file, name), row, column, match["where"])
+        value = _value(rows(file, name), row, column, match["where"])
         return f"{float(str(value).replace(',', '')):{form}}{match['comment']}"
 
     return _FIGURE.sub(figure, _TABLE.sub(table, text))
@@ -62,12 +66,13 @@ def unsourced(text: str) -> Iterator[str]:
                 yield f"{found[0]} in {line.strip()!r}"
 
 
-def write(folder: Path, result: dict[str, Any]) -> None:
-    """Writes a benchmark's result beside its page, and the page's tables anew."""
-    (folder / RESULT).write_text(json.dumps(result, indent=1, default=str) + "\n")
-    page = folder / "README.md"
-    if page.exists():
-        page.write_text(rendered(page.read_text(), folder))
+def write(file: Path, result: dict[str, Any]) -> None:
+    """Writes a benchmark's result beside its page, and the page anew; nothing, and `Wrong`, if it lacks a table."""
+    result = json.loads(json.dumps(result, default=str))
+    page = file.parent / "README.md"
+    text = rendered(page.read_text(), file.parent, {file: result})
+    file.write_text(json.dumps(result, indent=1) + "\n")
+    page.write_text(text)
 
 
 def _words(where: str, count: int) -> list[str]:
@@ -77,9 +82,9 @@ def _words(where: str, count: int) -> list[str]:
     return words
 
 
-def _rows(file: Path, name: str) -> list[dict[str, Any]]:
+def _rows(file: Path, name: str, new: dict[Path, dict[str, Any]]) -> list[dict[str, Any]]:
     try:
-        return json.loads(file.read_text())["tables"][name]  # type: ignore[no-any-return]
+        return (new[file] if file in new else json.loads(file.read_text()))["tables"][name]  # type: ignore[no-any-return]
     except (OSError, ValueError, KeyError, TypeError):
         raise Wrong(f"{file.name} has no table {name}") from None
 

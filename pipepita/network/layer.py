@@ -103,13 +103,13 @@ class Layer:
                 x = self.synapse.forward(x)
                 self.cost = self.synapse.multiplications(tuple(x.shape[1:]))
                 for modules in (self._activity, self._outgoing):
-                    for name, module in modules:  # noqa: B007 (read in the error)
+                    for name, module in modules:
                         if _drops(module):
                             self._mask_shapes.append((_mask_shape(module, x), float(module.p)))  # type: ignore[arg-type]
                             continue
                         if needs_pass(module):
                             self._mask_shapes.append(None)
-                        x = _apply(module, x, None)
+                        x = _Run([(name, module)])(x, ())
                     if modules is self._activity:
                         self.activity_shape = tuple(x.shape[1:])
             except RuntimeError as error:
@@ -273,10 +273,6 @@ def _mask_shape(module: nn.Module, x: Tensor) -> Shape:
 def _meets(module: nn.Module) -> bool:
     """Whether a sample has an entry of its own for this module in its `Masks`."""
     return _drops(module) or needs_pass(module)
-
-
-def _apply(module: nn.Module, x: Tensor, meets: NormPass | None) -> Tensor:
-    return normalize(module, x, meets) if needs_pass(module) else module(x)
 
 
 class _Run:

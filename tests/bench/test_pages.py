@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bench import pages
+from bench import common, pages
 from bench.pages import Wrong, rendered, unsourced
 
 RESULT = {"tables": {"1": [{"what": "one", "ms": 1.2345}, {"what": "two", "ms": "2,345.6"}]}}
@@ -89,6 +89,23 @@ def test_the_command_fails_on_a_changed_digit(folder, monkeypatch, capsys):
 
 def test_a_benchmark_writes_both(folder):
     (folder / "README.md").write_text(PAGE)
-    pages.write(folder, {"tables": {"1": [{"what": "one", "ms": 7.0}, {"what": "two", "ms": 8.0}]}})
+    pages.write(folder / "result.json", {"tables": {"1": [{"what": "one", "ms": 7.0}, {"what": "two", "ms": 8.0}]}})
     text = (folder / "README.md").read_text()
     assert "| one | 7 |" in text and "takes 7.0<!--" in text
+    assert json.loads((folder / "result.json").read_text())["tables"]["1"][1]["ms"] == 8.0
+
+
+def test_a_result_that_lacks_a_table_of_the_page_changes_nothing(folder):
+    (folder / "README.md").write_text(PAGE)
+    with pytest.raises(Wrong, match=r"result.json has no table 1"):
+        pages.write(folder / "result.json", {"tables": {"2": [{"what": "one", "ms": 7.0}]}})
+    assert (folder / "README.md").read_text() == PAGE
+    assert json.loads((folder / "result.json").read_text()) == RESULT
+
+
+def test_a_quick_look_is_not_written(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["bench.step", "--quick", "--write"])
+    with pytest.raises(SystemExit) as end:
+        common.main(lambda quick: [], None)
+    assert end.value.code == 2
+    assert "--quick is not to be quoted" in capsys.readouterr().err
