@@ -28,6 +28,7 @@ _START_SECONDS = 30.0  # for a new actor to start, before another node is tried
 _LOOK_SECONDS = 0.3  # from one search for a place to the next
 _STOP_SECONDS = 10.0  # after which a search ends if somebody has asked to stop
 _REPLACE_SECONDS = 120.0  # after which a search ends in any case: no node had a free CPU
+_NEVER_RAN = "never ran"  # in Ray's account of an actor that it gave up before it started: the actor was not at fault
 
 
 def gpu_share(stages: int, gpus: int) -> float:
@@ -180,7 +181,9 @@ class RayEngine:
             self._head.wait()
             if stop() and time.monotonic() > began + _STOP_SECONDS:
                 raise KeyboardInterrupt
-            if died_again := sorted(dead.keys() & starting.keys()):
+            settled = time.monotonic() > began + _START_SECONDS  # until then, one that Ray gave up is started once more
+            faulty = {index for index, reason in dead.items() if settled or _NEVER_RAN not in reason}
+            if died_again := sorted(faulty & starting.keys()):
                 reason = dead[died_again[0]]
                 raise StageDied(f"stage {died_again[0]} died again as it was started: {reason}", died_again[0])
             now = time.monotonic()

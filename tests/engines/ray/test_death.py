@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
 
 import pytest
+import ray
 
 import pipepita as pp
-from pipepita.engines.ray import monitor
+from pipepita.engines.ray import engine, monitor
 from pipepita.engines.ray.engine import RayPipeline
 from pipepita.network import spec
 
@@ -48,3 +50,51 @@ def test_a_killed_stage_ends_the_run_at_once(killable_engine, few_digits, monkey
             rule=pp.Pepita(modulate=modulate), max_restarts=0,
         )  # fmt: skip
     assert all((net.state_dict()[key] == value).all() for key, value in before.items())
+
+
+def test_an_actor_that_ray_gives_up_before_it_runs_is_started_once_more(killable_engine, monkeypatch):
+    """Ray may cancel one that waits to start, as if nobody held it. Nothing is wrong with the stage then."""
+    killable_engine.repair()
+    start, given_up = killable_engine._actor, []
+
+    def actor(strategy):
+        new = start(strategy)
+        if len(given_up) < 2:
+            given_up.append(_killed(new))
+        return new
+
+    monkeypatch.setattr(killable_engine, "_actor", actor)
+    _killed(killable_engine._actors[1])
+    assert killable_engine.repair() == [1]
+    assert len(given_up) == 2
+
+
+def test_an_actor_that_dies_as_it_starts_ends_the_search(killable_engine, monkeypatch):
+    """One that ran is at fault itself, and so is one that never runs for as long as an actor may take to start."""
+    killable_engine.repair()
+    start = killable_engine._actor
+
+    def actor(strategy):
+        new = start(strategy)
+        ray.get(new.where.remote())
+        return _killed(new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(killable_engine, "_actor", actor)
+        _killed(killable_engine._actors[1])
+        with pytest.raises(pp.StageDied, match="stage 1 died again as it was started"):
+            killable_engine.repair()
+        patch.setattr(engine, "_START_SECONDS", 0.0)
+        patch.setattr(killable_engine, "_actor", lambda strategy: _killed(start(strategy)))
+        with pytest.raises(pp.StageDied, match=r"stage 1 died again as it was started: .*never ran"):
+            killable_engine.repair()
+    assert killable_engine.repair() == [1]
+
+
+def _killed(actor):
+    """Kills an actor, and waits until Ray has seen to it."""
+    ray.kill(actor)
+    with contextlib.suppress(ray.exceptions.RayActorError):
+        while True:
+            ray.get(actor.where.remote())
+    return actor
