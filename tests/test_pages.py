@@ -15,7 +15,8 @@ PAGES = sorted(
     if "results" not in path.parts
 )
 FOLDERS = sorted({path.parent for path in (ROOT / "pipepita").glob("*/*.py")})
-_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
+_PICTURE = re.compile(r"<img [^>]*>|!\[[^]]*\]")
 _CODE = re.compile(r"```.*?```|`[^`\n]*`|^    [^\n]*$", re.DOTALL | re.MULTILINE)
 
 
@@ -28,7 +29,7 @@ def anchors(text: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_lead_somewhere(page):
     text = (ROOT / page).read_text()
-    for link in _LINK.findall(_CODE.sub("", text)):
+    for link in ("".join(groups) for groups in _LINK.findall(_CODE.sub("", text))):
         if re.match(r"[a-z]+:", link):
             continue  # nothing here needs the network
         path, _, anchor = link.partition("#")
@@ -36,6 +37,13 @@ def test_links_lead_somewhere(page):
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target.read_text()), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_a_picture_says_in_words_what_it_shows(page):
+    for picture in _PICTURE.findall(_CODE.sub("", (ROOT / page).read_text())):
+        words = re.search(r'alt="([^"]*)"|!\[([^]]*)\]', picture)
+        assert words is not None and len("".join(filter(None, words.groups()))) > 30, picture
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -14,6 +14,8 @@ from pipepita.pipeline.tally import Tally
 from pipepita.runs.listeners import Listener
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pipepita.runs.restart import Restart
 
 _PLAIN_SECONDS = 10.0
@@ -100,9 +102,12 @@ class PlainDisplay(_Console):
 
 
 class RichDisplay(_Console):
-    """A progress bar with samples/s, loss, accuracy and the time left."""
+    """A progress bar with samples/s, loss, accuracy and the time left.
 
-    def __init__(self) -> None:
+    console: where it is shown; stderr by default.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -114,7 +119,7 @@ class RichDisplay(_Console):
             ),
             TimeElapsedColumn(),
             TextColumn("ETA {task.fields[eta]}"),
-            console=Console(stderr=True),
+            console=console or Console(stderr=True),
         )
         self._task: Any = None
         self._spinner: Any = None

@@ -21,19 +21,26 @@ def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPL
     """Draws one panel per timeline, all on one scale, so that a schedule with a shorter period repeats more often.
 
     timelines: by the titles of their panels. path: the file to write; its suffix decides the format. samples: about how
-    many to show, from the middle of each timeline.
+    many of the slowest to show, from the middle of its timeline.
     """
     from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
 
     rows = max(len(timeline.stages) for timeline in timelines.values())
     figure = Figure(figsize=(12, len(timelines) * (0.7 + 0.32 * (rows + 1))), layout="constrained")
+    paint(timelines, figure, samples=samples)
+    figure.savefig(path, dpi=150)
+
+
+def paint(timelines: Mapping[str, Timeline], figure: Any, *, samples: int = _SAMPLES) -> None:
+    """The same in a figure of matplotlib, or a part of one."""
+    from matplotlib.patches import Patch
+
     panels = figure.subplots(len(timelines), 1, squeeze=False)[:, 0]
-    widths = []
-    for axes, (title, timeline) in zip(panels, timelines.items(), strict=True):
-        widths.append(_panel(axes, title, timeline, samples))
-    for axes in panels:
-        axes.set_xlim(0, max(widths))
+    intervals = [_interval(timeline, samples) for timeline in timelines.values()]
+    longest = max(end - begin for begin, end in intervals)
+    for axes, (title, timeline), (begin, _) in zip(panels, timelines.items(), intervals, strict=True):
+        _panel(axes, title, timeline, begin, begin + longest)
+        axes.set_xlim(0, longest / 1e6)
     panels[-1].set_xlabel("milliseconds")
     passes = next(iter(timelines.values())).passes
     legend = [Patch(color=colour, label=f"{name} pass") for name, colour in zip(passes, COLOURS, strict=False)]
@@ -41,12 +48,10 @@ def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPL
     if any(len(_waits(timeline, *_interval(timeline, samples))) for timeline in timelines.values()):
         legend.append(Patch(color=_DATA_COLOUR, label="wait for data"))
     figure.legend(handles=legend, loc="outside upper right", ncols=len(legend), fontsize=8, frameon=False)
-    figure.savefig(path, dpi=150)
 
 
-def _panel(axes: Any, title: str, timeline: Timeline, samples: int) -> float:
-    """Draws one timeline; returns how many milliseconds its samples take."""
-    begin, end = _interval(timeline, samples)
+def _panel(axes: Any, title: str, timeline: Timeline, begin: int, end: int) -> None:
+    """Draws one timeline between two times."""
     for row, spans in enumerate(timeline.stages):
         inside = spans.rows[(spans.rows["end"] > begin) & (spans.rows["begin"] < end)]
         for phase, step, name, left, right in _blocks(inside):
@@ -68,7 +73,6 @@ def _panel(axes: Any, title: str, timeline: Timeline, samples: int) -> float:
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
     axes.set_title(title, loc="left", fontsize=9)
-    return (end - begin) / 1e6
 
 
 def _waits(timeline: Timeline, begin: int, end: int) -> np.ndarray[Any, Any]:

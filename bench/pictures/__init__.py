@@ -1,0 +1,1 @@
+"""The pictures of the pages, each made by a command: `scripts/pictures`."""

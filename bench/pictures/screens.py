@@ -1,0 +1,78 @@
+"""What a screen shows: a simulation's page in a browser, and a terminal in the middle of a training run."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pipepita as pp
+from bench.pictures.theme import HERE
+from pipepita.errors import UserError
+from pipepita.pipeline.tally import Tally
+from pipepita.runs.display import RichDisplay, in_words
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_WIDTH, _HEIGHT = 1000, 1720  # pixels
+_COLUMNS = 110
+SIMULATE = ("--devices", "rpi4*2", "--link", "wifi", "--network", "fc:64x2", "--rate", "50")
+
+
+def page() -> Iterator[Path]:
+    """The page that `pipepita simulate --page` writes, as a browser shows it."""
+    browser = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if browser is None:
+        raise UserError(f"no browser found: one of {', '.join(_BROWSERS)} takes the picture of a page")
+    path = HERE / "page.png"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "chain.html"
+        simulate = [sys.executable, "-m", "pipepita", "simulate", *SIMULATE, "--page", str(file)]
+        subprocess.run(simulate, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [
+                browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+                f"--user-data-dir={folder}/profile", f"--window-size={_WIDTH},{_HEIGHT}", f"--screenshot={path}",
+                file.as_uri(),
+            ],
+            check=True, capture_output=True,
+        )  # fmt: skip
+    yield path
+
+
+class _Still(RichDisplay):
+    """Takes a picture of the display in the middle of a run."""
+
+    def __init__(self, path: Path, command: str, when: int) -> None:
+        from rich.console import Console
+
+        super().__init__(Console(file=io.StringIO(), force_terminal=True, width=_COLUMNS))
+        self._path, self._when, self._taken = path, when, False
+        self._paper = Console(record=True, file=io.StringIO(), force_terminal=True, width=_COLUMNS)
+        self._paper.print(f"[bold]$[/] {command}", highlight=False)
+
+    def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
+        super().begin(epochs, samples, summary, done)
+        self._paper.print(in_words(summary), markup=False, highlight=False)
+
+    def sample(self, tally: Tally) -> None:
+        super().sample(tally)
+        if not self._taken and (self._epoch, tally.steps) >= (self._when, self._samples // 2):
+            self._taken = True
+            self._paper.print(self._bar.get_renderable())
+            self._paper.save_svg(str(self._path), title="pipepita train", unique_id="pipepita")
+
+
+def terminal() -> Iterator[Path]:
+    """What a training run shows, two thirds through: how far it is, how fast, how good, and how long it will take."""
+    path = HERE / "terminal.svg"
+    command = "pipepita train --dataset digits --network fc:512x4 --schedule streaming --stages 2 --epochs 60"
+    data = pp.load("digits")
+    model = pp.build("fc:512x4", data.item_shape, data.classes)
+    still = _Still(path, command, 40)
+    pp.train(model, data, schedule="streaming", stages=2, engine="ray", epochs=60, observer=still)
+    yield path
