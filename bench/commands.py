@@ -1,0 +1,276 @@
+"""Whether every command of every page does what the page says: `scripts/check-pages`.
+
+--short          ask the command line whether it understands each, without running it: seconds
+(by default)     run each in an empty folder, long ones shortened: half an hour
+--as-written     run each as the page has it, also benchmarks and trainings of hours
+
+A command of a page is an indented line, or one in a fence, that begins with a program's name. Words that stand for
+something of the reader's own (DIR, RUN_DIR, FIRST, sensor, 10.0.0.5) are replaced by something real: see stand_ins.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.common import note
+from bench.pages import ROOT, pages
+from bench.stand_ins import StandIns
+from pipepita.errors import PipepitaError, UserError
+
+_PROGRAM = re.compile(
+    r"^(?:[A-Z_]+=\S+ )*(?:sensor \| )?(?:pipepita |pipepita$|python -m |(?:\./)?scripts/\w[\w-]*(?!/)|ray start|N=)"
+)
+_FENCE = re.compile(r"^```(\w*)$")
+_FILES = re.compile(r"(?:--(?:page|timeline|plot|trace|onnx|torch-export|into)|>)[ =](\S+)")
+_SECONDS = 1200.0
+
+_SHORTER = {  # what comes at the end of a long command, so that it ends soon: the last value of an option counts
+    "pipepita train": "--epochs 1",
+    "pipepita latency": "--rounds 1 --seconds 0.1",
+    "pipepita tune": "--trials 3",
+    "pipepita reproduce": "--quick",
+    "python -m bench": "--quick",
+}
+_ONLY_AS_WRITTEN = {  # what is not run otherwise, and why
+    "./scripts/test": "the whole suite, which runs the short form of this",
+    "python -m bench --full": "two hours",
+    "python -m bench ": "runs every benchmark that the other pages name",
+    "python -m bench.step --write": "changes the checkout",
+}
+_ENDLESS = {"status --watch": 5.0, "--source mqtt:": 25.0}  # seconds until Ctrl-C ends them
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a page: where it stands, and what it is without its comment."""
+
+    page: Path
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block in a language."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}: a block of {self.language}"
+
+
+def read(page: Path) -> Iterator[Command | Block]:
+    """The page's commands and blocks, in their order."""
+    language, begun, body, continued = None, 0, list[str](), ""
+    for number, line in enumerate(page.read_text().splitlines(), start=1):
+        fence = _FENCE.match(line)
+        if fence and language is None:
+            language, begun, body = fence[1], number + 1, []
+            continue
+        if fence:
+            if language:
+                yield Block(page, begun, language, "\n".join(body) + "\n")
+            language = None
+            continue
+        if language:
+            body.append(line)
+            continue
+        if language is None and not line.startswith("    "):
+            continued = ""
+            continue
+        text = continued + " ".join(line.split())
+        continued = ""
+        if text.endswith(" \\"):
+            continued = text[:-1]
+        elif _PROGRAM.match(text):
+            yield Command(page, number, re.sub(r"\s+# .*$", "", text).removesuffix(" ..."))
+
+
+def understood(line: Command) -> str | None:
+    """Whether the command line takes every word of it, without running it; else what it says."""
+    import typer
+
+    from pipepita.cli import app
+
+    words = _words(line.text)
+    if words[:3] == ["python", "-m", "bench"] or words[0] != "pipepita":
+        program = next((word for word in words if word.startswith(("bench.", "scripts/", "./scripts/"))), "")
+        path = ROOT / (program.replace(".", "/") if program.startswith("bench.") else program)
+        return None if path.exists() or path.with_suffix(".py").exists() else f"there is no {program}"
+    try:
+        group: Any = typer.main.get_command(app)
+        name, command, rest = group.resolve_command(typer.Context(group), words[1:])
+        command.make_context(name, rest)
+    except PipepitaError as error:
+        return str(error)
+    except Exception as error:  # click's own
+        return str(getattr(error, "format_message", error.__repr__)())
+    return None
+
+
+def _words(text: str) -> list[str]:
+    """The words of the program's part of a line: no variables before it, no pipe, nothing redirected."""
+    part = re.sub(r"^(?:[A-Z_]+=\S+ )*(?:sensor \| )?", "", text)
+    return shlex.split(re.sub(r" > \S+$", "", part))
+
+
+def block_is_sound(block: Block) -> str | None:
+    """Whether a block can be read as what it says it is; else what is wrong."""
+    try:
+        if block.language == "python":
+            ast.parse(block.text)
+        elif block.language == "toml":
+            tomllib.loads(block.text)
+    except (SyntaxError, tomllib.TOMLDecodeError) as error:
+        return str(error)
+    return None
+
+
+class Page:
+    """Runs one page's commands in a folder of its own, in their order."""
+
+    def __init__(self, stand_ins: StandIns, as_written: bool) -> None:
+        self._stand_ins, self._as_written, self._variables = stand_ins, as_written, ""
+
+    def run(self, one: Command | Block) -> str | None:
+        """What went wrong; None if nothing did."""
+        if isinstance(one, Block):
+            whole = one.language == "python" and "import pipepita" in one.text
+            return self._done([sys.executable, "-c", one.text], str(one)) if whole else block_is_sound(one)
+        if one.text.startswith("N="):
+            self._variables = f"{one.text}; "
+            return None
+        if one.text.startswith("ray start"):
+            return self._stand_ins.ray_start(one.text)
+        text = self._stand_ins.replaced(one.text)
+        if not self._as_written and "--resume" not in text:
+            text += next((f" {end}" for begin, end in _SHORTER.items() if begin in text and end not in text), "")
+        wrong = self._done(["bash", "-o", "pipefail", "-c", self._variables + text], text)
+        if wrong is None:
+            files = [*_FILES.findall(text), *re.findall(r"--out (\S+)", text)]
+            empty = [file for file in files if not self._stand_ins.wrote(file)]
+            wrong = f"{empty[0]} is missing or empty" if empty else None
+        return wrong
+
+    def _done(self, words: Sequence[str], text: str) -> str | None:
+        folder = ROOT if "scripts/" in text.split()[0] else self._stand_ins.folder
+        child = subprocess.Popen(
+            words, cwd=folder, env=self._stand_ins.environment, text=True, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+        limit = next((seconds for part, seconds in _ENDLESS.items() if part in text), None)
+        try:
+            said, complained = child.communicate(timeout=limit or (None if self._as_written else _SECONDS))
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGINT)
+            said, complained = child.communicate(timeout=60)
+            if limit is None:
+                return f"took more than {_SECONDS:.0f} s"
+        ended_well = child.returncode in ((0, 130, -signal.SIGINT) if limit else (0,))
+        if not ended_well or "Traceback" in complained:
+            last = complained.strip().splitlines()[-1:] or said.strip().splitlines()[-1:]
+            return f"exit code {child.returncode}: {''.join(last)}"
+        if "--json" in text.split():
+            try:
+                json.loads(said)
+            except ValueError:
+                return "--json did not print one object"
+        return None
+
+
+def check(page: Path, data: Path | None, as_written: bool) -> int:
+    """Runs the commands of one page; returns how many went wrong."""
+    things = list(read(page))
+    wrong = 0
+    if not things:
+        return 0
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="page-")))
+        stand_ins = stack.enter_context(StandIns(folder, data, " ".join(one.text for one in things)))
+        runner = Page(stand_ins, as_written)
+        for one in things:
+            reason = _why_not(one.text, data) if not as_written else None
+            began = time.monotonic()
+            problem = None if reason else runner.run(one)
+            wrong += problem is not None
+            took = "  not run" if reason else f"{time.monotonic() - began:7.1f} s"
+            note(f"{took}  {one}"[:160])
+            if reason or problem:
+                note(f"{'':11}{f'WRONG: {problem}' if problem else reason}")
+    return wrong
+
+
+def _why_not(text: str, data: Path | None) -> str | None:
+    for begin, reason in _ONLY_AS_WRITTEN.items():
+        if text == begin.strip() or (begin.endswith(" ") and text.startswith(begin)):
+            return reason
+    if data is None and re.search(r"DIR|mnist|cifar|bench\.(race|staleness)", text):
+        return "no folder with MNIST and CIFAR-10: name it with PIPEPITA_DATA"
+    return None
+
+
+def short() -> list[str]:
+    """What is wrong with the commands and blocks of all pages, as far as can be seen without running them."""
+    found = []
+    for page in pages():
+        for one in read(page):
+            runnable = isinstance(one, Command) and not one.text.startswith(("N=", "ray start"))
+            problem = understood(one) if runnable else block_is_sound(one) if isinstance(one, Block) else None
+            if problem:
+                found.append(f"{one}: {problem}")
+    return found
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/check-pages", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pages", nargs="*", type=Path, metavar="PAGE", help="only these; all by default")
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--short", action="store_true", help="run nothing")
+    how.add_argument("--as-written", action="store_true", help="shorten nothing")
+    arguments = parser.parse_args()
+    if arguments.short:
+        wrong = short()
+        for line in wrong:
+            note(line)
+        return int(bool(wrong))
+    chosen = [page.resolve() for page in arguments.pages] or pages()
+    data = Path(os.environ["PIPEPITA_DATA"]).resolve() if "PIPEPITA_DATA" in os.environ else None
+    try:
+        for page in chosen:
+            if page not in pages():
+                raise UserError(f"{page} is not a page: README.md, or one below pipepita or bench")
+        failures = sum(check(page, data, arguments.as_written) for page in chosen)
+    except PipepitaError as error:
+        note(f"error: {error}")
+        return error.exit_code
+    note(f"{failures} wrong" if failures else "all of them did what they should")
+    return int(bool(failures))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
