@@ -14,45 +14,51 @@ from typing import TYPE_CHECKING, Any
 
 from pipepita.version import __version__
 
-if TYPE_CHECKING:
-    from pipepita.data import Data, load
-    from pipepita.edge.deploy import deployed
-    from pipepita.engines.local import LocalEngine
-    from pipepita.engines.ray.engine import RayEngine
-    from pipepita.errors import Diverged, PipepitaError, RunError, StageDied, UserError
-    from pipepita.live.entry import Prediction
-    from pipepita.live.learn import online
-    from pipepita.measurement.latency import latency
-    from pipepita.measurement.plan import Planned, plan
-    from pipepita.measurement.report import Latency
-    from pipepita.network.grow import normalized
-    from pipepita.network.spec import build, initialise
-    from pipepita.rules import (
-        Backprop,
-        Defaults,
-        DirectFeedbackAlignment,
-        ErrorVectors,
-        FeedbackAlignment,
-        FixedSigns,
-        Learner,
-        LocalLoss,
-        Pepita,
-        Product,
-        RandomSigns,
-        Reads,
-        Rule,
-        SyntheticGradients,
-        TargetProjection,
-        UniformSigns,
+if TYPE_CHECKING:  # "as" says to type checkers that these names are for everybody
+    from pipepita.data import Data as Data, load as load
+    from pipepita.edge.deploy import deployed as deployed
+    from pipepita.engines.local import LocalEngine as LocalEngine
+    from pipepita.engines.ray.engine import RayEngine as RayEngine
+    from pipepita.errors import (
+        Diverged as Diverged,
+        PipepitaError as PipepitaError,
+        RunError as RunError,
+        StageDied as StageDied,
+        UserError as UserError,
     )
-    from pipepita.rules.gradient import GradientLearner
-    from pipepita.runs.evaluate import evaluate
-    from pipepita.runs.export import export
-    from pipepita.runs.result import Result
-    from pipepita.runs.resume import resume
-    from pipepita.runs.train import train
-    from pipepita.schedule import Flow
-    from pipepita.tuning.search import tune
+    from pipepita.live.entry import Prediction as Prediction
+    from pipepita.live.learn import online as online
+    from pipepita.measurement.latency import latency as latency
+    from pipepita.measurement.plan import Planned as Planned, plan as plan
+    from pipepita.measurement.report import Latency as Latency
+    from pipepita.network.grow import normalized as normalized
+    from pipepita.network.spec import build as build, initialise as initialise
+    from pipepita.rules import (
+        Backprop as Backprop,
+        Defaults as Defaults,
+        DirectFeedbackAlignment as DirectFeedbackAlignment,
+        ErrorVectors as ErrorVectors,
+        FeedbackAlignment as FeedbackAlignment,
+        FixedSigns as FixedSigns,
+        Learner as Learner,
+        LocalLoss as LocalLoss,
+        Pepita as Pepita,
+        Product as Product,
+        RandomSigns as RandomSigns,
+        Reads as Reads,
+        Rule as Rule,
+        SyntheticGradients as SyntheticGradients,
+        TargetProjection as TargetProjection,
+        UniformSigns as UniformSigns,
+    )
+    from pipepita.rules.gradient import GradientLearner as GradientLearner
+    from pipepita.runs.evaluate import evaluate as evaluate
+    from pipepita.runs.export import export as export
+    from pipepita.runs.result import Result as Result
+    from pipepita.runs.resume import resume as resume
+    from pipepita.runs.train import train as train
+    from pipepita.schedule import Flow as Flow
+    from pipepita.tuning.search import tune as tune
 
 _HOMES = {
     "Backprop": "rules",
@@ -102,12 +108,14 @@ _HOMES = {
 __all__ = [*sorted(_HOMES)]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'pipepita' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"pipepita.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # so that type checkers see a name that does not exist
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'pipepita' has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"pipepita.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

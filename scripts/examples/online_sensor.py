@@ -29,10 +29,11 @@ def main() -> None:
     model = pp.build("fc:32", (8,), 3)
     right: deque[bool] = deque(maxlen=300)
     labels = (label for _, label in sensor())  # in life: whatever tells you later
-    for prediction, label in zip(pp.online(model, sensor(), rule=pp.Pepita(), lr=0.02, classes=3), labels, strict=True):
+    predictions = pp.online(model, sensor(), rule=pp.Pepita(), lr=0.02, classes=3)
+    for number, (prediction, label) in enumerate(zip(predictions, labels, strict=True), start=1):
         right.append(prediction.prediction == label)
-        if (prediction.id + 1) % 300 == 0:
-            print(f"reading {prediction.id + 1}: {100 * sum(right) / len(right):.0f} % of the last {len(right)} right")
+        if number % 300 == 0:
+            print(f"reading {number}: {100 * sum(right) / len(right):.0f} % of the last {len(right)} right")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def waves(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return waves.astype(np.float32), labels
 
 
-class Waves(Dataset):
+class Waves(Dataset[tuple[torch.Tensor, int]]):
     """The same waves as any map-style data set: a length, and items by their number."""
 
     def __init__(self, count: int, seed: int) -> None:
