@@ -55,15 +55,15 @@ def main(measure: Callable[[bool], list[dict[str, Any]]], description: str | Non
         parser.error("--quick is not to be quoted, so it cannot go with --write")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM closes engines, too
     try:
-        rows = measure(arguments.quick)
         if arguments.write:
-            from bench import pages
-
+            from bench import pages  # before anything is measured: hours would be lost with it
+        rows = measure(arguments.quick)
+        show(rows, arguments.json)
+        if arguments.write:
             module = sys.modules["__main__"].__spec__.name  # type: ignore[union-attr]
             here = Path(sys.modules[measure.__module__].__file__ or "").parent
             name = module.rpartition(".")[2]
             pages.write(here / ("result.json" if name == "__main__" else f"{name}.json"), result(rows, module))
-        show(rows, arguments.json)
     except PipepitaError as error:
         note(f"error: {error}")
         raise SystemExit(error.exit_code) from None

@@ -52,7 +52,8 @@ def rendered(text: str, folder: Path, new: dict[Path, dict[str, Any]] | None = N
     def figure(match: re.Match[str]) -> str:
         file, name, row, column, form = _words(match["where"], 5)
         value = _value(rows(file, name), row, column, match["where"])
-        return f"{float(str(value).replace(',', '')):{form}}{match['comment']}"
+        number = float(str(value).strip("*").replace(",", ""))
+        return f"{number:{form}}{match['comment']}"
 
     return _FIGURE.sub(figure, _TABLE.sub(table, text))
 
