@@ -23,11 +23,11 @@ def overview() -> Iterator[Path]:
     timelines = _timelines()
 
     def draw(figure: Any, theme: Theme) -> None:
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 2.2))
+        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.9))
         _scheme(above.subplots(), theme)
         gantt.paint(timelines, below, samples=_SAMPLES)
 
-    return drawn("overview", (9, 7.2), draw)
+    return drawn("overview", (9, 5.6), draw)
 
 
 def _timelines() -> dict[str, Timeline]:

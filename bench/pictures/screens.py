@@ -18,7 +18,7 @@ from pipepita.pipeline.tally import Tally
 from pipepita.runs.display import RichDisplay, in_words
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-_WIDTH, _HEIGHT = 1000, 1720  # pixels
+_WIDTH, _HEIGHT = 1000, 1420  # pixels
 _COLUMNS = 110
 SIMULATE = ("--devices", "rpi4*2", "--link", "wifi", "--network", "fc:64x2", "--rate", "50")
 

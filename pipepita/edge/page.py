@@ -49,6 +49,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; p
 h1 { font-size: 1.5rem; line-height: 1.25 }
 h2 { font-size: 1.15rem; margin-top: 2rem }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1rem }
+dl.settings { grid-template-columns: repeat(auto-fill, 5.5rem minmax(9rem, 1fr)) }
 dt { opacity: .7 }
 dd { margin: 0 }
 .wide { overflow-x: auto }
@@ -108,7 +109,7 @@ def page(simulation: Simulation, prequentials: Mapping[str, Prequential], rows: 
 <body>
 <h1>{escape(title)}</h1>
 <p>{escape(summary(simulation))}</p>
-<dl>{settings}</dl>
+<dl class="settings">{settings}</dl>
 <h2>In figures</h2>
 {_table(rows)}
 {figures}<section><h2>How it was computed</h2>
