@@ -114,6 +114,8 @@ def understood(line: Command) -> str | None:
 
     from pipepita.cli import app
 
+    if line.text.startswith(("N=", "ray start")):
+        return None
     words = _words(line.text)
     if words[:3] == ["python", "-m", "bench"] or words[0] != "pipepita":
         program = next((word for word in words if word.startswith(("bench.", "scripts/", "./scripts/"))), "")
@@ -236,8 +238,7 @@ def short() -> list[str]:
     found = []
     for page in pages():
         for one in read(page):
-            runnable = isinstance(one, Command) and not one.text.startswith(("N=", "ray start"))
-            problem = understood(one) if runnable else block_is_sound(one) if isinstance(one, Block) else None
+            problem = understood(one) if isinstance(one, Command) else block_is_sound(one)
             if problem:
                 found.append(f"{one}: {problem}")
     return found
