@@ -30,8 +30,8 @@ _FLOWS = {"up": "up", "down": "down", "all": "all at once", "none": "none"}
 _FLAT = "--dataset mnist --network fc:1024 --epochs 2"
 _DEEP = "--dataset mnist --network fc:256x8 --normalize --rule pepita:modulate=all,f_scale=0.05 --lr 0.1 --epochs 2"
 SCHEDULES = {
-    "fc:1024": (_FLAT, ("locked", 1), ("relaxed", 1), ("streaming", 2), ("streaming", 4), ("streaming", 16)),
-    "fc:256x8": (_DEEP, ("locked", 1), ("relaxed", 1), ("streaming", 5), ("streaming", 9)),
+    "fc:1024": (_FLAT, [("locked", 1), ("relaxed", 1), ("streaming", 2), ("streaming", 4), ("streaming", 16)]),
+    "fc:256x8": (_DEEP, [("locked", 1), ("relaxed", 1), ("streaming", 5), ("streaming", 9)]),
 }
 SETTINGS = (
     "",
@@ -132,7 +132,7 @@ def rules(quick: bool) -> list[Row]:
 def schedules(quick: bool) -> list[Row]:
     """Schedules and windows on MNIST, in one process and in two actors: the weights must be the same."""
     rows = []
-    for network, (options, *ways) in SCHEDULES.items():
+    for network, (options, ways) in SCHEDULES.items():
         for schedule, window in ways[: 1 if quick else None]:
             how = f"{options} --schedule {schedule}" + (f" --window {window}" if schedule == "streaming" else "")
             local = _said("train", f"{how} --engine local")

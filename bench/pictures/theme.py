@@ -24,7 +24,7 @@ class Theme:
     grid: str
     lines: tuple[str, ...]
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Any:
         """As matplotlib's settings."""
         from matplotlib import cycler  # type: ignore[attr-defined]
 
