@@ -26,7 +26,7 @@ def reproduce(
         typer.Argument(
             metavar="EXPERIMENT",
             help="table1, slowness, alignment, ablation, weights, whitening, tsne, depth, depth-conv, "
-            "depth-conv-rates, signs or locality",
+            "depth-conv-rates, signs, locality or memory",
             show_default=False,
         ),
     ],
@@ -87,7 +87,7 @@ def reproduce(
                 "warn": _warn,
             }
             found = outcomes(cells, out / "cells", **options)
-            if all(outcome.absent for outcome in found):
+            if found and all(outcome.absent for outcome in found):
                 raise UserError(f"no data set is there: {found[0].absent}")
             if experiment.then is not None:
                 found += outcomes(_chosen(experiment.then(scale, found), only), out / "cells", **options)

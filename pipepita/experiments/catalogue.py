@@ -8,6 +8,7 @@ from pipepita.experiments.depth import DEPTH
 from pipepita.experiments.depth_conv import DEPTH_CONV, DEPTH_CONV_RATES
 from pipepita.experiments.experiment import Experiment
 from pipepita.experiments.locality import LOCALITY
+from pipepita.experiments.memory import MEMORY
 from pipepita.experiments.signs import SIGNS
 from pipepita.experiments.slowness import SLOWNESS
 from pipepita.experiments.table1 import TABLE_1
@@ -28,4 +29,5 @@ EXPERIMENTS: dict[str, Experiment] = {
     "depth-conv-rates": DEPTH_CONV_RATES,
     "signs": SIGNS,
     "locality": LOCALITY,
+    "memory": MEMORY,
 }

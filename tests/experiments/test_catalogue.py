@@ -51,7 +51,7 @@ def test_cells_differ_and_their_options_are_options(name):
                 spec.build(
                     job.network, (3, 32, 32) if "cifar" in job.dataset else (1, 28, 28), 10, normal=job.normalize
                 )
-        assert scale.epochs is None or {cell.epochs for cell in cells} == {7}
+        assert scale.epochs is None or {cell.epochs for cell in cells} <= {7}  # memory trains nothing
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -78,7 +78,7 @@ def test_the_depths_that_were_trained_before_the_new_defaults_are_trained_again(
     ("name", "case"),
     [
         pytest.param(name, case, marks=[pytest.mark.rest] if (number + place) % len(CASES) else [])
-        for number, name in enumerate(name for name in EXPERIMENTS if name not in NEEDS_WEIGHTS)
+        for number, name in enumerate(name for name in EXPERIMENTS if name not in {*NEEDS_WEIGHTS, "memory"})
         for place, case in enumerate(CASES)
     ],
 )
