@@ -1,6 +1,6 @@
 """Whether every command of every page does what the page says: `scripts/check-pages`.
 
---short          ask the command line whether it understands each, without running it: seconds
+--short          ask whether each exists and has these options, without running it: seconds
 (by default)     run each in an empty folder, long ones shortened: half an hour
 --as-written     run each as the page has it, also benchmarks and trainings of hours
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -28,17 +29,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.__main__ import names
 from bench.common import note
 from bench.pages import ROOT, pages
 from bench.stand_ins import StandIns
 from pipepita.errors import PipepitaError, UserError
 
 _PROGRAM = re.compile(
-    r"^(?:[A-Z_]+=\S+ )*(?:sensor \| )?(?:pipepita |pipepita$|python -m |(?:\./)?scripts/\w[\w-]*(?!/)|ray start|N=)"
+    r"^(?:[A-Z_]+=\S+ )*(?:sensor \| )?(?:pipepita |pipepita$|python -m |(?:\./)?scripts/[\w-]++(?![/,])|ray start|N=)"
 )
-_FENCE = re.compile(r"^```(\w*)$")
+_ALMOST = re.compile(r"(?:^|[|$;] *)(?:pipepita|python|pip|ray|(?:\./)?scripts/[\w-]+) ")  # perhaps meant as a command
+_FENCE = re.compile(r"^\s*```(\w*)")
 _FILES = re.compile(r"(?:--(?:page|timeline|plot|trace|onnx|torch-export|into)|>)[ =](\S+)")
 _SECONDS = 1200.0
+_STOP_SECONDS = 60.0  # after Ctrl-C
 
 _SHORTER = {  # what comes at the end of a long command, so that it ends soon: the last value of an option counts
     "pipepita train": "--epochs 1",
@@ -47,12 +51,16 @@ _SHORTER = {  # what comes at the end of a long command, so that it ends soon: t
     "pipepita reproduce": "--quick",
     "python -m bench": "--quick",
 }
+_LANGUAGES = ("python", "toml")
 _ONLY_AS_WRITTEN = {  # what is not run otherwise, and why
     "./scripts/test": "the whole suite, which runs the short form of this",
     "python -m bench --full": "two hours",
     "python -m bench ": "runs every benchmark that the other pages name",
     "python -m bench.step --write": "changes the checkout",
+    "scripts/pictures": "changes the checkout",
+    "scripts/pictures rules forms": "changes the checkout",
 }
+_NEEDS_DATA = re.compile(r"(?<![A-Z_:])DIR|mnist|cifar|reproduce table1|bench\.(?:race|staleness|plan|guide)")
 _ENDLESS = {"status --watch": 5.0, "--source mqtt:": 25.0}  # seconds until Ctrl-C ends them
 
 
@@ -106,6 +114,8 @@ def read(page: Path) -> Iterator[Command | Block]:
             continued = text[:-1]
         elif _PROGRAM.match(text):
             yield Command(page, number, re.sub(r"\s+# .*$", "", text).removesuffix(" ..."))
+        elif _ALMOST.search(text):
+            yield Block(page, number, f"a command that nothing here knows: {text}", text)
 
 
 def understood(line: Command) -> str | None:
@@ -117,10 +127,15 @@ def understood(line: Command) -> str | None:
     if line.text.startswith(("N=", "ray start")):
         return None
     words = _words(line.text)
-    if words[:3] == ["python", "-m", "bench"] or words[0] != "pipepita":
-        program = next((word for word in words if word.startswith(("bench.", "scripts/", "./scripts/"))), "")
-        path = ROOT / (program.replace(".", "/") if program.startswith("bench.") else program)
-        return None if path.exists() or path.with_suffix(".py").exists() else f"there is no {program}"
+    if words[:2] == ["python", "-m"]:
+        if not _exists(words[2]):
+            return f"there is no module {words[2]}"
+        unknown = [
+            word for word in words[3:] if words[2] == "bench" and not word.startswith("-") and word not in names()
+        ]
+        return f"no benchmark is called {unknown[0]}" if unknown else None
+    if words[0] != "pipepita":
+        return None if (ROOT / words[0]).is_file() else f"there is no {words[0]}"
     try:
         group: Any = typer.main.get_command(app)
         name, command, rest = group.resolve_command(typer.Context(group), words[1:])
@@ -132,6 +147,13 @@ def understood(line: Command) -> str | None:
     return None
 
 
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # not even its package
+        return False
+
+
 def _words(text: str) -> list[str]:
     """The words of the program's part of a line: no variables before it, no pipe, nothing redirected."""
     part = re.sub(r"^(?:[A-Z_]+=\S+ )*(?:sensor \| )?", "", text)
@@ -140,6 +162,8 @@ def _words(text: str) -> list[str]:
 
 def block_is_sound(block: Block) -> str | None:
     """Whether a block can be read as what it says it is; else what is wrong."""
+    if block.language not in _LANGUAGES:
+        return f"none of {', '.join(_LANGUAGES)}: commands are indented, or in a fence without a language"
     try:
         if block.language == "python":
             ast.parse(block.text)
@@ -167,8 +191,8 @@ class Page:
         if one.text.startswith("ray start"):
             return self._stand_ins.ray_start(one.text)
         text = self._stand_ins.replaced(one.text)
-        if not self._as_written and "--resume" not in text:
-            text += next((f" {end}" for begin, end in _SHORTER.items() if begin in text and end not in text), "")
+        if not self._as_written:
+            text = shortened(text)
         wrong = self._done(["bash", "-o", "pipefail", "-c", self._variables + text], text)
         if wrong is None:
             files = [*_FILES.findall(text), *re.findall(r"--out (\S+)", text)]
@@ -177,9 +201,8 @@ class Page:
         return wrong
 
     def _done(self, words: Sequence[str], text: str) -> str | None:
-        folder = ROOT if "scripts/" in text.split()[0] else self._stand_ins.folder
         child = subprocess.Popen(
-            words, cwd=folder, env=self._stand_ins.environment, text=True, stdin=subprocess.DEVNULL,
+            words, cwd=self._stand_ins.folder, env=self._stand_ins.environment, text=True, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
         limit = next((seconds for part, seconds in _ENDLESS.items() if part in text), None)
@@ -187,13 +210,22 @@ class Page:
             said, complained = child.communicate(timeout=limit or (None if self._as_written else _SECONDS))
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGINT)
-            said, complained = child.communicate(timeout=60)
+            try:
+                said, complained = child.communicate(timeout=_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                return f"Ctrl-C did not end it within {_STOP_SECONDS:.0f} s"
             if limit is None:
                 return f"took more than {_SECONDS:.0f} s"
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
         ended_well = child.returncode in ((0, 130, -signal.SIGINT) if limit else (0,))
         if not ended_well or "Traceback" in complained:
             last = complained.strip().splitlines()[-1:] or said.strip().splitlines()[-1:]
             return f"exit code {child.returncode}: {''.join(last)}"
+        if not said and (limit or ("pipepita online" in text and ">" not in text)):
+            return "it printed nothing"
         if "--json" in text.split():
             try:
                 json.loads(said)
@@ -202,33 +234,41 @@ class Page:
         return None
 
 
-def check(page: Path, data: Path | None, as_written: bool) -> int:
-    """Runs the commands of one page; returns how many went wrong."""
+def shortened(text: str) -> str:
+    """The command, with an end that makes it short if it would be long. The last value of an option counts."""
+    if "--resume" in text:
+        return text
+    return text + next((f" {end}" for begin, end in _SHORTER.items() if begin in text and end not in text.split()), "")
+
+
+def check(page: Path, data: Path | None, as_written: bool) -> tuple[int, int, int]:
+    """Runs the commands of one page; returns how many went well, went wrong, and were not run."""
     things = list(read(page))
-    wrong = 0
+    well = wrong = left = 0
     if not things:
-        return 0
+        return well, wrong, left
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="page-")))
         stand_ins = stack.enter_context(StandIns(folder, data, " ".join(one.text for one in things)))
         runner = Page(stand_ins, as_written)
         for one in things:
-            reason = _why_not(one.text, data) if not as_written else None
+            reason = why_not(one.text, data) if not as_written else None
             began = time.monotonic()
             problem = None if reason else runner.run(one)
-            wrong += problem is not None
+            well, wrong, left = well + (not (reason or problem)), wrong + bool(problem), left + bool(reason)
             took = "  not run" if reason else f"{time.monotonic() - began:7.1f} s"
             note(f"{took}  {one}"[:160])
             if reason or problem:
                 note(f"{'':11}{f'WRONG: {problem}' if problem else reason}")
-    return wrong
+    return well, wrong, left
 
 
-def _why_not(text: str, data: Path | None) -> str | None:
+def why_not(text: str, data: Path | None) -> str | None:
+    """Why a command is not run, unless everything is run as written; None if it is run."""
     for begin, reason in _ONLY_AS_WRITTEN.items():
         if text == begin.strip() or (begin.endswith(" ") and text.startswith(begin)):
             return reason
-    if data is None and re.search(r"DIR|mnist|cifar|bench\.(race|staleness)", text):
+    if data is None and _NEEDS_DATA.search(text):
         return "no folder with MNIST and CIFAR-10: name it with PIPEPITA_DATA"
     return None
 
@@ -259,18 +299,26 @@ def main() -> int:
         for line in wrong:
             note(line)
         return int(bool(wrong))
+    for number in (signal.SIGINT, signal.SIGTERM):  # nohup ignores the first, and commands would inherit that
+        signal.signal(number, signal.default_int_handler)
     chosen = [page.resolve() for page in arguments.pages] or pages()
     data = Path(os.environ["PIPEPITA_DATA"]).resolve() if "PIPEPITA_DATA" in os.environ else None
     try:
         for page in chosen:
             if page not in pages():
                 raise UserError(f"{page} is not a page: README.md, or one below pipepita or bench")
-        failures = sum(check(page, data, arguments.as_written) for page in chosen)
+        if arguments.as_written and data is None:
+            raise UserError("--as-written needs MNIST and CIFAR-10: name their folder with PIPEPITA_DATA")
+        counts = [check(page, data, arguments.as_written) for page in chosen]
     except PipepitaError as error:
         note(f"error: {error}")
         return error.exit_code
-    note(f"{failures} wrong" if failures else "all of them did what they should")
-    return int(bool(failures))
+    except KeyboardInterrupt:
+        note("interrupted")
+        return 130
+    well, wrong, left = (sum(numbers) for numbers in zip(*counts, strict=True))
+    note(f"{well} did what they should, {wrong} did not, {left} were not run")
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ from typing import Self
 import numpy as np
 
 from bench.pages import ROOT
+from pipepita.errors import RunError, UserError
 
 _EXAMPLES = ROOT / "scripts" / "examples"
 _ITEMS = 200
@@ -37,7 +40,7 @@ features, classes = int(os.environ.get("SENSOR_FEATURES", 64)), 10
 random.seed(0)
 for number in range({items}):
     label = random.randrange(classes)
-    x = [round(random.gauss(label * (index % 3), 1), 3) for index in range(features)]
+    x = [round(random.gauss(label * (index % 3) / 10, 0.2), 3) for index in range(features)]
     target = 2.0 * x[0] if os.environ.get("SENSOR_TASK") == "regression" else label
     print(json.dumps({{"x": x, "y": target}}), flush=True)
 """
@@ -51,8 +54,8 @@ class StandIns:
 
     def __init__(self, folder: Path, data: Path | None, text: str) -> None:
         self.folder, self._data, self._stack = folder, data, contextlib.ExitStack()
-        self._port, self._text = _free_port(), text
-        self._node = "127.0.0.1"
+        self._port, self._text, self._nodes = _free_port(), text, 0
+        self._node = _own_address()
         programs = folder / "programs"
         path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
         self.environment = os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
@@ -60,6 +63,14 @@ class StandIns:
             self.environment["PIPEPITA_DATA"] = str(data)
 
     def __enter__(self) -> Self:
+        try:
+            self._prepare()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def _prepare(self) -> None:
         programs = self.folder / "programs"
         programs.mkdir()
         sensor = programs / "sensor"
@@ -75,8 +86,9 @@ class StandIns:
         if "mqtt:" in self._text:
             self._mqtt = self._stack.enter_context(_broker(sensor))
         if "10.0.0.1" in self._text and "ray start" not in self._text:
-            self.ray_start("ray start --head --port=6379")
-        return self
+            problem = self.ray_start("ray start --head --port=6379")
+            if problem:
+                raise RunError(problem)
 
     def __exit__(self, *exc_info: object) -> None:
         self._stack.close()
@@ -84,19 +96,30 @@ class StandIns:
     def ray_start(self, text: str) -> str | None:
         """Starts a node of a cluster in the background, and waits until it is there. Returns what went wrong."""
         words = text.replace("FIRST:6379", f"{self._node}:{self._port}").replace("6379", str(self._port)).split()
-        first = "--head" in words
         extra = ["--num-cpus=4", f"--node-ip-address={self._node}", "--disable-usage-stats", "--block"]
-        log = (self.folder / "ray.log").open("a")
-        node = subprocess.Popen([*words, *extra], env=self.environment, stdout=log, stderr=log, start_new_session=True)
+        if "--head" in words:  # in a folder of its own, which is removed with the cluster
+            temporary = self._stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True)
+            )
+            extra += [f"--temp-dir={temporary}", "--include-dashboard=false"]
+        with (self.folder / "ray.log").open("a") as log:
+            node = subprocess.Popen(
+                [*words, *extra], env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
         self._stack.callback(_end, node)
-        log.close()
+        self._nodes += 1
         deadline = time.monotonic() + _WAIT_SECONDS
         while node.poll() is None and time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection((self._node, self._port), 1):
-                time.sleep(5.0)  # the port is open before the node has joined
-                return None if node.poll() is None else "the node ended at once"
-            time.sleep(0.2)
-        return f"ray start did not get ready: {'head' if first else 'node'}"
+            if self._joined() == self._nodes:
+                return None
+            time.sleep(1.0)
+        return f"{text}: no node within {_WAIT_SECONDS:.0f} s: {(self.folder / 'ray.log').read_text()[-200:]!r}"
+
+    def _joined(self) -> int:
+        """How many nodes the cluster has; 0 if it does not answer."""
+        program = f"import ray; ray.init('{self._node}:{self._port}', log_to_driver=False); print(len(ray.nodes()))"
+        asked = subprocess.run([sys.executable, "-c", program], env=self.environment, capture_output=True, text=True)
+        return int(asked.stdout) if asked.returncode == 0 else 0
 
     def replaced(self, text: str) -> str:
         """The command with something real in place of every word that stands for the reader's own."""
@@ -114,6 +137,9 @@ class StandIns:
             ("--address auto", f"--address {self._node}:{self._port}"),
         ):
             text = re.sub(rf"(?<![A-Z_]){re.escape(old)}", new, text)
+        text = re.sub(
+            r"^(?:\./)?scripts/(?=[\w-]+(?: |$))", f"{ROOT}/scripts/", text
+        )  # they find the checkout by their own place
         return re.sub(r"10\.0\.0\.\d+", self._node, text)
 
     def wrote(self, name: str) -> bool:
@@ -139,17 +165,26 @@ def _images(folder: Path) -> None:
                 Image.fromarray(pixels.astype(np.uint8)).save(folder / part / name / f"{number}.png")
 
 
+def _own_address() -> str:
+    """The address by which Ray knows this machine."""
+    from ray.util import get_node_ip_address
+
+    return str(get_node_ip_address())
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ends a process and what it has started in its session."""
     child.terminate()
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         child.wait(_WAIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
 
 
 @contextlib.contextmanager
@@ -171,21 +206,30 @@ def _server(sensor: Path) -> Iterator[int]:
 @contextlib.contextmanager
 def _broker(sensor: Path) -> Iterator[int]:
     """A broker to which what the sensor prints is published, as soon as somebody may have subscribed."""
-    import paho.mqtt.publish as publish
+    import paho.mqtt.client as paho
 
     port, program = _free_port(), shutil.which("mosquitto", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
-        raise FileNotFoundError("mosquitto, the broker, is not installed: apt-get install mosquitto")
-    broker = subprocess.Popen([program, "-p", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        raise UserError("mosquitto, the broker, is not installed: apt-get install mosquitto")
+    quiet = subprocess.DEVNULL
+    broker = subprocess.Popen([program, "-p", str(port)], stdout=quiet, stderr=quiet, start_new_session=True)
     done = threading.Event()
 
     def send() -> None:
         lines = subprocess.run([sensor], capture_output=True, text=True).stdout.splitlines()
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        client.connect_async("127.0.0.1", port)  # which tries again until the broker is there
+        client.loop_start()
         while not done.wait(1.0):
-            with contextlib.suppress(OSError):
-                publish.multiple([("sensors/1", line, 1, False) for line in lines[:20]], "127.0.0.1", port)
+            for line in lines[:20]:
+                client.publish("sensors/1", line)
+        client.loop_stop()
 
-    threading.Thread(target=send, daemon=True).start()
-    yield port
-    done.set()
-    _end(broker)
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield port
+    finally:
+        done.set()
+        thread.join()
+        _end(broker)

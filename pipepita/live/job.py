@@ -17,6 +17,9 @@ from pipepita.runs.options import Chain, Output, Places, ScheduleChoice
 if TYPE_CHECKING:
     from pipepita.edge.chain import Chain as Devices
 
+# By default for numbers: their error has no bound, as that of classes has, so 1,024 units would need a far lower rate.
+NUMBERS_NETWORK = "fc:64"
+
 
 class LiveInput(Group):
     """Where items come from."""
@@ -34,8 +37,8 @@ class LiveInput(Group):
     )
     task: Literal["classification", "regression"] = Field(
         "classification",
-        description="what is predicted of an item from --source: its class, or numbers (regression); a stream by name "
-        "knows",
+        description="what is predicted of an item from --source: its class, or numbers (regression, and then the "
+        f"default network is {NUMBERS_NETWORK}); a stream by name knows",
     )
     classes: int | None = Field(None, ge=2, le=1_000_000, description="how many classes there are")
     outputs: int | None = Field(
@@ -121,6 +124,11 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
     snapshot_every: int | None = Field(
         1000, ge=1, description="samples between two snapshots, for which the pipeline is drained"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _small_for_numbers(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {"network": NUMBERS_NETWORK, **values} if values.get("task") == "regression" else values
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -16,7 +16,7 @@ from typing import Any
 
 from torch import nn
 
-from pipepita.errors import PipepitaError, RunError
+from pipepita.errors import Diverged, PipepitaError, RunError
 from pipepita.live.counts import Counts
 from pipepita.live.entry import Entry, Publish
 from pipepita.live.feed import Feed, no_lines
@@ -30,6 +30,7 @@ from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.tally import Tally
 from pipepita.rules import Rule, options_of, reference
 from pipepita.runs import recording
+from pipepita.runs.advice import advice
 from pipepita.runs.checkpoint import weights_sha256
 from pipepita.runs.folder import FolderListener, RunFolder
 from pipepita.runs.keeper import Keeper
@@ -166,7 +167,8 @@ class Online:
                     raise self._failure
             except PipepitaError as error:
                 listeners.finished("failed", str(error))
-                raise type(error)(f"{error} ({keeper.words()})") from None
+                change = f"; try {self._advice(schedule.window)}" if isinstance(error, Diverged) else ""
+                raise type(error)(f"{error}{change} ({keeper.words()})") from None
             except KeyboardInterrupt:
                 listeners.finished("interrupted")
                 raise
@@ -283,6 +285,11 @@ class Online:
         self._desk.inbox.close()
         source.close()
         thread.join(_END_SECONDS)
+
+    def _advice(self, window: int) -> str:
+        """What to change if the run diverges. (Whether the network is normalized is left to its options.)"""
+        task, rate = self._settled.task, self._settled.settings.learning_rate
+        return advice(task.rule, len(task.layers), normalized=True, lr=rate, window=window)
 
     def _summary(self, engine: str, stages: int) -> dict[str, Any]:
         task, schedule = self._settled.task, self._settled.schedule

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench import commands
-from bench.commands import Block, Command, check, read, short
+from bench.commands import Block, Command, check, read, short, shortened, why_not
 
 PAGE = """# A page
 
@@ -68,7 +68,10 @@ def test_what_is_read(page):
         ("    pipepita train --epoch 3", "No such option: --epoch"),
         ("    pipepita trian", "unknown command 'trian'"),
         ("    pipepita evaluate", "Missing argument 'RUN_DIR'"),
-        ("    python -m bench.nothing", "there is no bench.nothing"),
+        ("    python -m bench.nothing", "there is no module bench.nothing"),
+        ("    python -m bench hops nothing", "no benchmark is called nothing"),
+        ("    cat x | pipepita train", "nothing here knows"),
+        ("```sh\npipepita train\n```", "in a fence without a language"),
         ("    scripts/nothing", "there is no scripts/nothing"),
         ("```python\nimport (\n```", "invalid syntax"),
         ("```toml\nlr =\n```", "Invalid value"),
@@ -92,9 +95,11 @@ import pipepita
 print(pipepita.__version__)
 ```
 """
-    assert check(page(good), None, as_written=False) == 0
+    assert check(page(good), None, as_written=False) == (4, 0, 0)
     bad = """
     pipepita schedule --layers 0
+    pipepita train --dataset mnist
+    : | pipepita online --source - --features 6 --classes 10 --engine local
     pipepita schedule --layers 2 > /dev/null
 
 ```python
@@ -103,8 +108,41 @@ raise SystemExit(3)
 ```
 """
     capsys.readouterr()
-    assert check(page(bad), None, as_written=False) == 3
+    assert check(page(bad), None, as_written=False) == (0, 4, 1)
     said = capsys.readouterr().err
     assert "WRONG: exit code 2: error: " in said
     assert "WRONG: /dev/null is missing or empty" in said
     assert "WRONG: exit code 3" in said
+    assert "no folder with MNIST" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "end"),
+    [
+        ("pipepita train --epochs 12 --engine local", " --epochs 1"),
+        ("pipepita train --resume RUN_DIR", ""),
+        ("pipepita reproduce table1 --quick", ""),
+        ("pipepita latency --rules all", " --rounds 1 --seconds 0.1"),
+        ("PIPEPITA_DATA=DIR python -m bench.race", " --quick"),
+        ("pipepita evaluate RUN_DIR", ""),
+    ],
+)
+def test_what_is_long_is_shortened(text, end):
+    assert shortened(text) == text + end
+
+
+@pytest.mark.parametrize(
+    ("text", "runs"),
+    [
+        ("pipepita evaluate RUN_DIR", True),
+        ("pipepita train --dataset folder:DIR", True),
+        ("pipepita train --data-dir DIR", False),
+        ("pipepita reproduce table1 --quick", False),
+        ("python -m bench.plan", False),
+        ("python -m bench hops step", False),
+        ("python -m bench.hops", True),
+        ("scripts/pictures", False),
+    ],
+)
+def test_what_needs_data_is_left_out_without(text, runs):
+    assert (why_not(text, None) is None) == runs

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 
 import numpy as np
 import pytest
 import torch
-from commandline import error_of, piped, run
+from commandline import command, error_of, piped, run
 
 OPTIONS = ("--source", "-", "--features", 3, "--task", "regression", "--network", "fc:16", "--window", 1)
 
@@ -140,3 +141,20 @@ def test_a_chain_is_simulated(tmp_path):
 )  # fmt: skip
 def test_mistakes_are_one_line(arguments, words, tmp_path):
     assert words in error_of(run("online", *arguments, "--run-dir", "r", cwd=tmp_path), 2)
+
+
+@pytest.mark.slow
+def test_defaults_learn_numbers_and_a_network_that_is_too_wide_is_told_to_take_a_lower_rate(tmp_path):
+    random = np.random.default_rng(0)
+    items = random.normal(0, 1, (1500, 6)).round(3)
+    labels = 20 + 3 * items[:, 0] - 2 * items[:, 1] + items[:, 2] * items[:, 3] + random.normal(0, 0.3, 1500)
+    text = "\n".join(json.dumps({"x": list(x), "y": y}) for x, y in zip(items, labels, strict=True)) + "\n"
+    options = ("--source", "-", "--features", 6, "--task", "regression")
+    piped(text, *options, "--run-dir", "run", cwd=tmp_path)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["network"] == "fc:64"
+    assert result["r2"] > 0.6
+    wide = [*command("online", *options, "--network", "fc:1024", "--lr", 0.01)]
+    failed = subprocess.run(wide, cwd=tmp_path, input=text, capture_output=True, text=True, timeout=120)
+    assert failed.returncode == 1
+    assert "try a lower lr than 0.01 or a smaller window" in failed.stderr
