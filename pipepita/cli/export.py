@@ -13,7 +13,7 @@ from pipepita.cli.words import JSON_HELP
 
 def export(
     run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="run folder", show_default=False)],
-    onnx: Annotated[Path | None, typer.Option(help="file for ONNX (needs pipepita[onnx])", show_default=False)] = None,
+    onnx: Annotated[Path | None, typer.Option(help="file for ONNX (needs the extra onnx)", show_default=False)] = None,
     torch_export: Annotated[Path | None, typer.Option(help="file for torch.export.load", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:

@@ -139,6 +139,8 @@ def _against(ours: float, name: str, theirs: float) -> str:
         return f"{name}'s capacity is not known"
     if abs(ratio - 1) < 0.005:
         return f"as many as {name}"
+    if ratio < 0.5:
+        return f"one in {1 / ratio:.3g} of those of {name} ({number(theirs)})"
     much = f"{ratio:.3g} times as many as" if ratio >= 2 else f"{100 * abs(ratio - 1):.0f} % {_more(ratio)} than"
     return f"{much} {name} ({number(theirs)})"
 

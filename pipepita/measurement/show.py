@@ -79,6 +79,11 @@ def _notes(summary: dict[str, Any]) -> list[str]:
         "period over the measured one",
         "after: since the admission of the sample; hop: between two stages, if the receiver was already waiting",
     ]
+    if summary["flow"] == "all":
+        notes.append(
+            "the error reaches all layers at once, so that relaxed gains nothing"
+            + "; it does if the error enters at the first layer: pepita:modulate=input" * (summary["rule"] == "pepita")
+        )
     if summary["in_process"]:
         one, every = summary["in_process"]["one_thread_ms"], summary["in_process"]["all_threads_ms"]
         single = summary["one_stage"]

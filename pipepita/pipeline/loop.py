@@ -185,9 +185,10 @@ class _Training:
 
     def _send(self, action: Action, visit: Visit, result: Tensor | None) -> None:
         name, step, _ = action
+        if result is None and (visit.after is not None or visit.target is not None):
+            raise RunError(f"a learner returned nothing from its {name} pass, whose result goes on to another layer")
         if visit.after is not None:
-            assert result is not None
-            self._between[name, step, visit.after] = result
+            self._between[name, step, visit.after] = result  # type: ignore[assignment]
         elif visit.target is not None:
             outlet = self._ports.below if visit.down else self._ports.downstream
             assert outlet is not None and result is not None

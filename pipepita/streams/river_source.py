@@ -36,7 +36,7 @@ _NO_NUMBERS = {
 
 def river(part: str) -> Any:
     """River's module `part`, imported only now; `UserError` if river is not installed."""
-    need("what comes from river", "river")
+    need("what comes from river (streams and detectors of drift)", "river")
     try:
         return importlib.import_module(f"river.{part}")
     except ImportError as error:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from pipepita.errors import RunError, UserError
@@ -137,12 +139,23 @@ def _over(trials: list[Trial], name: str, check: Callable[[Trial], Iterator[str]
     return _judged(name, all_of_them) if trials else Verdict(name, reached=False)
 
 
+def _place(error: BaseException) -> str:
+    """Where in a file outside this package an error began, in words; "" if it did so within."""
+    home = str(Path(__file__).parents[1])
+    outside = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(home) and not {"site-packages", "<frozen"} & {*Path(frame.filename).parts}
+    ]
+    return f" ({Path(outside[-1].filename).name}:{outside[-1].lineno}, in {outside[-1].name})" if outside else ""
+
+
 def _judged(name: str, lines: Callable[[], Iterator[str]]) -> Verdict:
     began, verdict = time.perf_counter(), Verdict(name)
     try:
         verdict.failures.extend(lines())
     except Exception as error:  # a rule may raise anything
-        verdict.failures.append(in_words(error))
+        verdict.failures.append(f"{in_words(error)}{_place(error)}")
     verdict.failures = list(dict.fromkeys(verdict.failures))
     verdict.seconds = time.perf_counter() - began
     return verdict

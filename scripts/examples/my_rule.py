@@ -29,7 +29,7 @@ class MyLearner(pp.GradientLearner):
     """One layer: `GradientLearner` keeps the sample in flight and makes the update, once it is given a signal."""
 
     def second(self, step: int, arriving: Tensor | None, error: Tensor | None) -> None:
-        assert error is not None  # with this flow it is there
+        assert error is not None, "with Flow.ALL the error reaches every layer"
         self.learn(step, error if self.feedback is None else error @ self.feedback)  # nothing goes on to other layers
 
 

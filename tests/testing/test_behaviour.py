@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import random
 import time
+from dataclasses import dataclass
 from typing import ClassVar
 
 import pytest
 import torch
 from testing.sound import Direct, Sound, rule_of
 
+import pipepita as pp
 from pipepita.testing import check_rule, checks
 
 
@@ -119,7 +121,7 @@ FAILURES = {
     Misnamed: ("trains", "`memory` names a tensor 'seen': its name must begin with the layer's"),
     Lazy: ("trains", "no weight has changed under"),
     Exploding: ("trains", "not finite"),
-    Failing: ("trains", "ZeroDivisionError: division by zero"),
+    Failing: ("trains", "ZeroDivisionError: division by zero (test_behaviour.py:"),
 }
 
 
@@ -129,6 +131,19 @@ def test_what_is_wrong_with_a_learner_is_named(learner):
     failed = {verdict.name: verdict.failures for verdict in checks(rule_of(learner), ray=False) if verdict.failures}
     assert list(failed) == [name]
     assert all(reason in line and "\n" not in line for line in failed[name]), failed
+
+
+@dataclass(frozen=True)
+class Mute(Sound):
+    """Says that its second pass goes down the layers, and gives them nothing."""
+
+    flow = pp.Flow.DOWN
+
+
+def test_a_pass_that_gives_nothing_to_the_next_layer_is_named():
+    failed = {verdict.name: verdict.failures for verdict in checks(Mute(), ray=False) if verdict.failures}
+    (line,) = failed["trains"]
+    assert "a learner returned nothing from its backward pass, whose result goes on to another layer" in line
 
 
 def test_layers_that_tell_each_other_something_without_a_message_fail():
