@@ -63,7 +63,7 @@ def speedup() -> Iterator[Path]:
         axes.grid(axis="y")
         _label(axes, [*ends, (depths[-1], 1.0, "locked", theme.faint)], 0.1)
 
-    return drawn("speedup", _SIZE, draw)
+    return drawn("speedup", _SIZE, draw, rows)
 
 
 def rules() -> Iterator[Path]:
@@ -84,7 +84,7 @@ def rules() -> Iterator[Path]:
         axes.grid(axis="y")
         _label(axes, ends, 1.6)
 
-    return drawn("rules", _SIZE, draw)
+    return drawn("rules", _SIZE, draw, list(rows.values()))
 
 
 def forms() -> Iterator[Path]:
@@ -111,4 +111,4 @@ def forms() -> Iterator[Path]:
         axes.grid(axis="y")
         _label(axes, ends, 6.0)
 
-    return drawn("forms", _SIZE, draw)
+    return drawn("forms", _SIZE, draw, rows)

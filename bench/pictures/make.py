@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bench.common import note
 from bench.pictures import charts, overview, screens
-from pipepita.errors import PipepitaError
+from pipepita.errors import PipepitaError, unknown
 
 PICTURES: dict[str, Callable[[], Iterator[Path]]] = {
     "overview": overview.overview,
@@ -29,9 +29,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/pictures", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *PICTURES], help=", ".join(PICTURES))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(PICTURES))
     for name in parser.parse_args().names or PICTURES:
         try:
+            if name not in PICTURES:
+                raise unknown("picture", name, PICTURES)
             for path in PICTURES[name]():
                 note(f"written: {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
         except PipepitaError as error:

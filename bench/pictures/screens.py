@@ -13,13 +13,15 @@ from typing import Any
 
 import pipepita as pp
 from bench.pictures.theme import HERE
-from pipepita.errors import UserError
+from pipepita.errors import RunError, UserError
 from pipepita.pipeline.tally import Tally
 from pipepita.runs.display import RichDisplay, in_words
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _WIDTH, _HEIGHT = 1000, 1420  # pixels
 _COLUMNS = 110
+_NETWORK, _STAGES, _EPOCHS = "fc:512x4", 2, 60  # of the training run
+_SECONDS = 300.0
 SIMULATE = ("--devices", "rpi4*2", "--link", "wifi", "--network", "fc:64x2", "--rate", "50")
 
 
@@ -30,18 +32,26 @@ def page() -> Iterator[Path]:
         raise UserError(f"no browser found: one of {', '.join(_BROWSERS)} takes the picture of a page")
     path = HERE / "page.png"
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "chain.html"
+        file, picture = Path(folder) / "chain.html", Path(folder) / "page.png"
         simulate = [sys.executable, "-m", "pipepita", "simulate", *SIMULATE, "--page", str(file)]
-        subprocess.run(simulate, check=True, stdout=subprocess.DEVNULL)
-        subprocess.run(
+        _run(simulate)
+        _run(
             [
                 browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-                f"--user-data-dir={folder}/profile", f"--window-size={_WIDTH},{_HEIGHT}", f"--screenshot={path}",
+                f"--user-data-dir={folder}/profile", f"--window-size={_WIDTH},{_HEIGHT}", f"--screenshot={picture}",
                 file.as_uri(),
-            ],
-            check=True, capture_output=True,
+            ]
         )  # fmt: skip
+        if not picture.exists():
+            raise RunError(f"{browser} wrote no picture of {file.name}")
+        shutil.copy(picture, path)
     yield path
+
+
+def _run(words: list[str]) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, timeout=_SECONDS)
+    if done.returncode:
+        raise RunError(f"{Path(words[0]).name} failed: {(done.stderr.strip().splitlines() or ['silently'])[-1]}")
 
 
 class _Still(RichDisplay):
@@ -70,9 +80,12 @@ class _Still(RichDisplay):
 def terminal() -> Iterator[Path]:
     """What a training run shows, two thirds through: how far it is, how fast, how good, and how long it will take."""
     path = HERE / "terminal.svg"
-    command = "pipepita train --dataset digits --network fc:512x4 --schedule streaming --stages 2 --epochs 60"
+    options = f"--network {_NETWORK} --schedule streaming --stages {_STAGES} --epochs {_EPOCHS}"
+    command = f"pipepita train --dataset digits {options}"
     data = pp.load("digits")
-    model = pp.build("fc:512x4", data.item_shape, data.classes)
-    still = _Still(path, command, 40)
-    pp.train(model, data, schedule="streaming", stages=2, engine="ray", epochs=60, observer=still)
+    model = pp.build(_NETWORK, data.item_shape, data.classes)
+    with tempfile.TemporaryDirectory() as folder:
+        still = _Still(Path(folder) / path.name, command, 2 * _EPOCHS // 3)
+        pp.train(model, data, schedule="streaming", stages=_STAGES, engine="ray", epochs=_EPOCHS, observer=still)
+        shutil.copy(Path(folder) / path.name, path)
     yield path

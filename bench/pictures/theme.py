@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +47,13 @@ DARK = Theme(
 )
 
 
-def drawn(name: str, size: tuple[float, float], draw: Callable[[Any, Theme], None]) -> Iterator[Path]:
-    """Lets `draw(figure, theme)` draw the picture for either ground, `size` in inches; yields the files."""
+def drawn(
+    name: str, size: tuple[float, float], draw: Callable[[Any, Theme], None], rows: object = None
+) -> Iterator[Path]:
+    """Lets `draw(figure, theme)` draw the picture for either ground, `size` in inches; yields the files.
+
+    rows: what a chart shows. Its digest stands in the file, so that a chart of an old table can be told.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -55,5 +62,6 @@ def drawn(name: str, size: tuple[float, float], draw: Callable[[Any, Theme], Non
             figure = Figure(figsize=size, layout="constrained")
             draw(figure, theme)
             path = HERE / f"{name}-{theme.name}.svg"
-            figure.savefig(path, metadata={"Date": None})
+            digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+            figure.savefig(path, metadata={"Date": None} | ({"Description": f"rows {digest}"} if rows else {}))
         yield path

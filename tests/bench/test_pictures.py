@@ -12,6 +12,7 @@ from bench.pictures import charts, theme
 from bench.pictures.make import PICTURES
 
 _SHOWN = re.compile(r"([\w-]+)\.(?:svg|png)")
+REAL = Path(theme.HERE)
 
 
 @pytest.mark.parametrize("chart", [charts.speedup, charts.rules, charts.forms])
@@ -22,6 +23,14 @@ def test_a_chart_exists_for_both_grounds(chart, tmp_path, monkeypatch):
     assert [light.name.endswith("-light.svg"), dark.name.endswith("-dark.svg")] == [True, True]
     assert [theme.LIGHT.ink in texts[0], theme.DARK.ink in texts[1], theme.LIGHT.ink in texts[1]] == [True, True, False]
     assert list(chart()) == [light, dark] and [path.read_text() for path in (light, dark)] == texts  # the same bytes
+    for path in (light, dark):  # those in the repository are of today's table
+        assert _rows(REAL / path.name) == _rows(path) is not None
+
+
+def _rows(path):
+    """The digest of the rows that a chart was drawn from."""
+    found = re.search(r"rows ([0-9a-f]{64})", path.read_text())
+    return found and found[1]
 
 
 def test_every_picture_is_shown_and_made():
@@ -38,4 +47,7 @@ def test_every_picture_is_shown_and_made():
         for name in _SHOWN.findall(link)
     }
     assert there == set(PICTURES)
+    assert {f"{name}-dark.svg" for name in there if (folder / f"{name}-light.svg").exists()} <= {
+        path.name for path in folder.iterdir()
+    }
     assert shown == there

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import signal
 import time
@@ -175,18 +176,22 @@ class RayEngine:
         assert self._placement is not None and self._head is not None
         began = time.monotonic()
         tried, starting = Counter[int](), dict[int, float]()  # starting: until when a new actor may be starting
+        patience_ends = dict[int, float]()  # until when an actor that Ray gives up is started again
         self._head.wait()
         dead, silent = self._lost(range(len(self._actors)))
         while dead or silent:
             self._head.wait()
             if stop() and time.monotonic() > began + _STOP_SECONDS:
                 raise KeyboardInterrupt
-            settled = time.monotonic() > began + _START_SECONDS  # until then, one that Ray gave up is started once more
-            faulty = {index for index, reason in dead.items() if settled or _NEVER_RAN not in reason}
+            now = time.monotonic()
+            faulty = {
+                index
+                for index, reason in dead.items()
+                if _NEVER_RAN not in reason or now > patience_ends.get(index, math.inf)
+            }
             if died_again := sorted(faulty & starting.keys()):
                 reason = dead[died_again[0]]
                 raise StageDied(f"stage {died_again[0]} died again as it was started: {reason}", died_again[0])
-            now = time.monotonic()
             for index in sorted(dead.keys() | silent):
                 # a silent actor whose node answers may only be slow: a machine that restarts processes is busy
                 node_answers = index not in self._places or self._placement.answers(self._places[index].node)
@@ -196,6 +201,7 @@ class RayEngine:
                 hangs = node_answers and index in silent and index not in starting  # a new one has no known place
                 others = self._replace(index, dead.keys() | silent, tried, hangs=hangs)
                 if others is not None:
+                    patience_ends.setdefault(index, now + _START_SECONDS)
                     starting[index] = now + (_START_SECONDS if others else _REPLACE_SECONDS)
             dead, silent = self._lost(dead.keys() | silent)
             if (dead or silent) and time.monotonic() > began + _REPLACE_SECONDS:
