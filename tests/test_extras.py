@@ -34,7 +34,7 @@ def test_each_package_is_in_its_extra():
         (
             "river",
             ("simulate", "--stream", "river:SEA"),
-            "what comes from river needs river: pip install 'pipepita[edge]'",
+            "what comes from river (streams and detectors of drift) needs river: pip install 'pipepita[edge]'",
         ),
         ("scipy", ("profile", "--name", "x", "--into", "x.toml"), "profile needs scipy: pip install 'pipepita[edge]'"),
     ],

@@ -33,7 +33,8 @@ def test_a_device_measures_itself_and_is_simulated(shortly, tmp_path):
     assert found["flops"] > 1e7 and found["ram"] > 1e6 and 0 < found["kept_under_load"] <= 1
     assert found["microseconds"]["batch 1"]["call"] > 0 and found["microseconds"]["message"] > 0
     for one in found["coordinator"].values():
-        assert min(one["sample"], one["wake"], one["cold_share"]) >= 0 and one["sample"] + one["wake"] > 0
+        figures = (one["sample"], one["wake"], one["cold_share"])
+        assert min(figures) >= 0 < max(figures)  # a busy machine's may be explained by one of them alone
     phases = {(one["kind"], one["phase"], one["batch"]) for one in found["passes"]}
     assert {("convolution", "second", 8), ("linear", "update", 64), ("linear", "standard", 1)} <= phases
     text = (tmp_path / "mine.toml").read_text()
