@@ -11,7 +11,6 @@ something of the reader's own (DIR, RUN_DIR, FIRST, sensor, 10.0.0.5) are replac
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib.util
 import json
 import os
@@ -22,24 +21,18 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.__main__ import names
 from bench.common import note
+from bench.page_commands import Block, Command, block_is_sound, read
 from bench.pages import ROOT, pages
 from bench.stand_ins import StandIns
 from pipepita.errors import PipepitaError, UserError
 
-_PROGRAM = re.compile(
-    r"^(?:[A-Z_]+=\S+ )*(?:sensor \| )?(?:pipepita |pipepita$|python -m |(?:\./)?scripts/[\w-]++(?![/,])|ray start|N=)"
-)
-_ALMOST = re.compile(r"(?:^|[|$;] *)(?:pipepita|python|pip|ray|(?:\./)?scripts/[\w-]+) ")  # perhaps meant as a command
-_FENCE = re.compile(r"^\s*```(\w*)")
 _FILES = re.compile(r"(?:--(?:page|timeline|plot|trace|onnx|torch-export|into)|>)[ =](\S+)")
 _SECONDS = 1200.0
 _STOP_SECONDS = 60.0  # after Ctrl-C
@@ -51,7 +44,6 @@ _SHORTER = {  # what comes at the end of a long command, so that it ends soon: t
     "pipepita reproduce": "--quick",
     "python -m bench": "--quick",
 }
-_LANGUAGES = ("python", "toml")
 _ONLY_AS_WRITTEN = {  # what is not run otherwise, and why
     "./scripts/test": "the whole suite, which runs the short form of this",
     "python -m bench --full": "two hours",
@@ -62,60 +54,6 @@ _ONLY_AS_WRITTEN = {  # what is not run otherwise, and why
 }
 _NEEDS_DATA = re.compile(r"(?<![A-Z_:])DIR|mnist|cifar|reproduce table1|bench\.(?:race|staleness|plan|guide)")
 _ENDLESS = {"status --watch": 5.0, "--source mqtt:": 25.0}  # seconds until Ctrl-C ends them
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command of a page: where it stands, and what it is without its comment."""
-
-    page: Path
-    line: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}: {self.text}"
-
-
-@dataclass(frozen=True)
-class Block:
-    """A fenced block in a language."""
-
-    page: Path
-    line: int
-    language: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}: a block of {self.language}"
-
-
-def read(page: Path) -> Iterator[Command | Block]:
-    """The page's commands and blocks, in their order."""
-    language, begun, body, continued = None, 0, list[str](), ""
-    for number, line in enumerate(page.read_text().splitlines(), start=1):
-        fence = _FENCE.match(line)
-        if fence and language is None:
-            language, begun, body = fence[1], number + 1, []
-            continue
-        if fence:
-            if language:
-                yield Block(page, begun, language, "\n".join(body) + "\n")
-            language = None
-            continue
-        if language:
-            body.append(line)
-            continue
-        if language is None and not line.startswith("    "):
-            continued = ""
-            continue
-        text = continued + " ".join(line.split())
-        continued = ""
-        if text.endswith(" \\"):
-            continued = text[:-1]
-        elif _PROGRAM.match(text):
-            yield Command(page, number, re.sub(r"\s+# .*$", "", text).removesuffix(" ..."))
-        elif _ALMOST.search(text):
-            yield Block(page, number, f"a command that nothing here knows: {text}", text)
 
 
 def understood(line: Command) -> str | None:
@@ -158,20 +96,6 @@ def _words(text: str) -> list[str]:
     """The words of the program's part of a line: no variables before it, no pipe, nothing redirected."""
     part = re.sub(r"^(?:[A-Z_]+=\S+ )*(?:sensor \| )?", "", text)
     return shlex.split(re.sub(r" > \S+$", "", part))
-
-
-def block_is_sound(block: Block) -> str | None:
-    """Whether a block can be read as what it says it is; else what is wrong."""
-    if block.language not in _LANGUAGES:
-        return f"none of {', '.join(_LANGUAGES)}: commands are indented, or in a fence without a language"
-    try:
-        if block.language == "python":
-            ast.parse(block.text)
-        elif block.language == "toml":
-            tomllib.loads(block.text)
-    except (SyntaxError, tomllib.TOMLDecodeError) as error:
-        return str(error)
-    return None
 
 
 class Page:

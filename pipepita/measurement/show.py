@@ -81,7 +81,7 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     ]
     if summary["flow"] == "all":
         notes.append(
-            "the error reaches all layers at once, so that relaxed gains nothing"
+            "the error reaches all layers at once, so that relaxed gains little"
             + "; it does if the error enters at the first layer: pepita:modulate=input" * (summary["rule"] == "pepita")
         )
     if summary["in_process"]:

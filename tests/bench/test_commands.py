@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench import commands
-from bench.commands import Block, Command, check, read, short, shortened, why_not
+from bench import commands, page_commands
+from bench.commands import check, short, shortened, why_not
+from bench.page_commands import Block, Command, read
 
 PAGE = """# A page
 
@@ -42,7 +43,8 @@ def page(tmp_path, monkeypatch):
         path.write_text(text)
         return path
 
-    monkeypatch.setattr(commands, "ROOT", tmp_path)
+    for module in (commands, page_commands):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.setattr(commands, "pages", lambda: [path])
     return write
 
