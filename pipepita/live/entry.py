@@ -35,8 +35,13 @@ class Prediction(NamedTuple):
     milliseconds: float
 
 
-def as_lines(predictions: Sequence[Prediction]) -> str:
-    """The predictions as lines of JSON: id, prediction, ms, and of classes their probabilities."""
+def as_lines(predictions: Sequence[Prediction], names: Sequence[str] = ()) -> str:
+    """The predictions as lines of JSON: id, prediction, ms, and of classes their probabilities.
+
+    Args:
+        names: The labels that are texts, in the order of their classes. If there are any, each line also says which
+            label the class is; null if no item of that class has come yet.
+    """
     shares = [one.probabilities for one in predictions if one.probabilities is not None]
     if not shares:
         return b"".join(
@@ -44,9 +49,15 @@ def as_lines(predictions: Sequence[Prediction]) -> str:
             for name, said, _, milliseconds in predictions
         ).decode()
     rounded = torch.stack(shares).numpy().round(6)
+
+    def label(chosen: Said) -> dict[str, str | None]:
+        if not names:
+            return {}
+        return {"label": names[chosen] if isinstance(chosen, int) and chosen < len(names) else None}
+
     return b"".join(
         orjson.dumps(
-            {"id": name, "prediction": chosen, "probabilities": row, "ms": round(milliseconds, 3)},
+            {"id": name, "prediction": chosen, **label(chosen), "probabilities": row, "ms": round(milliseconds, 3)},
             option=_NUMPY_LINE,
         )
         for (name, chosen, _, milliseconds), row in zip(predictions, rounded, strict=True)

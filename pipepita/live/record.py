@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,9 +26,18 @@ class Record:
         lines: The source whose lines are kept; None if it can be asked for its items again.
         past: What has happened before: the number of the next line, and which predictions have been made known.
         checkpoints: How many stay. What any of them needs is kept, since the last one may be damaged.
+        names: The labels that are texts, in the order of their classes, so far.
     """
 
-    def __init__(self, out: TextIO, lines: Lines | None, past: Past, checkpoints: int) -> None:
+    def __init__(
+        self,
+        out: TextIO,
+        lines: Lines | None,
+        past: Past,
+        checkpoints: int,
+        names: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        self._names = names
         self._out, self._lines, self._number, self._known = out, lines, past.number, past.known
         self._needed = deque([min(past.kept, default=0)], maxlen=checkpoints)
         self._journal: Journal | None = None
@@ -50,7 +59,7 @@ class Record:
         self._known -= known
         if not (predictions := predictions[known:]):
             return
-        text = as_lines(predictions)
+        text = as_lines(predictions, self._names())
         if self._file is not None:
             try:
                 self._file.write(text)

@@ -132,7 +132,7 @@ def _prepare(
         source = lines = open_source(job.source, complain, folder.path.name)
         if kept := past.unread:
             source = Again(kept, lines)
-    record = Record(out, lines, past, job.keep_checkpoints)
+    record = Record(out, lines, past, job.keep_checkpoints, parser.names)
     desk = Desk(
         Inbox(job.queue, job.policy), counts, record.predicted, job.unlabelled, job.limit, parser.names, record,
         reader(parser, complain), targets,

@@ -45,6 +45,17 @@ def test_a_pipe_in_two_parts_ends_as_in_one(few_digits, tmp_path):
 
 
 @pytest.mark.slow
+def test_labels_that_are_texts_are_said_as_texts_also_after_a_resume(tmp_path):
+    words = (*OPTIONS[:2], "--features", 2, "--classes", 3, "--network", "fc:16", "--schedule", "relaxed")
+    sent = ["1,0,cat\n", "0,1,dog\n", "1,1,fox\n"] * 20
+    first, _ = piped("".join(sent[:30]), *words, "--run-dir", "run", cwd=tmp_path)
+    second, _ = piped("".join(sent[30:]), "--resume", "run", cwd=tmp_path)
+    assert first[0]["label"] in ("cat", "dog", "fox", None)
+    assert {one["label"] for one in second} <= {"cat", "dog", "fox"}  # all are known from the first part
+    assert all(["cat", "dog", "fox"][one["prediction"]] == one["label"] for one in second) and len(second) == 30
+
+
+@pytest.mark.slow
 def test_killed_and_resumed_no_item_is_lost_or_learnt_twice(few_digits, tmp_path, every_case):
     """With labels that come later, or at once. Whatever had been read is on the disk, and is not asked for again."""
     sent, labels = [], few_digits.y_train.tolist()

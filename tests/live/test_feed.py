@@ -1,3 +1,5 @@
+import json
+
 import torch
 
 from pipepita.live.counts import Counts
@@ -40,6 +42,8 @@ def test_items_with_labels_are_samples_and_numbered():
     assert desk.counts.score.accuracy == 50 and desk.counts.learnt == 2
     line = '{"id":0,"prediction":1,"probabilities":[0.0,0.9,0.0],"ms":250.0}\n'
     assert as_lines(desk.published).startswith(line) and as_lines(desk.published).count("\n") == 2
+    labels = [json.loads(text)["label"] for text in as_lines(desk.published, ["cat"]).splitlines()]
+    assert labels == [None, "cat"]  # no item of class 1 has come yet
 
 
 def test_a_label_that_comes_later_is_learnt_from_and_not_predicted_again():
