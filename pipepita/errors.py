@@ -32,7 +32,7 @@ class UserError(PipepitaError):
         >>> pp.Pepita(modulate="al")
         Traceback (most recent call last):
             ...
-        pipepita.errors.UserError: unknown modulate 'al': one of all, auto, input; did you mean 'all'?
+        pipepita.errors.UserError: unknown modulate 'al': did you mean 'all'? It is one of all, auto, input
     """
 
     exit_code = 2
@@ -76,8 +76,8 @@ class Malformed(ChannelClosed):
 
 
 def unknown(what: str, value: object, known: Iterable[str]) -> UserError:
-    """The error for a name that is not one of `known`. It lists them, and suggests the most similar one."""
+    """The error for a name that is not one of `known`. It suggests the most similar one, and lists them."""
     names = sorted(known)
     similar = difflib.get_close_matches(str(value), names, n=1)
-    hint = f"; did you mean {similar[0]!r}?" if similar else ""
-    return UserError(f"unknown {what} {value!r}: one of {', '.join(names)}{hint}")
+    hint = f"did you mean {similar[0]!r}? It is " if similar else ""
+    return UserError(f"unknown {what} {value!r}: {hint}one of {', '.join(names)}")

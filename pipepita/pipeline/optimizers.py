@@ -245,10 +245,20 @@ def check(spec: str) -> None:
             raise UserError(f"optimizer {spec!r}: {option} has no meaning for local updates")
     if _ours(name, options):
         return  # one of torch would import its compiler, which takes seconds and makes a temporary folder
+    defaults = {
+        option: parameter.default
+        for option, parameter in inspect.signature(_known()[name]).parameters.items()
+        if option not in ("self", "params", "lr")
+    }
+    if strange := next((option for option in options if option not in defaults), None):
+        raise unknown(f"option of optimizer {name}", strange, defaults)
     try:
         _known()[name]([torch.zeros(2, 2)], lr=0.1, **options)  # type: ignore[call-arg]
     except (TypeError, ValueError, RuntimeError, AssertionError, LookupError, ArithmeticError, RecursionError) as error:
-        raise UserError(f"optimizer {spec!r} cannot be made: {error!r}") from None
+        usual = ", ".join(f"{option}={json.dumps(defaults[option])}" for option in options)
+        raise UserError(
+            f"optimizer {spec!r} cannot be made: {' '.join(str(error).split())}; torch's own are {usual}"
+        ) from None
 
 
 def _ours(name: str, options: dict[str, Any]) -> bool:

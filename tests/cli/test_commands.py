@@ -47,8 +47,8 @@ def test_the_list_of_commands_has_each_with_its_whole_line(words):
 def test_an_unknown_command_is_one_line_with_the_nearest():
     done = run("trian")
     assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith(f"error: unknown command 'trian': one of {', '.join(sorted(COMMANDS))}; ")
-    assert done.stderr.endswith("did you mean 'train'?\n") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: unknown command 'trian': did you mean 'train'? It is one of ")
+    assert done.stderr.endswith(f"{', '.join(sorted(COMMANDS))}\n") and done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("columns", [80, 120])

@@ -85,7 +85,7 @@ def test_verdicts_as_json(folder):
         (("check-rule", "pepto"), "unknown rule 'pepto'"),
         (
             ("check-rule", "my_rule.py:MyRul"),
-            "unknown rule of my_rule.py 'MyRul': one of MyRule; did you mean 'MyRule'?",
+            "unknown rule of my_rule.py 'MyRul': did you mean 'MyRule'? It is one of MyRule",
         ),
         (("check-rule", "my_rule.py:MyRule:density=2"), "rule my_rule.py:MyRule: density 2.0 is not a share"),
         (

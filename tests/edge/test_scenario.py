@@ -19,7 +19,7 @@ def test_an_option_of_train_is_unknown_and_the_error_says_whose_it_is(name):
 
 
 def test_an_option_of_nobody_is_unknown():
-    with pytest.raises(pp.UserError, match=r"^unknown option 'strem': .*; did you mean 'stream'\?$"):
+    with pytest.raises(pp.UserError, match=r"^unknown option 'strem': did you mean 'stream'\? It is one of "):
         checked(Scenario, {"strem": "digits"})
 
 

@@ -64,7 +64,8 @@ def test_momentum_of_sgd_is_the_papers_unless_given():
         ('sgd:momentum="a"', "momentum a is not in"),
         ("sgd:maximize=true", "maximize has no meaning"),
         ("adam:capturable=true", "capturable has no meaning"),
-        ("adam:momentum=0.5", "adam:momentum=0.5"),
+        ("adam:momentum=0.5", "unknown option of optimizer adam 'momentum': one of amsgrad, betas"),
+        ("adam:betas=0.9", r"'adam:betas=0.9' cannot be made: .*; torch's own are betas=\[0.9, 0.999\]$"),
         ("adam:weight_decay=-1", "weight_decay"),
     ],
 )

@@ -144,7 +144,7 @@ def test_the_warning_is_for_the_textbook_form_only(few_digits, form):
         ({"window": 0}, "window 0"),
         ({"window": 2}, "window 2 needs --schedule streaming"),
         ({"epoch": 3}, "unknown option 'epoch'"),
-        ({"optimizer": "adam:beta=1"}, "adam:beta=1"),
+        ({"optimizer": "adam:beta=1"}, "unknown option of optimizer adam 'beta': did you mean 'betas'"),
         ({"costs": [1.0]}, r"costs \[1.0\] are not 2 finite numbers"),
         ({"costs": [1.0, float("nan")]}, "costs"),
         ({"rule": "pepita"}, "rule is 'pepita': pass a rule"),
