@@ -39,11 +39,25 @@ class UserError(PipepitaError):
 
 
 class RunError(PipepitaError):
-    """A run that had begun could not go on: it diverged, a stage died, a file could not be written."""
+    """A run that had begun could not go on: it diverged, a stage died, a file could not be written.
+
+    Example:
+        >>> issubclass(Diverged, RunError), issubclass(StageDied, RunError), RunError.exit_code
+        (True, True, 1)
+    """
 
 
 class Diverged(RunError):
-    """A weight or an output of the network became NaN or infinite. The message says what to change."""
+    """A weight or an output of the network became NaN or infinite. The message says what to change.
+
+    Example:
+        >>> import pipepita as pp
+        >>> try:
+        ...     _ = pp.train(pp.build("fc:8", (1, 8, 8), 10), pp.load("digits"), engine="local", lr=1e30)
+        ... except pp.Diverged as error:
+        ...     print(str(error).split("; ")[1].partition(" (")[0])
+        try a lower lr than 1e+30
+    """
 
 
 class StageDied(RunError):
