@@ -49,19 +49,20 @@ def as_lines(predictions: Sequence[Prediction], names: Sequence[str] = ()) -> st
             for name, said, _, milliseconds in predictions
         ).decode()
     rounded = torch.stack(shares).numpy().round(6)
-
-    def label(chosen: Said) -> dict[str, str | None]:
-        if not names:
-            return {}
-        return {"label": names[chosen] if isinstance(chosen, int) and chosen < len(names) else None}
-
     return b"".join(
         orjson.dumps(
-            {"id": name, "prediction": chosen, **label(chosen), "probabilities": row, "ms": round(milliseconds, 3)},
+            {"id": name, "prediction": chosen, **_label(chosen, names), "probabilities": row, "ms": round(ms, 3)},
             option=_NUMPY_LINE,
         )
-        for (name, chosen, _, milliseconds), row in zip(predictions, rounded, strict=True)
+        for (name, chosen, _, ms), row in zip(predictions, rounded, strict=True)
     ).decode()
+
+
+def _label(chosen: Said, names: Sequence[str]) -> dict[str, str | None]:
+    """What a line says of the class's name: nothing if labels are no texts."""
+    if not names or not isinstance(chosen, int):
+        return {}
+    return {"label": names[chosen] if chosen < len(names) else None}
 
 
 @dataclass(slots=True)

@@ -53,7 +53,7 @@ def test_what_is_drawn_depends_on_seed_epoch_and_sample_alone():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("crp:4", "unknown augment 'crp': did you mean 'crop'\\? It is one of crop, flip"),
+        ("crp:4", r"unknown augment 'crp': did you mean 'crop'\? It is one of crop, flip"),
         ("crop", "augment 'crop': write crop:N with a whole number of pixels, like crop:4"),
         ("crop:0", "augment 'crop:0': write crop:N"),
         ("crop:-1", "augment 'crop:-1': write crop:N"),

@@ -36,7 +36,7 @@ def test_it_is_read(text, way):
         (["lr=0.1..inf"], "cannot be read"),
         (["lr=1..0.1"], "its lower end must be below the upper one"),
         (["lr=log:0..1"], "its lower end must be above 0 and below"),
-        (["lr=lgo:0.1..1"], "unknown way to draw 'lgo': did you mean 'log'\\? It is one of log"),
+        (["lr=lgo:0.1..1"], r"unknown way to draw 'lgo': did you mean 'log'\? It is one of log"),
         (["lrr=0..1"], "unknown option 'lrr'.*did you mean 'lr'"),
         (["run-dir=a|b"], "unknown option 'run_dir'"),
         (["epochs=1..3"], "epochs is the same for all trials"),
