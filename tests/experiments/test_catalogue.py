@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import math
 
 import numpy as np
@@ -61,6 +62,16 @@ def test_cells_leave_nothing_to_defaults_that_depend_on_rule_or_depth(name):
         assert isinstance(job.normalize, bool), cell.name
         assert None not in (job.lr, job.optimizer, job.activation), cell.name
         assert "auto" not in options_of(job.make_rule()).values(), cell.name
+
+
+def test_what_takes_too_long_is_left_out_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(locality, "measured", lambda jobs, *rest: dict.fromkeys(jobs, COSTS))
+    cells = EXPERIMENTS["locality"].cells(Scale())
+    tried = {(*cell.column.split()[:2], cell.row) for cell in cells}
+    every = set(itertools.product(("fc", "conv"), locality.DATASETS, locality.RULES))
+    assert every - tried == {("conv", "cifar100", "gevb")}
+    notes = EXPERIMENTS["locality"].report([Outcome(cell, [50.0]) for cell in cells], Place(None, tmp_path)).notes
+    assert "conv cifar100 gevb" in notes[-1]
 
 
 def test_the_depths_that_were_trained_before_the_new_defaults_are_trained_again():
