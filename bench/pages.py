@@ -85,7 +85,7 @@ def _words(where: str, count: int) -> list[str]:
 
 def _rows(file: Path, name: str, new: dict[Path, dict[str, Any]]) -> list[dict[str, Any]]:
     try:
-        return (new[file] if file in new else json.loads(file.read_text()))["tables"][name]  # type: ignore[no-any-return]
+        return (new[file] if file in new else json.loads(file.read_text()))["tables"][name]
     except (OSError, ValueError, KeyError, TypeError):
         raise Wrong(f"{file.name} has no table {name}") from None
 

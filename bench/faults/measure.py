@@ -41,7 +41,13 @@ CASES: list[dict[str, Any]] = [
     {"rule": "dfa", "schedule": "streaming"},
     {"rule": "drtp", "schedule": "streaming"},
 ]
-_COMMON = {"epochs": 12, "snapshot_every": 10, "batch_size": 32, "lr": 0.02, "optimizer": "sgd:momentum=0.9"}
+_COMMON: dict[str, Any] = {
+    "epochs": 12,
+    "snapshot_every": 10,
+    "batch_size": 32,
+    "lr": 0.02,
+    "optimizer": "sgd:momentum=0.9",
+}
 _NETWORK = "fc:64x2"
 
 

@@ -79,7 +79,7 @@ def _answer_pipe(pipe: Connection) -> None:
             mine, into = torch.ones(size // 4).numpy(), torch.empty(size // 4).numpy()
             for _ in range(count):
                 pipe.recv_bytes_into(into)
-                pipe.send_bytes(mine)
+                pipe.send_bytes(mine.data)
 
 
 @contextlib.contextmanager
@@ -91,7 +91,7 @@ def pipe() -> Iterator[Callable[[int, int], list[float]]]:
         mine, into = torch.ones(size // 4).numpy(), torch.empty(size // 4).numpy()
 
         def exchange() -> None:
-            near.send_bytes(mine)
+            near.send_bytes(mine.data)
             near.recv_bytes_into(into)
 
         near.send((size, count))

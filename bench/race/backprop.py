@@ -36,7 +36,7 @@ class OneProcess:
 
     def __init__(self, course: Course, seed: int, lr: float, threads: int) -> None:
         torch.set_num_threads(threads)
-        self.model = course.model(seed).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.model = course.model(seed).to(memory_format=torch.channels_last)
         self._optimizer, self._loss = _adam(self.model, lr), nn.CrossEntropyLoss()
 
     def step(self, x: Tensor, y: Tensor) -> None:
@@ -66,11 +66,11 @@ class Parallel(OneProcess):
 
 class _AsItLies(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return x.contiguous()
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient.contiguous()
 
 
@@ -78,7 +78,7 @@ class _Contiguous(nn.Module):
     """Hands on activities and gradients in the layout that gloo can send."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _AsItLies.apply(x)  # type: ignore[no-any-return,no-untyped-call]
+        return _AsItLies.apply(x)
 
 
 class Pipeline:
@@ -89,7 +89,7 @@ class Pipeline:
 
         torch.set_num_threads(1)
         rank, stages = dist.get_rank(), dist.get_world_size()
-        self._module = course.part(seed, rank, split).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._module = course.part(seed, rank, split).to(memory_format=torch.channels_last)
         self._optimizer = _adam(self._module, lr)
         sends = nn.Sequential(_Contiguous(), self._module, _Contiguous())
         kind = {"GPipe": pipelining.ScheduleGPipe, "1F1B": pipelining.Schedule1F1B}[schedule]
@@ -100,8 +100,8 @@ class Pipeline:
     def step(self, x: Tensor, y: Tensor) -> None:
         self._optimizer.zero_grad()
         given = (x,) if self._first else ()
-        told = {"target": y, "losses": []} if self._last else {}
-        self._pipeline.step(*given, **told, return_outputs=False)
+        target, losses = (y, list[Any]()) if self._last else (None, None)
+        self._pipeline.step(*given, target=target, losses=losses, return_outputs=False)
         self._optimizer.step()
 
     def weights(self) -> dict[str, Tensor]:

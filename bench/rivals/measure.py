@@ -22,6 +22,7 @@ from bench.rivals import backprop, pepita
 from bench.rivals.net import Net
 from bench.rivals.turn import Turn, together
 from pipepita.errors import RunError
+from pipepita.rules.pepita import Modulate
 from pipepita.schedule import Schedule, make
 
 STAGES = 2
@@ -55,7 +56,7 @@ def _pipelining(net: Net, crew: Crew, steps: int) -> list[Contender]:
 
 
 def _pepita(net: Net, engine: pp.RayEngine, steps: int) -> list[Contender]:
-    def contender(schedule: Schedule, modulate: str) -> Contender:
+    def contender(schedule: Schedule, modulate: Modulate) -> Contender:
         name = f"PEPITA, {schedule.name}" + (f", window {schedule.window}" if schedule.window > 1 else "")
         return Contender(
             f"{name}, modulate {modulate}",

@@ -15,11 +15,18 @@ from pipepita.pipeline.stage import stages as stages_of
 from pipepita.pipeline.tally import Tally
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
+from pipepita.rules.pepita import Modulate
 from pipepita.schedule import Schedule, relaxed
 
 
 def engine_turn(
-    net: Net, engine: Engine, schedule: Schedule, stages: int, steps: int, threads: int = 1, modulate: str = "input"
+    net: Net,
+    engine: Engine,
+    schedule: Schedule,
+    stages: int,
+    steps: int,
+    threads: int = 1,
+    modulate: Modulate = "input",
 ) -> Turn:
     """One turn of `schedule` through `engine`. The first quarter of the steps does not count."""
     rule = pp.Pepita(modulate=modulate)
@@ -49,6 +56,6 @@ def engine_turn(
         pipeline.close()
 
 
-def local_turn(net: Net, steps: int, threads: int, modulate: str) -> Turn:
+def local_turn(net: Net, steps: int, threads: int, modulate: Modulate) -> Turn:
     """One turn of the local engine: one stage, in this process."""
     return engine_turn(net, pp.LocalEngine("cpu"), relaxed(), 1, steps, threads, modulate)

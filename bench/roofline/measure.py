@@ -152,7 +152,7 @@ def _stages_row(net: Net, batch: int, engine: pp.RayEngine, rounds: int, steps: 
     pp.initialise(model, 0)
     local = pp.LocalEngine("cpu")
     turns = [
-        [turn(model, net.shape, net.rule, batch, *how, steps) for how in ((local, 1), (engine, STAGES))]
+        [turn(model, net.shape, net.rule, batch, on, stages, steps) for on, stages in ((local, 1), (engine, STAGES))]
         for _ in range(rounds)
     ]
     did = sorted((two for _, two in turns), key=lambda two: two.step_ms)[rounds // 2].did

@@ -49,7 +49,7 @@ class _Tensors:
     def __init__(self, layer: Layer, rows: int) -> None:
         module = layer.synapse.module
         self.linear = len(layer.in_shape) == 1
-        self.padding = 0 if self.linear else module.padding
+        self.padding = getattr(module, "padding", 0)
         shape = tuple(module.weight.shape)
         self.weight, self.velocity = (self._like(torch.rand(shape)) for _ in range(2))
         with torch.inference_mode():

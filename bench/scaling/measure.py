@@ -34,7 +34,7 @@ def measure(quick: bool) -> list[dict[str, Any]]:
             for value in values:
                 case = {**BASE, axis: value}
                 note(f"{axis} {value}")
-                figures = row(*case.values(), engine, quick)
+                figures = row(**case, engine=engine, quick=quick)
                 line = {"axis": axis, **case}
                 for name in _TIMES:
                     line[name] = figures[name]

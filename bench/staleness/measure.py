@@ -19,11 +19,12 @@ from pipepita.data.sets import DATA_DIR_VARIABLE
 from pipepita.network.cut import cut
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.tally import Tally
+from pipepita.rules.pepita import Form, Modulate
 from pipepita.rules.stability import stability_index
 from pipepita.runs.display import Observer
 
 BATCH, MOMENTUM = 64, 0.9
-FORMS = ("textbook", "stash", "recompute", "difference")
+FORMS: tuple[Form, ...] = ("textbook", "stash", "recompute", "difference")
 SHALLOW, DEEP, DROPOUT = "fc:1024", "fc:256x8", 0.1
 DEPTH_DROPOUT = 0.0  # of the second table: with dropout, modulate input hardly learns at this depth
 LR, DEEP_INPUT_LR, F_SCALE = 0.1, 0.03, 0.05
@@ -109,7 +110,8 @@ def _forms(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
 def _depth(data: pp.Data, scale: Scale) -> list[dict[str, Any]]:
     """Eight hidden layers of 256: one row per place where the error enters."""
     rows = []
-    for modulate, lr in (("input", DEEP_INPUT_LR), ("all", LR)):
+    places: tuple[tuple[Modulate, float], ...] = (("input", DEEP_INPUT_LR), ("all", LR))
+    for modulate, lr in places:
         rule, without_error = (pp.Pepita(modulate=modulate, f_scale=scale) for scale in (F_SCALE, 0.0))
         rows.append(
             {

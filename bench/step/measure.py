@@ -44,6 +44,7 @@ class PepitaStep:
     def __call__(self) -> None:
         self.pipeline.samples.send(STANDARD, self.step, self.x)
         output = self.pipeline.outputs.receive().tensor
+        assert output is not None  # a sample's message always carries one
         error = output.clone()
         error[self.items, self.y] -= 1
         for outlet in self.pipeline.signals[MODULATED]:
@@ -55,7 +56,7 @@ def backprop(spec: str, shape: Shape, x: Tensor, y: Tensor) -> Callable[[], None
     """A backpropagation step as it is usually written: zero_grad, forward, backward, step. The layout is that of x."""
     model = pp.build(spec, shape, 10)
     if x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        model = model.to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9)
     loss = nn.CrossEntropyLoss()
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 _MOST_MIRRORED = 100_000
 _PAPERS_SCALE = 0.05
 
+Form = Literal["difference", "textbook", "stash", "recompute"]
+Modulate = Literal["auto", "input", "all"]
+
 
 @dataclass(frozen=True)
 class Pepita(Rule):
@@ -78,8 +81,8 @@ class Pepita(Rule):
         ('all', 'learned', 0.1, 0.05)
     """
 
-    form: Literal["difference", "textbook", "stash", "recompute"] = "difference"
-    modulate: Literal["auto", "input", "all"] = "auto"
+    form: Form = "difference"
+    modulate: Modulate = "auto"
     presynaptic: Literal["modulated", "standard", "own", "two-step"] = "modulated"
     compare: Literal["activity", "sent"] = "activity"
     perturbation: Literal["error", "sign", "random"] = "error"
