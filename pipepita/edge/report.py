@@ -8,6 +8,7 @@ from typing import Any
 
 from pipepita.edge.fan_in import Share
 from pipepita.edge.forgetting import Remembered
+from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import LatencyFigures
 from pipepita.edge.validation import Real
@@ -182,6 +183,7 @@ def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
         formatted.append(
             {
                 "setup": setup.name,
+                "devices": str(len(setup.parts)) if setup.name != ALONE else f"1 ({setup.chain.devices[0].name})",
                 "window": str(setup.schedule.window),
                 "capacity /s": number(outcome.capacity),
                 "x locked": f"{outcome.capacity / first:.2f}",
@@ -192,7 +194,7 @@ def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:
                 "update p95 ms": number(timing.update.p95),
                 "mJ per sample": number(1000 * timing.joules),
                 **({"samples until empty": number(min(lasting))} if (lasting := _lasting(simulation, outcome)) else {}),
-                "busiest %": f"{100 * max(timing.busy):.0f}",
+                "busiest %": f"{100 * max(timing.busy):.3g}",
                 "most memory": size(max(setup.memory)),
                 **score.shown(),
                 **_remembered(outcome),
@@ -237,7 +239,7 @@ def device_rows(simulation: Simulation) -> list[dict[str, str]]:
             "layers": f"{part.start + 1}" if len(part) == 1 else f"{part.start + 1} to {part.stop}",
             "memory": f"{size(memory[place])} of {size(device.ram)}",
         }
-        | {f"{one.setup.name}: busy %": f"{100 * one.timing.busy[place]:.1f}" for one in chained}
+        | {f"{one.setup.name}: busy %": f"{100 * one.timing.busy[place]:.3g}" for one in chained}
         for place, (device, part) in enumerate(zip(chain.devices, _parts(simulation), strict=True))
     ]
 

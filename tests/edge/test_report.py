@@ -82,4 +82,5 @@ def test_rows_hold_a_figure_for_each_setup(simulation):
     for rows in (report.rows(simulation, scored), report.latency_rows(simulation)):
         assert [row["setup"] for row in rows] == ["locked", "relaxed", "streaming", "adaptive", "one device"]
         assert len({tuple(row) for row in rows}) == 1
+    assert [row["devices"] for row in report.rows(simulation, scored)] == ["2", "2", "2", "2", "1 (cortex-m4)"]
     assert [row["device"] for row in report.device_rows(simulation)] == ["1 cortex-m4", "2 cortex-m4"]
