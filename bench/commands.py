@@ -49,6 +49,7 @@ _ONLY_AS_WRITTEN = {  # what is not run otherwise, and why
     "python -m bench --full": "two hours",
     "python -m bench ": "runs every benchmark that the other pages name",
     "python -m bench.step --write": "changes the checkout",
+    "python -m bench.reproduced signs": "changes the checkout",
     "scripts/pictures": "changes the checkout",
     "scripts/pictures rules forms": "changes the checkout",
 }

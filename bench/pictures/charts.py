@@ -68,7 +68,7 @@ def speedup() -> Iterator[Path]:
 
 def rules() -> Iterator[Path]:
     """Test accuracy by the number of convolutions, for each rule: CIFAR-10, three epochs."""
-    rows = {row["rule"]: row for row in _table("paper", "3")}
+    rows = {row["rule"]: row for row in _table("paper", "depth-conv")}
     columns = [column for column in rows["bp"] if column.endswith(" conv")]
     depths = [int(column.split()[0]) for column in columns]
 

@@ -116,7 +116,7 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
         [
             "network, data", "rule", "lr", "test %", "over bp", "over F = 0", "s to 90 % of bp", "s to 98 %",
             "items/s, one process", "items/s, two stages", "lock, ms: locked", "relaxed", "streaming",
-            "kept of a sample", "weights and more of a stage", "staleness",
+            "kept of a sample, KiB", "weights and more of a stage, KiB", "staleness",
         ],
         rows,
         [
@@ -125,7 +125,7 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
             "Seconds: the epochs that a rule took to 90 % and 98 % of backpropagation's last accuracy, times how long "
             "an epoch takes it in one process on one thread. Staleness: the updates that a streaming standard pass "
             "misses.",
-            "F = 0: only the output layer learns. Costs are for items of CIFAR's shape, in bytes and milliseconds.",
+            "F = 0: only the output layer learns. Costs are for items of CIFAR's shape.",
             f"Left out (more than half a day): {', '.join(' '.join(each) for each in sorted(TOO_LONG))}.",
         ],
         lambda figure: _draw(figure, groups),
@@ -146,7 +146,8 @@ def _row(group: Group, groups: dict[tuple[str, str], Group], costs: Costs) -> li
     return [
         group.column, group.row, f"{group.cell.options['lr']:g}", group.words, _over(group, bp), _over(group, nothing),
         *(_seconds(group, target, share, costs.one_process) for share in _SHARES),
-        round(costs.one_process), round(costs.two_stages), *costs.lock_ms, costs.kept, costs.fixed, costs.staleness,
+        round(costs.one_process), round(costs.two_stages), *costs.lock_ms,
+        round(costs.kept / 1024, 1), round(costs.fixed / 1024), costs.staleness,
     ]  # fmt: skip
 
 

@@ -1,0 +1,104 @@
+"""`python -m bench.reproduced signs`: an experiment of `pipepita reproduce`, written onto the page that shows it.
+
+    pipepita reproduce signs --json     its rows     -> the table "signs" of bench/paper/result.json, and the page's
+                                        its picture  -> bench/paper/signs.png
+
+What follows the experiment's name goes to `pipepita reproduce`: `--only "fc mnist" --out FOLDER`. Finished cells are
+kept there, so that a table is written from them in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bench import pages
+from bench.common import note
+from pipepita.machine import machine
+
+HERE = Path(__file__).parent
+Row = dict[str, Any]
+Tables = dict[str, list[Row]]
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the experiment, and writes its page's JSON, tables and picture."""
+    if not arguments or arguments[0].startswith("-"):
+        note("usage: python -m bench.reproduced EXPERIMENT [options of pipepita reproduce]")
+        return 2
+    what, *options = arguments
+    done = subprocess.run(
+        [sys.executable, "-m", "pipepita", "reproduce", what, *options, "--json"], stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        return done.returncode
+    said = json.loads(done.stdout)
+    folder = HERE / what if (HERE / what).is_dir() else HERE / "paper"
+    write(folder, what, f"pipepita reproduce {shlex.join(arguments)}", said)
+    return 0
+
+
+def write(folder: Path, what: str, command: str, said: dict[str, Any]) -> None:
+    """Writes what an experiment said into `folder`: beside the other experiments' tables there.
+
+    Args:
+        folder: The page's folder.
+        what: The experiment.
+        command: The command that was run.
+        said: What `pipepita reproduce --json` printed.
+    """
+    file = folder / "result.json"
+    result = json.loads(file.read_text()) if file.exists() else {"commands": {}, "tables": {}}
+    result["commands"][what] = {"command": command, "machine": machine(), "date": time.strftime("%Y-%m-%d")}
+    rows = [{name: _said(value) for name, value in row.items()} for row in said["rows"]]
+    result["tables"] |= VIEWS.get(what, lambda rows: {what: rows})(rows)
+    for path in map(Path, said["files"]):
+        if path.suffix == ".png":
+            shutil.copyfile(path, folder / f"{what}.png")
+    pages.write(file, result)
+    for line in said["notes"]:
+        note(line)
+
+
+def locality(rows: list[Row]) -> Tables:
+    """Its one wide table as several: accuracies and seconds with a column per data set, and costs per network."""
+    by_rule: dict[str, list[Row]] = {}
+    for row in rows:
+        by_rule.setdefault(row["rule"], []).append(row)
+
+    def pivoted(cell: Callable[[Row], str]) -> list[Row]:
+        return [{"rule": rule} | {row["network, data"]: cell(row) for row in those} for rule, those in by_rule.items()]
+
+    tables = {
+        "accuracy": pivoted(lambda row: row["test %"]),
+        "seconds": pivoted(lambda row: f"{row['s to 90 % of bp']} / {row['s to 98 %']}"),
+        "rates": pivoted(lambda row: row["lr"]),
+    }
+    for network in dict.fromkeys(row["network, data"].split()[0] for row in rows):
+        costs = {row["rule"]: row for row in rows if row["network, data"].startswith(network)}
+        tables[f"costs {network}"] = [
+            {"rule": rule} | {name: value for name, value in row.items() if name not in _RESULTS}
+            for rule, row in costs.items()
+        ]
+    return tables
+
+
+_RESULTS = {"network, data", "rule", "lr", "test %", "over bp", "over F = 0", "s to 90 % of bp", "s to 98 %"}
+VIEWS: dict[str, Callable[[list[Row]], Tables]] = {"locality": locality}
+
+
+def _said(value: Any) -> Any:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else value
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
