@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,9 +39,9 @@ def reproduce(
     ] = None,
     seeds: Annotated[str, typer.Option(help="seeds of the runs of each cell, like 0,1,2")] = "0",
     only: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="run only cells whose name holds this text, like 'fc mnist'; several with commas (default: all)",
+            help="run only cells whose name holds this text, like 'fc mnist'; may be repeated (default: all)",
             show_default=False,
         ),
     ] = None,
@@ -76,7 +77,9 @@ def reproduce(
         raise UserError(f"--jobs {jobs}: it must be at least 1")
     experiment = EXPERIMENTS[what]
     scale = Scale(epochs, _seeds(seeds), quick)
-    cells = _chosen(experiment.cells(scale), only)
+    cells = experiment.cells(scale)
+    _known(only or [], cells)
+    cells = _chosen(cells, only)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with progress(what) as advance:
@@ -110,22 +113,27 @@ def _warn(text: str) -> None:
     print(f"warning: {text}", file=sys.stderr)
 
 
-def _chosen(cells: list[Cell], only: str | None) -> list[Cell]:
-    """Those whose name holds one of the texts. `UserError` if there is none."""
-    if only is None:
-        return cells
-    wanted = [text.strip() for text in only.split(",") if text.strip()]
-    found = [cell for cell in cells if any(text in cell.name for text in wanted)]
-    if not found:
-        names = sorted({f"{cell.column} {cell.row}" for cell in cells})
-        raise UserError(f"--only {only!r} is in no cell's name: the names are {', '.join(names)}")
-    return found
+def _known(only: Sequence[str], cells: Sequence[Cell]) -> None:
+    """`UserError` if one of the texts is in no cell's name."""
+    for text in only:
+        if not _chosen(cells, [text]):
+            names = sorted({f"{cell.column} {cell.row}" for cell in cells})
+            raise UserError(f"--only {text!r} is in no cell's name: the names are {', '.join(names)}")
 
 
-def _stem(what: str, *, quick: bool, epochs: int | None, seeds: str, only: str | None) -> str:
+def _chosen(cells: Sequence[Cell], only: Sequence[str] | None) -> list[Cell]:
+    """Those whose name, with or without a try's learning rate, holds one of the texts; all if there is none."""
+
+    def named(cell: Cell, text: str) -> bool:
+        return text in cell.name or text in re.sub(r" lr \S+", "", cell.name)
+
+    return [cell for cell in cells if not only or any(named(cell, text) for text in only)]
+
+
+def _stem(what: str, *, quick: bool, epochs: int | None, seeds: str, only: Sequence[str] | None) -> str:
     """The name of the files. It says what was run, so that a part of an experiment does not replace the whole."""
     words = [what, "quick" if quick else "", f"epochs-{epochs}" if epochs else ""]
-    words += [f"seeds-{seeds}" if seeds != "0" else "", f"only-{only}" if only else ""]
+    words += [f"seeds-{seeds}" if seeds != "0" else "", f"only-{'-'.join(only)}" if only else ""]
     return re.sub(r"[^a-zA-Z0-9]+", "-", "-".join(filter(None, words))).strip("-")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -29,15 +30,18 @@ class Items:
     """What a cell learns from, of its data set.
 
     Attributes:
-        first: How many training items, the first of a seeded shuffle; 0 means all.
+        first: How many training items, the first of a shuffle that is always the same; 0 means all.
         whitened: Whether the inputs are ZCA-whitened.
+        held_out: Which share of the training items is tested on, in place of the test items, and not learnt from.
     """
 
     first: int = 0
     whitened: bool = False
+    held_out: float = 0.0
 
     def of(self, data: Data) -> Data:
         """These items of `data`."""
+        data = data.validating(self.held_out)
         if self.first and self.first < data.items.train_items:
             data = data.first(self.first, seed=0)
         return whitened(data) if self.whitened else data
@@ -80,6 +84,8 @@ class Cell:
     def key(self) -> str:
         """Names its outcome's file: a digest of everything above except row and column."""
         content = {name: value for name, value in asdict(self).items() if name not in ("row", "column")}
+        if not self.items.held_out:  # so that cells that were trained before it was there keep their names
+            del content["items"]["held_out"]
         return hashlib.sha256(json.dumps([_VERSION, content], sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -104,7 +110,7 @@ def _words(key: str, value: Any) -> str:
     option = key.replace("_", "-")
     if isinstance(value, bool):
         return f"--{option}" if value else f"--no-{option}"
-    return f"--{option} {value}"
+    return f"--{option} {shlex.quote(str(value))}"
 
 
 @dataclass
@@ -113,7 +119,7 @@ class Outcome:
 
     Attributes:
         cell: The cell.
-        accuracies: Test accuracy after each epoch, percent.
+        accuracies: Accuracy on the test items, or on those held out in their place, after each epoch, percent.
         probes: What the probe returned before training and after each epoch.
         diverged: The error, if the run diverged.
         absent: Why the cell could not be run, if it could not.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipepita.experiments import tries
 from pipepita.experiments.cell import Cell, Items, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
 from pipepita.experiments.report import Group, grouped, what_ran
@@ -88,12 +89,12 @@ def cells(scale: Scale) -> list[Cell]:
     ]  # fmt: skip
 
 
-def tries(scale: Scale) -> list[Cell]:
-    """Each rule with each rate, at three convolutions, on other items and with another seed than the experiment's."""
+def tried_cells(scale: Scale) -> list[Cell]:
+    """Each rule with each rate, at three convolutions, with another seed; judged on training items held out."""
     return [
         Cell(
             name, f"{rate:g}", options(replace(contender, lr=rate), 3), scale.epochs_of(_TRIED_EPOCHS), seed + 1,
-            Items(_QUICK_ITEMS if scale.quick else _TRIED_ITEMS),
+            tries.items(_QUICK_ITEMS if scale.quick else _TRIED_ITEMS),
         )
         for rate in _TRIED_RATES
         for name, contender in CONTENDERS.items()
@@ -110,7 +111,7 @@ def report_tries(outcomes: Sequence[Outcome], place: Place) -> Report:
         means = {rate: mean for (name, rate), mean in by_place.items() if name == row[0] and mean is not None}
         row.append(max(means, key=lambda rate: means[rate]) if means else None)
     return Report(
-        "Learning rates of three convolutions: test accuracy on CIFAR-10, percent",
+        "Learning rates of three convolutions: accuracy on held-out training items of CIFAR-10, percent",
         ["rule", *columns, "best"],
         rows,
         [what_ran(outcomes)],
@@ -157,4 +158,4 @@ def _draw(figure: Any, groups: Sequence[Group], across: str, scale: str = "linea
 
 
 DEPTH_CONV = Experiment("1 to 6 convolutions, by rules with and without a global backward pass", cells, report)
-DEPTH_CONV_RATES = Experiment("the learning rates of depth-conv: three tries for each rule", tries, report_tries)
+DEPTH_CONV_RATES = Experiment("the learning rates of depth-conv: three tries for each rule", tried_cells, report_tries)

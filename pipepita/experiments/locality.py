@@ -1,6 +1,6 @@
 """Every rule on equal terms: the same tries, epochs and items for each, on fully connected and convolutional networks.
 
-tries       each rule with each of its rates, on other items and with another seed       `tried_cells`
+tries       each rule with each of its rates, judged on training items that are held out     `tried_cells`
 results     each rule with the rate that ended best, over some seeds                      `results`
 costs       what each rule takes here, on CIFAR-10's shape                                `locality_costs`
 """
@@ -64,13 +64,10 @@ def options(network: str, dataset: str, rule: str, lr: float) -> dict[str, Any]:
     return {**common, "dataset": dataset, "network": NETWORKS[network], "rule": spec, "lr": lr}
 
 
-def _cell(
-    network: str, dataset: str, rule: str, lr: float, much: tuple[int, int], seed: int, epochs: int | None
-) -> Cell:
-    items, usual = much
+def _cell(network: str, dataset: str, rule: str, lr: float, items: Items, seed: int, epochs: int) -> Cell:
     column = f"{network} {dataset}"
-    column = tries.label(column, lr) if seed == tries.SEED else column
-    return Cell(rule, column, options(network, dataset, rule, lr), epochs or usual, seed, Items(items))
+    column = tries.label(column, lr) if items.held_out else column
+    return Cell(rule, column, options(network, dataset, rule, lr), epochs, seed, items)
 
 
 def _places() -> list[tuple[str, str]]:
@@ -78,11 +75,11 @@ def _places() -> list[tuple[str, str]]:
 
 
 def tried_cells(scale: Scale) -> list[Cell]:
-    """Each rule with each rate, with another seed, which also draws other items."""
-    much = _QUICK_TRIED if scale.quick else _TRIED
+    """Each rule with each rate, with another seed."""
+    first, epochs = _QUICK_TRIED if scale.quick else _TRIED
     rates = RATES[1:] if scale.quick else RATES
     return [
-        _cell(*place, rule, lr, much, tries.SEED, scale.epochs)
+        _cell(*place, rule, lr, tries.items(first), tries.SEED, scale.epochs or epochs)
         for place in _places()
         for rule in RULES
         for lr in rates
@@ -92,21 +89,20 @@ def tried_cells(scale: Scale) -> list[Cell]:
 
 def results(scale: Scale, tried: Sequence[Outcome]) -> list[Cell]:
     """Each rule with the rate that ended best, with every seed."""
-    much = _QUICK_LEARNT if scale.quick else _LEARNT
+    first, epochs = _QUICK_LEARNT if scale.quick else _LEARNT
     usual = scale.seeds == (0,) and not scale.quick
     found = []
     for (rule, column), lr in tries.best(tried).items():
         network, dataset = column.split()
         seeds = (0,) if (network, dataset, rule) in LONG else SEEDS[network]
         seeds = seeds if usual else scale.seeds
-        found += [_cell(network, dataset, rule, lr, much, seed, scale.epochs) for seed in seeds]
+        found += [_cell(network, dataset, rule, lr, Items(first), seed, scale.epochs or epochs) for seed in seeds]
     return found
 
 
 def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """One row per network, data set and rule."""
-    tried = [outcome for outcome in outcomes if outcome.cell.seed == tries.SEED]
-    learnt = [outcome for outcome in outcomes if outcome.cell.seed != tries.SEED]
+    tried, learnt = tries.separated(outcomes)
     groups = {(group.column, group.row): group for group in grouped(learnt or tried)}
     jobs = {(column.split()[0], row): group.cell.options for (column, row), group in groups.items()}
     costs = measured(jobs, place.kept, place.progress)
@@ -121,7 +117,7 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
         rows,
         [
             f"{what_ran(learnt)} {_seeds(learnt)} Without a spread: one seed.",
-            f"Each rule had {len(RATES)} tries: {', '.join(f'{rate:g}' for rate in RATES)} ({what_ran(tried)}).",
+            tries.note(RATES, tried),
             "Seconds: the epochs that a rule took to 90 % and 98 % of backpropagation's last accuracy, times how long "
             "an epoch takes it in one process on one thread. Staleness: the updates that a streaming standard pass "
             "misses.",

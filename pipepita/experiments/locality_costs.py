@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import statistics
 from collections.abc import Callable, Mapping
@@ -57,19 +58,36 @@ def measured(
     engine: RayEngine | None = None
     try:
         for done, (place, options) in enumerate(jobs.items()):
-            file = kept / f"costs-{'-'.join(place)}.json".replace(" ", "_")
-            if not file.exists():
+            file = kept / f"costs-{_key(options)}.json"
+            costs = _read(file)
+            if costs is None:
                 progress(done, len(jobs), f"measuring {' '.join(place)}")
                 engine = engine or RayEngine(_STAGES)
                 costs = _measured(options, engine)
-                file.write_text(json.dumps({"options": options, **asdict(costs)}, default=str) + "\n")
-            content = json.loads(file.read_text())
-            del content["options"]
-            found[place] = Costs(**{**content, "lock_ms": tuple(content["lock_ms"])})
+                aside = file.with_suffix(".partial")
+                aside.write_text(json.dumps({"options": options, **asdict(costs)}, default=str) + "\n")
+                aside.replace(file)
+            found[place] = costs
     finally:
         if engine is not None:
             engine.close()
     return found
+
+
+def _key(options: Mapping[str, Any]) -> str:
+    """Names the file of a job's costs: a digest of whatever they depend on, which is not the learning rate."""
+    content = {name: value for name, value in options.items() if name not in ("dataset", "lr", "lr_decay")}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _read(file: Path) -> Costs | None:
+    """The costs in `file`; None if it is not there, or cannot be read."""
+    try:
+        content = json.loads(file.read_text())
+        del content["options"]
+        return Costs(**{**content, "lock_ms": tuple(content["lock_ms"])})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _measured(options: dict[str, Any], engine: RayEngine) -> Costs:
@@ -89,7 +107,7 @@ def _measured(options: dict[str, Any], engine: RayEngine) -> Costs:
         max(sum(work.fixed for work in part) for part in (works[:first], works[first:])),
         1000 * job.batch_size / summary["in_process"]["one_thread_ms"],
         schedules["streaming"]["items_per_second"],
-        schedules["streaming"]["window"] - 1 if len(rule.passes) > 1 else 0,
+        0 if rule.passes[0] in rule.updates else schedules["streaming"]["window"] - 1,
     )
 
 

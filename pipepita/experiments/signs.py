@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipepita.experiments import tries
-from pipepita.experiments.cell import Cell, Items, Outcome
+from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
 from pipepita.experiments.report import Group, grouped, what_ran
 from pipepita.experiments.settings import SPELLED_OUT
@@ -38,7 +38,7 @@ _RULES: dict[str, dict[str, Any]] = {
 
 def tried_cells(scale: Scale) -> list[Cell]:
     """Each rule with each rate, with another seed, on a part of the items."""
-    much = scale.items if scale.quick else Items(_TRIED)
+    much = tries.items(scale.items.first if scale.quick else _TRIED)
     epochs = scale.epochs or _TRIED_EPOCHS
     return [
         Cell(name, tries.label(_COLUMN, lr), _COMMON | rule | {"lr": lr}, epochs, tries.SEED, much)
@@ -58,8 +58,7 @@ def results(scale: Scale, tried: Sequence[Outcome]) -> list[Cell]:
 
 def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     """Each rule next to bp and fa."""
-    tried = [outcome for outcome in outcomes if outcome.cell.seed == tries.SEED]
-    learnt = [outcome for outcome in outcomes if outcome.cell.seed != tries.SEED]
+    tried, learnt = tries.separated(outcomes)
     groups = grouped(learnt or tried)
     means = {group.row: group.mean for group in groups}
     rows: list[list[Value]] = []
@@ -75,7 +74,7 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
         rows,
         [
             what_ran(learnt),
-            f"Each rule had {len(RATES)} tries: {', '.join(f'{rate:g}' for rate in RATES)} ({what_ran(tried)})",
+            tries.note(RATES, tried),
         ],
         lambda figure: _draw(figure, groups),
     )

@@ -1,12 +1,22 @@
-"""Tries: each rule trains with each of a few learning rates, and the one that ended best is taken."""
+"""Tries: each rule trains with each of a few learning rates, and the one that ended best is taken.
+
+A try is tested on training items that are held out from it, so that no rate is chosen by the test items.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipepita.experiments.cell import Outcome
+from pipepita.experiments.cell import Items, Outcome
+from pipepita.experiments.report import what_ran
 
-SEED = 100  # of all tries; it also draws other items than the experiments' seeds
+SEED = 100  # of all tries
+_HELD_OUT = 0.1  # of the training items
+
+
+def items(first: int) -> Items:
+    """What a try learns from: so many training items, and it is tested on others."""
+    return Items(first, held_out=_HELD_OUT)
 
 
 def label(column: str, rate: float) -> str:
@@ -32,3 +42,18 @@ def best(tried: Sequence[Outcome]) -> dict[tuple[str, str], float]:
         place: rate(max(outcomes, key=lambda one: (one.accuracy or 0.0, -rate(one))))
         for place, outcomes in by_place.items()
     }
+
+
+def separated(outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]]:
+    """The tries, and the results."""
+    tried = [outcome for outcome in outcomes if outcome.cell.items.held_out]
+    return tried, [outcome for outcome in outcomes if not outcome.cell.items.held_out]
+
+
+def note(rates: Sequence[float], tried: Sequence[Outcome]) -> str:
+    """What a report says of its tries."""
+    listed = ", ".join(f"{rate:g}" for rate in rates)
+    return (
+        f"Each rule had {len(rates)} tries, judged on a tenth of the training items, which they did not learn from: "
+        f"{listed}. {what_ran(tried)}"
+    )

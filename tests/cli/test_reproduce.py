@@ -10,6 +10,11 @@ from commandline import ended, error_of, run, start
 from leftovers import processes_of
 from mnist_like import write
 
+from pipepita.cli.reproduce import _chosen
+from pipepita.experiments import locality
+from pipepita.experiments.catalogue import EXPERIMENTS
+from pipepita.experiments.experiment import Scale
+
 
 @pytest.fixture
 def elsewhere(places, tmp_path):
@@ -77,6 +82,24 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewh
 
 
 @pytest.mark.parametrize(
+    ("only", "chosen"),
+    [
+        (["6 conv pepita, fixed F"], {("6 conv", "pepita, fixed F")}),
+        (["1 conv bp", "6 conv bp"], {("1 conv", "bp"), ("6 conv", "bp")}),
+    ],
+)
+def test_only_takes_names_with_commas_and_may_be_repeated(only, chosen):
+    assert {(cell.column, cell.row) for cell in _chosen(EXPERIMENTS["depth-conv"].cells(Scale()), only)} == chosen
+
+
+def test_only_names_tries_with_and_without_their_rate():
+    cells = EXPERIMENTS["locality"].cells(Scale())
+    assert len(_chosen(cells, ["fc mnist bp"])) == len(locality.RATES)
+    assert [cell.options["lr"] for cell in _chosen(cells, ["fc mnist lr 0.001 bp"])] == [0.001]
+    assert _chosen(cells, None) == cells
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("tabel1",), "did you mean 'table1'"),
@@ -84,7 +107,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewh
         (("table1", "--jobs", 0), "--jobs 0"),
         (("table1", "--seeds", "1,x"), "--seeds 1,x"),
         (("table1", "--only", "fc minst"), "is in no cell's name: the names are conv cifar10 bp"),
-        (("table1", "--only", " , "), "is in no cell's name"),
+        (("table1", "--only", "fc mnist", "--only", "fc minst"), "--only 'fc minst' is in no cell's name"),
         (("table1",), "no data set is there"),
         (("table1", "--out", "/dev/null/x"), "cannot write in /dev/null/x"),
     ],

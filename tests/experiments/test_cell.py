@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 
 import pytest
 import torch
+import typer
 
 import pipepita as pp
-from pipepita.experiments.cell import Cell, Items, read, run
+from pipepita.experiments import tries
+from pipepita.experiments.cell import Cell, Items, Outcome, read, run
 
 OPTIONS = {"dataset": "digits", "network": "fc:32", "lr": 0.1, "rule": "pepita:modulate=input", "normalize": False}
 CELL = Cell("pepita", "fc digits", OPTIONS, epochs=2, probe="alignment", keep=True)
@@ -34,14 +37,48 @@ def test_an_outcome_is_what_training_by_hand_comes_to(folder):
     assert not list(folder.glob("*.partial"))
 
 
-def test_the_command_trains_the_same(folder):
-    words = CELL.command.split()
-    assert words[:2] == ["pipepita", "train"]
-    assert "--network fc:32 " in CELL.command
-    assert "--no-normalize " in CELL.command
-    assert "--normalize " in dataclasses.replace(CELL, options={**OPTIONS, "normalize": True}).command
-    assert "--epochs 2 --seed 0 --engine local" in CELL.command
+@pytest.mark.parametrize(
+    "change", [{}, {"normalize": True}, {"network": "(conv:4,3,1,1/norm:batch)x2", "dropout": 0.0}]
+)
+def test_the_command_trains_the_same(change):
+    """As a shell and the command line read it."""
+    from pipepita.cli import app
+
+    cell = dataclasses.replace(CELL, options=OPTIONS | change)
+    program, *words = shlex.split(cell.command)
+    assert (program, words[0]) == ("pipepita", "train")
+    group = typer.main.get_command(app)
+    name, command, rest = group.resolve_command(typer.Context(group), words)
+    given = command.make_context(name, rest).params
+    want = {**cell.options, "epochs": 2, "seed": 0, "engine": "local"}
+    assert {key: given[key] for key in want} == want
+
+
+def test_what_no_command_trains_has_none():
     assert dataclasses.replace(CELL, items=Items(100)).command is None
+
+
+def test_a_try_is_tested_on_training_items_that_it_does_not_learn_from(digits):
+    tried = tries.items(100).of(digits)
+    mine, tested = ({tuple(item.tolist()) for item in part.flatten(1)} for part in (tried.x_train, tried.x_test))
+    training, test = ({tuple(item.tolist()) for item in part.flatten(1)} for part in (digits.x_train, digits.x_test))
+    assert len(tried.x_train) == 100 and len(tried.x_test) == round(0.1 * len(digits.x_train))
+    assert mine <= training and tested <= training
+    assert not mine & tested and not tested & test
+
+
+def test_tries_and_results_are_told_apart():
+    cells = [CELL, dataclasses.replace(CELL, items=tries.items(100)), dataclasses.replace(CELL, seed=tries.SEED)]
+    tried, learnt = tries.separated([Outcome(cell, [50.0]) for cell in cells])
+    assert ([one.cell for one in tried], [one.cell for one in learnt]) == ([cells[1]], [cells[0], cells[2]])
+    assert "a tenth of the training items" in tries.note((0.1, 0.01), tried)
+
+
+def test_what_is_held_out_gives_a_cell_another_name_and_nothing_else_does():
+    some, held_out = (dataclasses.replace(CELL, items=Items(100, held_out=share)).key for share in (0.0, 0.1))
+    assert some != held_out
+    plain = Cell("bp", "fc mnist", {"dataset": "mnist", "network": "fc:1024", "rule": "bp", "lr": 0.1}, epochs=100)
+    assert plain.key == "1149bab430c263ca"  # what earlier versions called it
 
 
 @pytest.mark.parametrize(
