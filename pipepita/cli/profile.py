@@ -48,7 +48,7 @@ def profile(
     need("profile", "scipy")
     from pipepita.edge.profiles import check_new
 
-    if not 0 <= load_seconds < 86_400:
+    if not 0 <= load_seconds <= 86_400:
         raise UserError(f"load-seconds {load_seconds:g}: write seconds from 0 to 86400")
     if address is not None and link is None:
         raise UserError(f"address {address} needs --link: a device measures itself without a cluster")

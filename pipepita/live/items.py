@@ -12,6 +12,7 @@ If numbers are predicted, y is a number, or a list of as many as there are; in C
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -25,6 +26,8 @@ from pipepita.errors import UserError
 from pipepita.streams.items import Label, Labels, Numbers
 
 Id = str | int
+
+_WHOLE = re.compile(r"-?\d{1,18}")  # a label that is a number in CSV
 
 
 class Refused(Exception):
@@ -143,7 +146,7 @@ class Parser:
     def _read(self, cells: list[str]) -> Any:
         """The label that is written in the last cells."""
         if isinstance(self._labels, Labels):
-            return int(cells[0]) if cells[0].lstrip("-").isdecimal() else cells[0]
+            return int(cells[0]) if _WHOLE.fullmatch(cells[0]) else cells[0]
         try:
             return [float(cell) for cell in cells]
         except ValueError:

@@ -19,7 +19,8 @@ from pathlib import Path
 from pipepita.errors import RunError
 from pipepita.files import sync
 
-_DROPPED = b"#"  # no line of input begins like this: it is followed by the number of a line that was dropped
+_DROPPED = b"#"  # is followed by the number of a line that was dropped
+_ESCAPE = b"\\"  # stands before a line of input that begins with one of these two
 
 
 class Journal:
@@ -44,14 +45,14 @@ class Journal:
         """Writes lines, and waits until they are on the disk. Returns the number of the first one."""
         with self._writing(), self._lock:
             first, self.number = self.number, self.number + len(lines)
-            os.write(self._handle, b"".join(line + b"\n" for line in lines))
+            self._write(b"".join(_escaped(line) + b"\n" for line in lines))
             os.fsync(self._handle)
             return first
 
     def dropped(self, number: int) -> None:
         """Line `number` was dropped: it is not to come again."""
         with self._writing(), self._lock:
-            os.write(self._handle, b"%s%d\n" % (_DROPPED, number))
+            self._write(b"%s%d\n" % (_DROPPED, number))
 
     def forget(self, before: int) -> None:
         """Lines before number `before` are not needed any more. Begins a new file."""
@@ -67,8 +68,15 @@ class Journal:
         """Ends it. The files stay."""
         os.close(self._handle)
 
+    def _write(self, content: bytes) -> None:
+        rest = memoryview(content)
+        while rest:  # a disk that is nearly full takes a part of it
+            rest = rest[os.write(self._handle, rest) :]
+
     def _begin(self) -> int:
-        handle = os.open(self._folder / _name(self.number), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        """Opens the file of the next line. If it was begun before, what was not written to its end is cut off."""
+        handle = os.open(self._folder / _name(self.number), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        os.ftruncate(handle, (self._folder / _name(self.number)).read_bytes().rfind(b"\n") + 1)
         sync(self._folder)
         return handle
 
@@ -93,9 +101,13 @@ def read(folder: Path) -> dict[int, bytes]:
             if line.startswith(_DROPPED):
                 dropped.add(int(line[1:]))
             else:
-                lines[number] = line
+                lines[number] = line.removeprefix(_ESCAPE)
                 number += 1
     return {number: line for number, line in lines.items() if number not in dropped}
+
+
+def _escaped(line: bytes) -> bytes:
+    return _ESCAPE + line if line.startswith((_DROPPED, _ESCAPE)) else line
 
 
 def _files(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from pipepita.live import journal
 from pipepita.live.entry import Entry
-from pipepita.live.items import Parser
+from pipepita.live.items import Parser, Refused
 from pipepita.pipeline.tally import Tally
 from pipepita.runs.checkpoint import Checkpoint
 from pipepita.runs.progress import Progress, Resumption
@@ -63,11 +63,17 @@ class Past:
         return {number: line for number, line in self.kept.items() if number >= self.position}
 
     def waiting(self, parser: Parser) -> list[Entry]:
-        """The items that waited for their labels."""
+        """The items that waited for their labels. `ValueError` if the journal does not have one of them."""
         entries = []
         for name, number, predicted in self.asked:
-            x = parser.read(self.kept[number], 0.0).x
-            assert x is not None
+            if number not in self.kept:
+                raise ValueError(f"line {number} of the journal is missing")
+            try:
+                x = parser.read(self.kept[number], 0.0).x
+            except Refused as error:
+                raise ValueError(f"line {number} of the journal: {error}") from None
+            if x is None:
+                raise ValueError(f"line {number} of the journal holds no item")
             entries.append(Entry(name, x, time.perf_counter(), None, predicted, number))
         return entries
 

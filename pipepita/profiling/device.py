@@ -48,13 +48,15 @@ class Findings:
             f'bandwidth = {{value = "{self.bandwidth / 1e9:.4g}G", source = "measured: one thread copies"}}',
             f'ram = {{value = "{self.ram / 2**20:.0f}Mi", source = "measured: free at that time"}}',
         ]
-        if self.idle is not None and self.active is not None:
-            rows += [
-                f'idle_watts = {{value = "{self.idle:.4g}", source = "measured: {self.meter}"}}',
-                f'active_watts = {{value = "{max(self.idle, self.active):.4g}", source = "measured: {self.meter}"}}',
-            ]
-        else:
+        if self.idle is None:
             rows.append(f"# idle_watts and active_watts are missing: {self.meter}")
+        else:
+            rows.append(f'idle_watts = {{value = "{self.idle:.4g}", source = "measured: {self.meter}"}}')
+            rows.append(
+                "# active_watts is missing: it needs --load-seconds"
+                if self.active is None
+                else f'active_watts = {{value = "{max(self.idle, self.active):.4g}", source = "measured: {self.meter}"}}'
+            )
         if self.kept is not None:
             rows.append(f"# under load it kept {100 * self.kept:.0f} % of its speed")
         rows += ["", f"[devices.{name}.measured]", *lines(self.measured)]
@@ -62,7 +64,7 @@ class Findings:
 
 
 def profile(seconds: float, progress: Callable[[str], Progress], stop: Callable[[], bool] = lambda: False) -> Findings:
-    """Measures this device. It takes a minute or two, and `seconds` under load.
+    """Measures this device. It takes about three minutes, and `seconds` under load.
 
     Args:
         seconds: How long to load all cores; 0 for not at all.

@@ -24,18 +24,24 @@ class Meter:
 @contextlib.contextmanager
 def meter(rapl: Path = _RAPL, hwmon: Path = _HWMON) -> Iterator[Meter | None]:
     """The best meter of this device, while the context lasts; None if there is none that may be read."""
-    if zones := [zone / "energy_uj" for zone in sorted(rapl.glob("intel-rapl:*")) if zone.name.count(":") == 1]:
-        with contextlib.suppress(OSError, ValueError):
-            _sum(zones)  # often only root may read it
-            yield Meter(f"RAPL, {len(zones)} package{'s' * (len(zones) > 1)}", _unwrapped(zones))
-            return
-    if sensors := [one for chip in sorted(hwmon.glob("hwmon*")) for one in sorted(chip.glob("power*_input"))]:
-        with contextlib.suppress(OSError, ValueError):
-            _sum(sensors)
-            with _watched(sensors) as joules:
-                yield Meter(f"{_chip(sensors[0])}, {len(sensors)} sensor{'s' * (len(sensors) > 1)}", joules)
-            return
-    yield None
+    zones = [zone / "energy_uj" for zone in sorted(rapl.glob("intel-rapl:*")) if zone.name.count(":") == 1]
+    sensors = [one for chip in sorted(hwmon.glob("hwmon*")) for one in sorted(chip.glob("power*_input"))]
+    if _readable(zones):
+        yield Meter(f"RAPL, {len(zones)} package{'s' * (len(zones) > 1)}", _unwrapped(zones))
+    elif _readable(sensors):
+        with _watched(sensors) as joules:
+            yield Meter(f"{_chip(sensors[0])}, {len(sensors)} sensor{'s' * (len(sensors) > 1)}", joules)
+    else:
+        yield None
+
+
+def _readable(files: list[Path]) -> bool:
+    """Whether there are any and all hold numbers that may be read: of RAPL's, often only root may."""
+    try:
+        _sum(files)
+    except (OSError, ValueError):
+        return False
+    return bool(files)
 
 
 def _chip(sensor: Path) -> str:

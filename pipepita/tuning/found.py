@@ -118,7 +118,7 @@ class Found:
         job = self.best_job
         if job is not None:
             paths.append(folder / "best.toml")
-            paths[-1].write_text(toml(job, self.best))
+            paths[-1].write_text(toml(job, self.best), encoding="utf-8")
         return paths
 
 
@@ -143,7 +143,7 @@ def toml(job: Job, best: Tried | None = None) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return f"{{{', '.join(f'{name} = {_toml(one)}' for name, one in value.items())}}}"
-    return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)  # TOML has no surrogates
 
 
 def _plain(value: Any) -> Value:

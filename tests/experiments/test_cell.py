@@ -11,6 +11,7 @@ import typer
 import pipepita as pp
 from pipepita.experiments import tries
 from pipepita.experiments.cell import Cell, Items, Outcome, read, run
+from pipepita.runs.reading import read_job
 
 OPTIONS = {"dataset": "digits", "network": "fc:32", "lr": 0.1, "rule": "pepita:modulate=input", "normalize": False}
 CELL = Cell("pepita", "fc digits", OPTIONS, epochs=2, probe="alignment", keep=True)
@@ -51,7 +52,7 @@ def test_the_command_trains_the_same(change):
     name, command, rest = group.resolve_command(typer.Context(group), words)
     given = command.make_context(name, rest).params
     want = {**cell.options, "epochs": 2, "seed": 0, "engine": "local"}
-    assert {key: given[key] for key in want} == want
+    assert read_job(None, {key: given[key] for key in want}, []) == read_job(None, want, [])
 
 
 def test_what_no_command_trains_has_none():

@@ -37,6 +37,13 @@ def test_texts_are_classes_in_the_order_in_which_they_come():
     assert Parser((1,), 3, ["dog", "fox"]).read(b"0,fox", 0.0).y == 1
 
 
+@pytest.mark.parametrize("label", ["--5", "1_0", "+3", "9" * 5000, "²"])
+def test_what_looks_like_a_number_but_is_none_is_a_text(label):
+    parser = Parser((1,), 3)
+    assert parser.read(f"0,{label}".encode(), 0.0).y == 0
+    assert parser.names() == [label]
+
+
 def test_an_item_has_the_shape_of_the_input():
     x = read(json.dumps({"x": list(range(6))}), shape=(1, 2, 3)).x
     assert torch.equal(x, torch.arange(6.0).view(1, 2, 3))

@@ -48,3 +48,13 @@ def test_without_a_meter_there_is_none(tmp_path):
     broken.write_text("no number")
     with meter(tmp_path, tmp_path) as found:
         assert found is None
+
+
+def test_what_goes_wrong_under_a_meter_is_not_swallowed(tmp_path):
+    zone(tmp_path / "rapl", "intel-rapl:0", 1)
+    chip = tmp_path / "hwmon" / "hwmon0"
+    chip.mkdir(parents=True)
+    (chip / "power1_input").write_text("1\n")
+    for places in ((tmp_path / "rapl", tmp_path), (tmp_path, tmp_path / "hwmon"), (tmp_path, tmp_path)):
+        with pytest.raises(ValueError, match="of the body"), meter(*places):
+            raise ValueError("of the body")
