@@ -61,6 +61,8 @@ def read(page: Path) -> Iterator[Command | Block]:
             body.append(line)
             continue
         if language is None and not line.startswith("    "):
+            if _PROGRAM.match(line):
+                yield Block(page, number, f"a command that is not indented: {line}", line)
             continued = ""
             continue
         text = continued + " ".join(line.split())

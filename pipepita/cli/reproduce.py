@@ -13,6 +13,7 @@ import typer
 
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import RunError, UserError, unknown
+from pipepita.experiments.catalogue import EXPERIMENTS, experiment
 from pipepita.extras import need
 
 if TYPE_CHECKING:
@@ -26,21 +27,21 @@ def reproduce(
         str,
         typer.Argument(
             metavar="EXPERIMENT",
-            help="table1, slowness, alignment, ablation, weights, whitening, tsne, depth, depth-conv, "
-            "depth-conv-rates, signs, locality or memory",
+            help="\n\n".join(f"{name}: {entry.line}" for name, entry in EXPERIMENTS.items()),
             show_default=False,
         ),
     ],
     quick: Annotated[
-        bool, typer.Option("--quick", help="train 2 epochs on 6,000 items, which takes minutes instead of hours")
+        bool, typer.Option("--quick", help="fewer epochs and items: a first look, in minutes instead of hours")
     ] = False,
     epochs: Annotated[
-        int | None, typer.Option(help="epochs of each run (default: the paper's)", show_default=False)
+        int | None, typer.Option(help="epochs of each run (default: the experiment's own)", show_default=False)
     ] = None,
     seeds: Annotated[str, typer.Option(help="seeds of the runs of each cell, like 0,1,2")] = "0",
     only: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="TEXT",
             help="run only cells whose name holds this text, like 'fc mnist'; may be repeated (default: all)",
             show_default=False,
         ),
@@ -62,7 +63,6 @@ def reproduce(
     An experiment consists of cells, like those of a table. Finished cells are kept in the folder --out and are not run
     again.
     """
-    from pipepita.experiments.catalogue import EXPERIMENTS
     from pipepita.experiments.experiment import Place, Scale
     from pipepita.experiments.grid import outcomes
     from pipepita.machine import cores
@@ -75,9 +75,9 @@ def reproduce(
         raise UserError(f"--epochs {epochs}: it must be from 1 to {_MOST_EPOCHS}")
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: it must be at least 1")
-    experiment = EXPERIMENTS[what]
+    chosen = experiment(what)
     scale = Scale(epochs, _seeds(seeds), quick)
-    cells = experiment.cells(scale)
+    cells = chosen.cells(scale)
     _known(only or [], cells)
     cells = _chosen(cells, only)
     try:
@@ -92,9 +92,9 @@ def reproduce(
             found = outcomes(cells, out / "cells", **options)
             if found and all(outcome.absent for outcome in found):
                 raise UserError(f"no data set is there: {found[0].absent}")
-            if experiment.then is not None:
-                found += outcomes(_chosen(experiment.then(scale, found), only), out / "cells", **options)
-            report = experiment.report(found, Place(data_dir, out / "cells", advance))
+            if chosen.then is not None:
+                found += outcomes(_chosen(chosen.then(scale, found), only), out / "cells", **options)
+            report = chosen.report(found, Place(data_dir, out / "cells", advance))
         paths = report.write(out, _stem(what, quick=quick, epochs=epochs, seeds=seeds, only=only))
     except OSError as error:
         raise RunError(f"cannot write in {out}: {error.strerror or error}") from None

@@ -65,4 +65,4 @@ def _draw(figure: Any, groups: Sequence[Any]) -> None:
         legend(axes, 6)
 
 
-ABLATION = Experiment("PEPITA without the error, or with noise in its place", cells, report)
+ABLATION = Experiment(cells, report)

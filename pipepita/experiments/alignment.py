@@ -57,4 +57,4 @@ def _draw(figure: Any, outcomes: Sequence[Outcome]) -> None:
     legend(angles)
 
 
-ALIGNMENT = Experiment("the angle between F and the product of the weights", cells, report)
+ALIGNMENT = Experiment(cells, report)

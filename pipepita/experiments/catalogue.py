@@ -1,33 +1,54 @@
-"""The experiments by the name that `pipepita reproduce` takes."""
+"""The experiments by the name that `pipepita reproduce` takes. One is loaded when it is run, and not before."""
 
 from __future__ import annotations
 
-from pipepita.experiments.ablation import ABLATION
-from pipepita.experiments.alignment import ALIGNMENT
-from pipepita.experiments.depth import DEPTH
-from pipepita.experiments.depth_conv import DEPTH_CONV, DEPTH_CONV_RATES
-from pipepita.experiments.experiment import Experiment
-from pipepita.experiments.locality import LOCALITY
-from pipepita.experiments.memory import MEMORY
-from pipepita.experiments.signs import SIGNS
-from pipepita.experiments.slowness import SLOWNESS
-from pipepita.experiments.table1 import TABLE_1
-from pipepita.experiments.tsne import T_SNE
-from pipepita.experiments.weights import WEIGHTS
-from pipepita.experiments.whitening import WHITENING
+import importlib
+from typing import TYPE_CHECKING, NamedTuple
 
-EXPERIMENTS: dict[str, Experiment] = {
-    "table1": TABLE_1,
-    "slowness": SLOWNESS,
-    "alignment": ALIGNMENT,
-    "ablation": ABLATION,
-    "weights": WEIGHTS,
-    "whitening": WHITENING,
-    "tsne": T_SNE,
-    "depth": DEPTH,
-    "depth-conv": DEPTH_CONV,
-    "depth-conv-rates": DEPTH_CONV_RATES,
-    "signs": SIGNS,
-    "locality": LOCALITY,
-    "memory": MEMORY,
+from pipepita.errors import unknown
+
+if TYPE_CHECKING:
+    from pipepita.experiments.experiment import Experiment
+
+
+class Entry(NamedTuple):
+    """Where an experiment is, and what it shows. where: a module of this package, and the name of its `Experiment`."""
+
+    where: str
+    line: str
+
+
+EXPERIMENTS = {
+    "table1": Entry("table1:TABLE_1", "rules x data sets x networks, next to the paper's table 1"),
+    "slowness": Entry("slowness:SLOWNESS", "how fast each rule nears its plateau"),
+    "alignment": Entry("alignment:ALIGNMENT", "the angle between F and the product of the weights"),
+    "ablation": Entry("ablation:ABLATION", "PEPITA without the error, or with noise in its place"),
+    "weights": Entry("weights:WEIGHTS", "how the hidden layer's weights are distributed"),
+    "whitening": Entry("whitening:WHITENING", "what rules gain from whitened inputs"),
+    "tsne": Entry("tsne:T_SNE", "how far classes separate in the hidden layer"),
+    "depth": Entry("depth:DEPTH", "1 to 8 hidden layers, and what makes depth work"),
+    "depth-conv": Entry(
+        "depth_conv:DEPTH_CONV", "1 to 6 convolutions, by rules with and without a global backward pass"
+    ),
+    "depth-conv-rates": Entry(
+        "depth_conv:DEPTH_CONV_RATES", "the learning rates of depth-conv: three tries for each rule"
+    ),
+    "signs": Entry("signs:SIGNS", "deep convolutional networks with sign-concordant feedback"),
+    "locality": Entry("locality:LOCALITY", "every rule on equal terms: tuned alike, and what each costs here"),
+    "memory": Entry("memory:MEMORY", "what is kept of a sample, if the standard pass is computed again or not"),
 }
+
+
+def experiment(name: str) -> Experiment:
+    """The experiment called `name`. `UserError` if there is none.
+
+    Example:
+        >>> from pipepita.experiments.experiment import Scale
+        >>> len(experiment("table1").cells(Scale()))
+        24
+    """
+    if name not in EXPERIMENTS:
+        raise unknown("experiment", name, EXPERIMENTS)
+    module, _, constant = EXPERIMENTS[name].where.partition(":")
+    found: Experiment = getattr(importlib.import_module(f"pipepita.experiments.{module}"), constant)
+    return found

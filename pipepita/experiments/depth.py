@@ -75,4 +75,4 @@ def _draw(figure: Any, groups: Sequence[Group]) -> None:
     legend(axes)
 
 
-DEPTH = Experiment("1 to 8 hidden layers, and what makes depth work", cells, report)
+DEPTH = Experiment(cells, report)

@@ -157,5 +157,5 @@ def _draw(figure: Any, groups: Sequence[Group], across: str, scale: str = "linea
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8, frameon=False)
 
 
-DEPTH_CONV = Experiment("1 to 6 convolutions, by rules with and without a global backward pass", cells, report)
-DEPTH_CONV_RATES = Experiment("the learning rates of depth-conv: three tries for each rule", tried_cells, report_tries)
+DEPTH_CONV = Experiment(cells, report)
+DEPTH_CONV_RATES = Experiment(tried_cells, report_tries)

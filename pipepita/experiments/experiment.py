@@ -15,7 +15,7 @@ class Scale:
     """How large an experiment is run.
 
     Attributes:
-        epochs: None means the paper's.
+        epochs: None means the experiment's own.
         seeds: Each cell is trained once per seed.
         quick: A first look that takes minutes: few epochs and items.
     """
@@ -54,13 +54,11 @@ class Experiment:
     """An experiment.
 
     Attributes:
-        about: One line for the help.
         cells: The cells to train at a scale.
         report: The report of their outcomes, which come in the cells' order, those of `then` behind them.
         then: More cells, if which ones depends on the outcomes of the first.
     """
 
-    about: str
     cells: Callable[[Scale], list[Cell]]
     report: Callable[[Sequence[Outcome], Place], Report]
     then: Callable[[Scale, Sequence[Outcome]], list[Cell]] | None = None

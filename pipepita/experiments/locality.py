@@ -182,4 +182,4 @@ def _draw(figure: Any, groups: dict[tuple[str, str], Group]) -> None:
         figure.axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6, frameon=False)
 
 
-LOCALITY = Experiment("every rule on equal terms: tuned alike, and what each costs here", tried_cells, report, results)
+LOCALITY = Experiment(tried_cells, report, results)

@@ -80,4 +80,4 @@ def _draw(figure: Any, rows: Sequence[Sequence[Value]]) -> None:
     axes.legend(fontsize=8, frameon=False)
 
 
-MEMORY = Experiment("what is kept of a sample, if the standard pass is computed again or not", cells, report)
+MEMORY = Experiment(cells, report)

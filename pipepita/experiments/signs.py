@@ -89,4 +89,4 @@ def _draw(figure: Any, groups: Sequence[Group]) -> None:
     legend(axes)
 
 
-SIGNS = Experiment("deep convolutional networks with sign-concordant feedback", tried_cells, report, results)
+SIGNS = Experiment(tried_cells, report, results)

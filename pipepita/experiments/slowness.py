@@ -91,4 +91,4 @@ def _draw(figure: Any, curves: Sequence[tuple[str, Sequence[float], tuple[float,
     panels[0].set_ylabel("test accuracy, %")
 
 
-SLOWNESS = Experiment("how fast each rule nears its plateau", cells, report)
+SLOWNESS = Experiment(cells, report)

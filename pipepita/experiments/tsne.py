@@ -82,4 +82,4 @@ def _draw(figure: Any, shown: Sequence[tuple[str, np.ndarray]], labels: np.ndarr
         axes.set(xticks=[], yticks=[])
 
 
-T_SNE = Experiment("how far classes separate in the hidden layer", cells, report)
+T_SNE = Experiment(cells, report)

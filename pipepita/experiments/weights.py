@@ -97,4 +97,4 @@ def _draw(figure: Any, shown: Sequence[tuple[str, np.ndarray]]) -> None:
     legend(panels[0], 6)
 
 
-WEIGHTS = Experiment("how the hidden layer's weights are distributed", cells, report)
+WEIGHTS = Experiment(cells, report)

@@ -58,4 +58,4 @@ def _draw(figure: Any, groups: Sequence[Group]) -> None:
     legend(axes)
 
 
-WHITENING = Experiment("what rules gain from whitened inputs", cells, report)
+WHITENING = Experiment(cells, report)

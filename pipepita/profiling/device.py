@@ -52,11 +52,11 @@ class Findings:
             rows.append(f"# idle_watts and active_watts are missing: {self.meter}")
         else:
             rows.append(f'idle_watts = {{value = "{self.idle:.4g}", source = "measured: {self.meter}"}}')
-            rows.append(
-                "# active_watts is missing: it needs --load-seconds"
-                if self.active is None
-                else f'active_watts = {{value = "{max(self.idle, self.active):.4g}", source = "measured: {self.meter}"}}'
-            )
+            if self.active is None:
+                rows.append("# active_watts is missing: it needs --load-seconds")
+            else:
+                active = max(self.idle, self.active)
+                rows.append(f'active_watts = {{value = "{active:.4g}", source = "measured: {self.meter}"}}')
         if self.kept is not None:
             rows.append(f"# under load it kept {100 * self.kept:.0f} % of its speed")
         rows += ["", f"[devices.{name}.measured]", *lines(self.measured)]

@@ -73,6 +73,7 @@ def test_what_is_read(page):
         ("    python -m bench.nothing", "there is no module bench.nothing"),
         ("    python -m bench hops nothing", "no benchmark is called nothing"),
         ("    cat x | pipepita train", "nothing here knows"),
+        ("pipepita train", "not indented"),
         ("```sh\npipepita train\n```", "in a fence without a language"),
         ("    scripts/nothing", "there is no scripts/nothing"),
         ("```python\nimport (\n```", "invalid syntax"),

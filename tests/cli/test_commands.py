@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,12 @@ def completed(line: str) -> list[str]:
     done = run(COMP_WORDS="\n".join(words), COMP_CWORD=str(len(words) - 1), _PIPEPITA_COMPLETE="complete_bash")
     assert done.returncode == 0 and done.stderr == "", done.stderr
     return done.stdout.split()
+
+
+def test_the_page_shows_every_command():
+    page = (Path(pp.__file__).parent / "cli" / "README.md").read_text()
+    shown = re.findall(r"pipepita ([\w-]+)", page.partition("```\n")[2].partition("```")[0])
+    assert set(shown) == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -12,7 +12,7 @@ from mnist_like import write
 
 from pipepita.cli.reproduce import _chosen
 from pipepita.experiments import locality
-from pipepita.experiments.catalogue import EXPERIMENTS
+from pipepita.experiments.catalogue import experiment
 from pipepita.experiments.experiment import Scale
 
 
@@ -89,11 +89,11 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewh
     ],
 )
 def test_only_takes_names_with_commas_and_may_be_repeated(only, chosen):
-    assert {(cell.column, cell.row) for cell in _chosen(EXPERIMENTS["depth-conv"].cells(Scale()), only)} == chosen
+    assert {(cell.column, cell.row) for cell in _chosen(experiment("depth-conv").cells(Scale()), only)} == chosen
 
 
 def test_only_names_tries_with_and_without_their_rate():
-    cells = EXPERIMENTS["locality"].cells(Scale())
+    cells = experiment("locality").cells(Scale())
     assert len(_chosen(cells, ["fc mnist bp"])) == len(locality.RATES)
     assert [cell.options["lr"] for cell in _chosen(cells, ["fc mnist lr 0.001 bp"])] == [0.001]
     assert _chosen(cells, None) == cells

@@ -12,7 +12,7 @@ import torch
 
 import pipepita as pp
 from pipepita.experiments import locality
-from pipepita.experiments.catalogue import EXPERIMENTS
+from pipepita.experiments.catalogue import EXPERIMENTS, experiment
 from pipepita.experiments.cell import Outcome
 from pipepita.experiments.experiment import Place, Scale
 from pipepita.experiments.locality_costs import Costs
@@ -43,7 +43,7 @@ def good(cell, rng) -> Outcome:
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_cells_differ_and_their_options_are_options(name):
     for scale in (Scale(), Scale(quick=True, seeds=(0, 3)), Scale(epochs=7)):
-        cells = EXPERIMENTS[name].cells(scale)
+        cells = experiment(name).cells(scale)
         assert len({(cell.row, cell.column, cell.seed) for cell in cells}) == len(cells)
         assert len({cell.key for cell in cells}) == len(cells)
         for cell in cells:
@@ -57,7 +57,7 @@ def test_cells_differ_and_their_options_are_options(name):
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_cells_leave_nothing_to_defaults_that_depend_on_rule_or_depth(name):
-    for cell in EXPERIMENTS[name].cells(Scale(quick=True)):
+    for cell in experiment(name).cells(Scale(quick=True)):
         job = read_job(None, cell.options, [])
         assert isinstance(job.normalize, bool), cell.name
         assert None not in (job.lr, job.optimizer, job.activation), cell.name
@@ -66,16 +66,16 @@ def test_cells_leave_nothing_to_defaults_that_depend_on_rule_or_depth(name):
 
 def test_what_takes_too_long_is_left_out_and_named(tmp_path, monkeypatch):
     monkeypatch.setattr(locality, "measured", lambda jobs, *rest: dict.fromkeys(jobs, COSTS))
-    cells = EXPERIMENTS["locality"].cells(Scale())
+    cells = experiment("locality").cells(Scale())
     tried = {(*cell.column.split()[:2], cell.row) for cell in cells}
     every = set(itertools.product(("fc", "conv"), locality.DATASETS, locality.RULES))
     assert every - tried == {("conv", "cifar100", "gevb")}
-    notes = EXPERIMENTS["locality"].report([Outcome(cell, [50.0]) for cell in cells], Place(None, tmp_path)).notes
+    notes = experiment("locality").report([Outcome(cell, [50.0]) for cell in cells], Place(None, tmp_path)).notes
     assert "conv cifar100 gevb" in notes[-1]
 
 
 def test_the_depths_that_were_trained_before_the_new_defaults_are_trained_again():
-    cells = {(cell.row, cell.column): cell for cell in EXPERIMENTS["depth"].cells(Scale())}
+    cells = {(cell.row, cell.column): cell for cell in experiment("depth").cells(Scale())}
     plain = read_job(None, cells["pepita", "8 hidden"].options, [])
     assert (plain.normalize, plain.lr) == (False, 0.01)
     assert plain.make_rule() == pp.Pepita(modulate="input", f_scale=0.05, feedback="fixed")
@@ -96,8 +96,8 @@ def test_the_depths_that_were_trained_before_the_new_defaults_are_trained_again(
 def test_reports_stand_whatever_came_of_the_cells(name, case, tmp_path, monkeypatch):
     monkeypatch.setattr(locality, "measured", lambda jobs, *rest: dict.fromkeys(jobs, COSTS))
     rng, scale = np.random.default_rng(0), Scale(epochs=3, seeds=(0, 1))
-    found = [good(cell, rng) for cell in EXPERIMENTS[name].cells(scale)]
-    if (then := EXPERIMENTS[name].then) is not None:
+    found = [good(cell, rng) for cell in experiment(name).cells(scale)]
+    if (then := experiment(name).then) is not None:
         found = [good(cell, rng) for cell in then(scale, found)] + found
     if case == "one diverged":
         found[0] = Outcome(found[0].cell, diverged="diverged at step 3")
@@ -105,7 +105,7 @@ def test_reports_stand_whatever_came_of_the_cells(name, case, tmp_path, monkeypa
         found[:2] = [Outcome(one.cell, absent="mnist is not in data") for one in found[:2]]
     if case == "all absent":
         found = [Outcome(one.cell, absent="not there") for one in found]
-    report = EXPERIMENTS[name].report(found, Place(None, tmp_path))
+    report = experiment(name).report(found, Place(None, tmp_path))
     paths = report.write(tmp_path, name)
     assert [path.name for path in paths] == [f"{name}.csv", f"{name}.md", f"{name}.png"]
     rows = list(csv.reader(paths[0].open()))
@@ -120,8 +120,8 @@ def test_reports_stand_whatever_came_of_the_cells(name, case, tmp_path, monkeypa
 
 
 def test_table1_puts_the_paper_next_to_it(tmp_path):
-    cells = EXPERIMENTS["table1"].cells(Scale(seeds=(0, 1)))
-    report = EXPERIMENTS["table1"].report([Outcome(cell, [50.0 + cell.seed]) for cell in cells], Place(None, tmp_path))
+    cells = experiment("table1").cells(Scale(seeds=(0, 1)))
+    report = experiment("table1").report([Outcome(cell, [50.0 + cell.seed]) for cell in cells], Place(None, tmp_path))
     rows = {(row[0], row[1]): row for row in report.rows}
     assert rows["fc mnist", "pepita"][2:5] == ["50.50 ± 0.71", 98.01, "-47.51"]
     assert rows["fc cifar100", "fa"][3:5] == [None, None]
