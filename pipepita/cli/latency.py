@@ -85,7 +85,6 @@ def latency(
 
     Beside each measured speed-up stands the limit that no schedule can exceed on this network and this machine.
     """
-    given = {key: value for key, value in given.items() if value is not None}
     if emulate_ms is not None:
         if "standard_ms" in given or "modulated_ms" in given:
             raise UserError("--emulate-ms sets --standard-ms and --modulated-ms: leave these two out")
@@ -108,16 +107,10 @@ def latency(
 
     from pipepita.measurement.several import several
     from pipepita.runs.display import progress
-    from pipepita.runs.interrupt import Interrupt
+    from pipepita.runs.interrupt import Interrupt, stoppable
 
     with Interrupt() as stop, progress("measuring") as show_progress:
-
-        def advance(done: int, total: int, what: str) -> None:
-            if stop():
-                raise KeyboardInterrupt
-            show_progress(done, total, what)
-
-        results = several(jobs, rounds=rounds, seconds=seconds, progress=advance)
+        results = several(jobs, rounds=rounds, seconds=seconds, progress=stoppable(show_progress, stop))
     summaries = [result.summary for result in results]
     if plot is not None:
         from pipepita.measurement.show import plot as draw_plot

@@ -27,7 +27,6 @@ def online(
     on stdout; figures go to stderr and into the run folder. A job file may be that of a simulation: the same chain then
     runs for real, with one Ray actor per device.
     """
-    values = {name: value for name, value in given.items() if value is not None}
     from pipepita.live.display import Complaints, Display, in_words
     from pipepita.live.start import SWITCH_SECONDS, again, begin
     from pipepita.runs.interrupt import Interrupt
@@ -35,9 +34,9 @@ def online(
     if resume is not None:
         if job is not None:
             raise UserError(f"job file {job}: --resume {resume} keeps the run's own job, so leave the file out")
-        started = again(resume, read_changes(values, assignments or []), sys.stdout, Complaints, Display())
+        started = again(resume, read_changes(given, assignments or []), sys.stdout, Complaints, Display())
     else:
-        settings: OnlineJob = read_job(job, values, assignments or [], OnlineJob)
+        settings: OnlineJob = read_job(job, given, assignments or [], OnlineJob)
         started = begin(settings, sys.stdout, Complaints, Display())
     sys.setswitchinterval(SWITCH_SECONDS)
     with Interrupt("stopping after what has arrived (press Ctrl-C again to stop at once)") as stop:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -48,7 +49,7 @@ _COMMON = ("dataset", "network", "rule", "epochs", "lr", "schedule", "engine", "
 def with_options(
     kind: type[Group], fields: Iterable[str] | None = None, defaults: Mapping[str, Any] | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command an option for each field of `kind`. The command gets the values as `**given`, None if not given.
+    """Gives a command an option for each field of `kind`. The command gets as `**given` those that were given.
 
     fields: only these fields. defaults: those that differ from the fields' own, for the help.
     """
@@ -56,10 +57,14 @@ def with_options(
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(command, eval_str=True)
         parameters = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
-        parameters += [_parameter(kind, name, (defaults or {}).get(name)) for name in fields or kind.model_fields]
-        parameters.sort(key=_place)
-        set_parameters(command, parameters)
-        return command
+        optional = {name: _parameter(kind, name, (defaults or {}).get(name)) for name in fields or kind.model_fields}
+
+        @functools.wraps(command)
+        def with_given(**values: Any) -> None:
+            command(**{name: value for name, value in values.items() if name not in optional or value is not None})
+
+        set_parameters(with_given, sorted([*parameters, *optional.values()], key=_place))
+        return with_given
 
     return decorate
 

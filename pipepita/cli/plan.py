@@ -72,7 +72,6 @@ def plan(
     number of stages, with every schedule, and what limits them. train --stages auto measures and chooses in the same
     way. With --devices it predicts what a cluster of such devices would do, next to ordinary ways to share the work.
     """
-    given = {key: value for key, value in given.items() if value is not None}
     job: Job = read_job(None, given, [])
     if devices is not None:
         _many(job, devices, _depths(depths or _DEPTHS), link or _LINK, out, as_json)
@@ -84,18 +83,13 @@ def plan(
     from pipepita.measurement.plan import OPTIONS
     from pipepita.measurement.plan import plan as run
     from pipepita.runs.display import progress
-    from pipepita.runs.interrupt import Interrupt
+    from pipepita.runs.interrupt import Interrupt, stoppable
 
     data = load(job.dataset, data_dir=job.data_dir, download=job.download)
     options = job.options().model_dump(include=set(OPTIONS))
     options["schedule"] = given.get("schedule")
     with Interrupt() as stop, progress("measuring") as show_progress:
-
-        def advance(done: int, total: int, what: str) -> None:
-            if stop():
-                raise KeyboardInterrupt
-            show_progress(done, total, what)
-
+        advance = stoppable(show_progress, stop)
         summary = run(job.model(data), data, rule=job.make_rule(), seconds=seconds, progress=advance, **options).summary
     summary = {"network": job.network, "dataset": data.name, **summary}
     if as_json:

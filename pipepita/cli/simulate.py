@@ -54,9 +54,7 @@ def simulate(
     compares the schedules locked, relaxed, streaming and adaptive with the whole network on one of the devices. Only
     the time is simulated, the learning is real. Ray is not needed.
     """
-    settings: Scenario = read_job(
-        scenario, {k: v for k, v in given.items() if v is not None}, assignments or [], Scenario
-    )
+    settings: Scenario = read_job(scenario, given, assignments or [], Scenario)
     if validate and settings.timing_only:
         raise UserError("--validate and --timing-only: a validation learns too, so give only one of them")
     check_picture(plot, "--plot")
@@ -68,15 +66,10 @@ def simulate(
     from pipepita.edge.validation import Real
     from pipepita.edge.validation import validate as in_real_time
     from pipepita.runs.display import progress
-    from pipepita.runs.interrupt import Interrupt
+    from pipepita.runs.interrupt import Interrupt, stoppable
 
     with Interrupt() as stop, progress("simulating") as show_progress:
-
-        def advance(done: int, total: int, what: str) -> None:
-            if stop():
-                raise KeyboardInterrupt
-            show_progress(done, total, what)
-
+        advance = stoppable(show_progress, stop)
         simulated = run(settings, advance, pictures=plot is not None or page is not None, stop=stop)
         real: list[Real] = in_real_time(simulated, advance, stop) if validate else []
     scored = report.scores(simulated)

@@ -34,9 +34,9 @@ def train(
     --no-download, for example, switches off what the file switches on.
     """
     if resume is not None:
-        _resume(resume, job, {k: v for k, v in given.items() if v is not None}, assignments or [], as_json)
+        _resume(resume, job, given, assignments or [], as_json)
         return
-    settings = read_job(job, {k: v for k, v in given.items() if v is not None}, assignments or [])
+    settings = read_job(job, given, assignments or [])
     from pipepita.data import load
     from pipepita.edge.deploy import deployed
     from pipepita.runs.display import display

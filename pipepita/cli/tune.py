@@ -90,7 +90,6 @@ def tune(
     Ray Tune draws the values, runs the trials and ends bad ones early. The best settings become a job file, best.toml,
     which train takes. The test items are never used.
     """
-    given = {key: value for key, value in given.items() if value is not None}
     wanted = {"trials": trials, "scheduler": scheduler, "draws": draws}
     asked_for: dict[str, Any] = {key: value for key, value in wanted.items() if value is not None}
     if jobs is not None and jobs < 1:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
-from pipepita.experiments.report import grouped, what_ran
+from pipepita.experiments.report import difference, grouped, what_ran
 from pipepita.experiments.settings import DATASETS, EPOCHS, FC, PEPITA, options
 from pipepita.report import Report, Value, legend
 
@@ -41,9 +41,7 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     base = {group.column: group.mean for group in groups if group.row == _NOTHING}
     rows: list[list[Value]] = []
     for group in groups:
-        mean, nothing = group.mean, base.get(group.column)
-        gain = f"{mean - nothing:+.2f}" if mean is not None and nothing is not None else None
-        rows.append([group.column, group.row, group.words, gain])
+        rows.append([group.column, group.row, group.words, difference(group.mean, base.get(group.column))])
     return Report(
         "Ablation: what enters the second pass",
         ["data", "perturbation", "test %", "over F = 0"],

@@ -15,7 +15,7 @@ from pipepita.experiments import depth_conv, tries
 from pipepita.experiments.cell import Cell, Items, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
 from pipepita.experiments.locality_costs import Costs, measured
-from pipepita.experiments.report import Group, grouped, what_ran
+from pipepita.experiments.report import Group, difference, grouped, what_ran
 from pipepita.report import Report, Value
 
 _PEPITA = "pepita:f_scale=0.05"
@@ -137,20 +137,15 @@ def _seeds(learnt: Sequence[Outcome]) -> str:
 
 
 def _row(group: Group, groups: dict[tuple[str, str], Group], costs: Costs) -> list[Value]:
-    bp, nothing = groups.get((group.column, BP)), groups.get((group.column, NOTHING))
-    target = None if bp is None else bp.mean
+    others = [groups.get((group.column, rule)) for rule in (BP, NOTHING)]
+    bp, nothing = (None if other is None else other.mean for other in others)
     return [
-        group.column, group.row, f"{group.cell.options['lr']:g}", group.words, _over(group, bp), _over(group, nothing),
-        *(_seconds(group, target, share, costs.one_process) for share in _SHARES),
+        group.column, group.row, f"{group.cell.options['lr']:g}", group.words,
+        difference(group.mean, bp), difference(group.mean, nothing),
+        *(_seconds(group, bp, share, costs.one_process) for share in _SHARES),
         round(costs.one_process), round(costs.two_stages), *costs.lock_ms,
         round(costs.kept / 1024, 1), round(costs.fixed / 1024), costs.staleness,
     ]  # fmt: skip
-
-
-def _over(group: Group, other: Group | None) -> Value:
-    if other is None or group.mean is None or other.mean is None:
-        return None
-    return f"{group.mean - other.mean:+.2f}"
 
 
 def _seconds(group: Group, target: float | None, share: float, items_per_second: float) -> Value:

@@ -45,6 +45,16 @@ class Group:
         return f"{statistics.mean(self.accuracies):.2f}{spread}"
 
 
+def difference(mean: float | None, base: float | None) -> str | None:
+    """How much more `mean` is than `base`, both in percent; None if one of them is not known.
+
+    Example:
+        >>> difference(51.93, 52.57), difference(51.93, None)
+        ('-0.64', None)
+    """
+    return None if mean is None or base is None else f"{mean - base:+.2f}"
+
+
 def grouped(outcomes: Sequence[Outcome]) -> list[Group]:
     """Outcomes by row and column, in the order of the cells."""
     groups: dict[tuple[str, str], list[Outcome]] = {}

@@ -15,6 +15,7 @@ from pipepita.experiments.experiment import Scale
 EPOCHS = 100
 FC, CONV = "fc:1024", "conv:32,5/pool:2"
 DATASETS = ("mnist", "cifar10", "cifar100")
+RULES = ("bp", "fa", "drtp", "pepita")
 PEPITA = "pepita:modulate=input,f_scale=0.05,feedback=fixed"  # the paper's: the error enters at the input
 # what a default would choose otherwise, by the network's depth or by the rule
 SPELLED_OUT: dict[str, Any] = {"normalize": False, "activation": "relu", "optimizer": "sgd:momentum=0.9"}

@@ -8,7 +8,7 @@ from typing import Any
 from pipepita.experiments import tries
 from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
-from pipepita.experiments.report import Group, grouped, what_ran
+from pipepita.experiments.report import Group, difference, grouped, what_ran
 from pipepita.experiments.settings import SPELLED_OUT
 from pipepita.report import Report, Value, legend
 
@@ -63,10 +63,7 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     means = {group.row: group.mean for group in groups}
     rows: list[list[Value]] = []
     for group in groups:
-        differences = [
-            f"{group.mean - base:+.2f}" if group.mean is not None and base is not None else None
-            for base in (means.get("bp"), means.get("fa"))
-        ]
+        differences = [difference(group.mean, means.get(base)) for base in ("bp", "fa")]
         rows.append([group.row, f"{group.cell.options['lr']:g}", group.words, *differences])
     return Report(
         f"Signs: test accuracy on CIFAR-10, {NETWORK}, percent",

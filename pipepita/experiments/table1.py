@@ -7,12 +7,11 @@ from typing import Any
 
 from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
-from pipepita.experiments.report import grouped, what_ran
-from pipepita.experiments.settings import CONV, DATASETS, EPOCHS, FC, TABLE1
+from pipepita.experiments.report import difference, grouped, what_ran
+from pipepita.experiments.settings import CONV, DATASETS, EPOCHS, FC, RULES, TABLE1
 from pipepita.experiments.settings import options as settings
 from pipepita.report import Report, Value
 
-RULES = ("bp", "fa", "drtp", "pepita")
 _NETWORKS = {FC: "fc", CONV: "conv"}
 
 
@@ -33,9 +32,8 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     for group in grouped(outcomes):
         options = group.cell.options
         paper = TABLE1.get((options["network"], options["dataset"], group.row))
-        mean = group.mean
-        difference = f"{mean - paper:+.2f}" if paper is not None and mean is not None else None
-        rows.append([group.column, group.row, group.words, paper, difference, group.cell.epochs, options["lr"]])
+        over = difference(group.mean, paper)
+        rows.append([group.column, group.row, group.words, paper, over, group.cell.epochs, options["lr"]])
     return Report(
         "Table 1: test accuracy, percent",
         ["network, data", "rule", "here", "paper", "difference", "epochs", "lr"],

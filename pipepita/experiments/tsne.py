@@ -12,18 +12,17 @@ from pipepita.data import Data
 from pipepita.experiments.cell import Cell, Outcome, data_of
 from pipepita.experiments.experiment import Experiment, Place, Scale
 from pipepita.experiments.report import grouped, what_ran
-from pipepita.experiments.settings import kept_cells
+from pipepita.experiments.settings import RULES, kept_cells
 from pipepita.network.cut import cut
 from pipepita.report import Report, Value
 from pipepita.runs.reading import read_job
 
-_RULES = ("bp", "fa", "drtp", "pepita")
 _ITEMS, _NEIGHBOURS = 1500, 10
 
 
 def cells(scale: Scale) -> list[Cell]:
     """Table 1's fully connected networks on MNIST, with their weights kept."""
-    return kept_cells(scale, "mnist", _RULES)
+    return kept_cells(scale, "mnist", RULES)
 
 
 def activities(cell: Cell, weights: dict[str, torch.Tensor], data: Data) -> np.ndarray:

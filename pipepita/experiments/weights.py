@@ -11,16 +11,15 @@ import torch
 from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
 from pipepita.experiments.report import grouped, what_ran
-from pipepita.experiments.settings import kept_cells
+from pipepita.experiments.settings import RULES, kept_cells
 from pipepita.report import Report, Value, legend
 
-_RULES = ("bp", "fa", "drtp", "pepita")
 _FITTED = 20_000  # weights, drawn at random: a t fit to all of them would take minutes
 
 
 def cells(scale: Scale) -> list[Cell]:
     """Table 1's fully connected networks on CIFAR-10, with their weights kept."""
-    return kept_cells(scale, "cifar10", _RULES)
+    return kept_cells(scale, "cifar10", RULES)
 
 
 def fits(weights: np.ndarray) -> dict[str, float]:

@@ -8,11 +8,10 @@ from typing import Any
 
 from pipepita.experiments.cell import Cell, Outcome
 from pipepita.experiments.experiment import Experiment, Place, Scale
-from pipepita.experiments.report import Group, grouped, what_ran
-from pipepita.experiments.settings import EPOCHS, FC, options
+from pipepita.experiments.report import Group, difference, grouped, what_ran
+from pipepita.experiments.settings import EPOCHS, FC, RULES, options
 from pipepita.report import Report, Value, legend
 
-_RULES = ("bp", "fa", "drtp", "pepita")
 _PLAIN, _WHITE = "as they are", "whitened"
 
 
@@ -21,7 +20,7 @@ def cells(scale: Scale) -> list[Cell]:
     return [
         Cell(rule, column, options(FC, "cifar10", rule), scale.epochs_of(EPOCHS), seed, items)
         for column, items in ((_PLAIN, scale.items), (_WHITE, replace(scale.items, whitened=True)))
-        for rule in _RULES
+        for rule in RULES
         for seed in scale.seeds
     ]
 
@@ -31,10 +30,9 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     by_place = {(group.row, group.column): group for group in grouped(outcomes)}
     rows: list[list[Value]] = []
     for rule in dict.fromkeys(row for row, _ in by_place):
-        plain, white = by_place.get((rule, _PLAIN)), by_place.get((rule, _WHITE))
-        both = plain is not None and white is not None and plain.mean is not None and white.mean is not None
-        difference = f"{white.mean - plain.mean:+.2f}" if both and plain and white else None  # type: ignore[operator]
-        rows.append([rule, *(group.words if group else None for group in (plain, white)), difference])
+        groups = [by_place.get((rule, column)) for column in (_PLAIN, _WHITE)]
+        plain, white = (None if group is None else group.mean for group in groups)
+        rows.append([rule, *(group.words if group else None for group in groups), difference(white, plain)])
     return Report(
         "Whitening: test accuracy on CIFAR-10, fully connected, percent",
         ["rule", _PLAIN, _WHITE, "difference"],

@@ -41,15 +41,14 @@ class Kept:
 
     Args:
         feed: What comes in.
-        due: Whether it is time for a snapshot, after so many samples since the last one.
-        stop: Whether to stop.
+        due: Whether it is time for a snapshot, or to stop, after so many samples since the last one.
 
     Attributes:
         ended: Whether the feed has no more samples.
     """
 
-    def __init__(self, feed: Feeding, due: Callable[[int], bool], stop: Callable[[], bool] = lambda: False) -> None:
-        self._feed, self._due, self._stop = feed, due, stop
+    def __init__(self, feed: Feeding, due: Callable[[int], bool]) -> None:
+        self._feed, self._due = feed, due
         self._kept: list[Taken] = []  # samples with labels: nothing is learnt from the others
         self._given = 0
         self._answered = -1  # the last sample whose output the feed has got
@@ -72,7 +71,7 @@ class Kept:
         if self._given < len(self._kept):
             self._given += 1
             return self._kept[self._given - 1]
-        while not (self._stop() or self._due(self._given)):
+        while not self._due(self._given):
             if self._feed.over:
                 self.ended = True
                 return None
@@ -89,7 +88,7 @@ class Kept:
     def waiting(self) -> bool:
         """Whether `take` returns at once."""
         known = self._again or self._given < len(self._kept)
-        return bool(known) or self._feed.waiting() or self._feed.over or self._due(self._given) or self._stop()
+        return bool(known) or self._feed.waiting() or self._feed.over or self._due(self._given)
 
     def ahead(self) -> None:
         """Nothing can be prepared: the next item may not have arrived yet."""

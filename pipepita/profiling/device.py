@@ -16,6 +16,7 @@ from pipepita.profiling.fit import Timed, ahead_rates, fitted
 from pipepita.profiling.memory import bandwidth, free
 from pipepita.profiling.passes import Progress, looked_ahead, ran, timed
 from pipepita.profiling.power import meter
+from pipepita.runs.interrupt import stoppable
 
 
 @dataclass(frozen=True)
@@ -77,14 +78,7 @@ def profile(seconds: float, progress: Callable[[str], Progress], stop: Callable[
     """
 
     def advance(what: str) -> Progress:
-        show = progress(what)
-
-        def one(done: int, total: int, now: str) -> None:
-            if stop():
-                raise KeyboardInterrupt
-            show(done, total, now)
-
-        return one
+        return stoppable(progress(what), stop)
 
     runs = ran(advance("passes"))
     found = beside(runs, advance("coordinator"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pipepita.errors import UserError
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.task import Task
+from pipepita.runs.interrupt import stoppable
 from pipepita.runs.job import Options
 from pipepita.runs.listeners import Listener
 from pipepita.schedule import Schedule
@@ -48,13 +49,9 @@ def fastest(
     """
     from pipepita.planning.survey import Site, survey
 
-    def progress(done: int, total: int, what: str) -> None:
-        if stop():
-            raise KeyboardInterrupt
-
     listener.prepares("measuring layers and messages, to choose the stages")
     site = Site(settings.device, settings.address, settings.placement, engine)
-    found = survey(task, [schedule], batch, site, progress=progress)
+    found = survey(task, [schedule], batch, site, progress=stoppable(lambda done, total, what: None, stop))
     listener.chose(in_words(found, schedule.name))
     return found.staged(schedule.name).parts
 

@@ -58,11 +58,3 @@ def test_each_output_is_passed_on_once():
     assert ticks.heard == ["answer 0", "predicted", "answer 1"]
     kept.again()
     assert numbers(kept) == [0, 2]
-
-
-def test_it_ends_when_it_is_told_to_stop():
-    stop = []
-    kept = Kept(Ticks("LLL"), lambda samples: False, lambda: bool(stop))
-    assert kept.take() is not None
-    stop.append(True)
-    assert kept.take() is None and not kept.ended and kept.waiting()
