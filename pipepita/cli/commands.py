@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where a command is. module: of this package; it has a function with the command's name (with _ instead of -).
+    """Where a command is.
 
-    line: what the list of commands says of it.
+    Attributes:
+        module: Of this package; it has a function with the command's name (with _ instead of -).
+        line: What the list of commands says of it.
     """
 
     module: str

@@ -16,8 +16,11 @@ from pipepita.pipeline.source import Sample, shuffled
 class Request:
     """One mini-batch to read.
 
-    test: whether it is of the test items. indices: its items. seed, epoch, sample: what is random about it is drawn
-    from these; sample is its number in the epoch. augment: how its images are changed.
+    Attributes:
+        test: Whether it is of the test items.
+        indices: Its items.
+        seed, epoch, sample: What is random about it is drawn from these; sample is its number in the epoch.
+        augment: How its images are changed.
     """
 
     test: bool

@@ -26,8 +26,10 @@ class Unreadable(Exception):
 class Reader:
     """Reads the samples of requests.
 
-    train, test: the data sets. name: what errors call them. item_shape, classes: what each item must be like; None or 0
-    where that is not known yet.
+    Attributes:
+        train, test: The data sets.
+        name: What errors call them.
+        item_shape, classes: What each item must be like; None or 0 where that is not known yet.
     """
 
     train: Any

@@ -18,7 +18,9 @@ POLICIES = ("block", "drop-newest", "drop-oldest")
 class Taken(NamedTuple):
     """A sample that entered the pipeline.
 
-    number: which of the arriving samples it is, from 0. arrived, entered: when, in seconds.
+    Attributes:
+        number: Which of the arriving samples it is, from 0.
+        arrived, entered: When, in seconds.
     """
 
     number: int

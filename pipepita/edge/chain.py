@@ -39,8 +39,10 @@ class Link(NamedTuple):
 class Chain:
     """Devices and links.
 
-    devices: from the first on. links: one per hop up the chain. back: the link between the coordinator, which is beside
-    the first device, and any other device.
+    Attributes:
+        devices: From the first on.
+        links: One per hop up the chain.
+        back: The link between the coordinator, which is beside the first device, and any other device.
     """
 
     devices: tuple[DeviceProfile, ...]

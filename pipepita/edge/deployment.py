@@ -14,8 +14,10 @@ from pipepita.schedule.world import Cost
 class Deployment:
     """A network on a chain.
 
-    parts: the layers of each device. costs: seconds of each layer on its device. seed: of jitter, loss and random
-    troubles.
+    Attributes:
+        parts: The layers of each device.
+        costs: Seconds of each layer on its device.
+        seed: Of jitter, loss and random troubles.
     """
 
     chain: Chain

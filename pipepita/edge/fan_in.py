@@ -32,7 +32,9 @@ _CLASSES = re.compile(r"\d{1,6}(-\d{1,6})?(\+\d{1,6}(-\d{1,6})?)*")
 class Feeder:
     """One of several sources.
 
-    rate: samples per second. classes: only these; None for all.
+    Attributes:
+        rate: Samples per second.
+        classes: Only these; None for all.
     """
 
     rate: float
@@ -122,10 +124,13 @@ def _own(stream: Stream, place: int, feeder: Feeder, sources: int) -> Iterator[I
 class Share:
     """How one source fares.
 
-    offered, served: how many of its samples arrived, and were learnt from. update: milliseconds from the arrival to the
-    update, p50 and p95. stale: when one of its samples is predicted, how many seconds ago the network last learnt from
-    this source, p50 and p95. between: how many samples of other sources it learns from meanwhile, on average. right:
-    percent of its items that were predicted rightly. NaN where there is nothing to count.
+    Attributes:
+        offered, served: How many of its samples arrived, and were learnt from.
+        update: Milliseconds from the arrival to the update, p50 and p95.
+        stale: When one of its samples is predicted, how many seconds ago the network last learnt from this source, p50
+            and p95.
+        between: How many samples of other sources it learns from meanwhile, on average.
+        right: Percent of its items that were predicted rightly. NaN where there is nothing to count.
     """
 
     offered: int

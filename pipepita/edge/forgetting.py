@@ -39,8 +39,9 @@ class Concept(NamedTuple):
 class Remembered:
     """What was remembered.
 
-    concepts: in their order. points: (how many items had arrived, the percent of each concept's items that were
-    answered rightly), in order.
+    Attributes:
+        concepts: In their order.
+        points: (how many items had arrived, the percent of each concept's items that were answered rightly), in order.
     """
 
     concepts: Sequence[Concept]

@@ -93,7 +93,9 @@ def _time(outcomes: Sequence[Outcome], parts: Sequence[_Excerpt]) -> tuple[dict[
 class _Excerpt:
     """What was recorded of some samples. Times are in seconds.
 
-    entered: when each sample came to the first device, by its step. since, until: between them no pass is missing.
+    Attributes:
+        entered: When each sample came to the first device, by its step.
+        since, until: Between them no pass is missing.
     """
 
     events: list[tuple[int, Action, float, float, float]]

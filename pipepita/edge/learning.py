@@ -36,8 +36,11 @@ from pipepita.streams.targets import Said, Scale, targets_of
 class Learnt:
     """What was learnt.
 
-    indices: which items of the stream entered. predictions: the class (or the numbers) predicted for each, before it
-    was learnt from. labels: their true ones. remembered: of earlier concepts, if anybody asked.
+    Attributes:
+        indices: Which items of the stream entered.
+        predictions: The class (or the numbers) predicted for each, before it was learnt from.
+        labels: Their true ones.
+        remembered: Of earlier concepts, if anybody asked.
     """
 
     indices: list[int]

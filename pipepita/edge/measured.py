@@ -28,8 +28,11 @@ Phases = tuple[float, float, float]  # of a standard pass, a second pass and an 
 class Overhead(NamedTuple):
     """What passes take besides products of matrices.
 
-    call: seconds of each tensor operation, whatever its size. passes: seconds of each standard pass, second pass and
-    update besides. first: how much more at the first layer of a stage. bandwidth: bytes per second.
+    Attributes:
+        call: Seconds of each tensor operation, whatever its size.
+        passes: Seconds of each standard pass, second pass and update besides.
+        first: How much more at the first layer of a stage.
+        bandwidth: Bytes per second.
     """
 
     call: float
@@ -56,8 +59,10 @@ class Rate(NamedTuple):
 class Coordinator(NamedTuple):
     """What the coordinator takes.
 
-    sample, item: seconds that it works on each sample, and on each of its items. wake: seconds until a sample enters
-    that arrives while nothing is to do. cold: by which share the standard passes of such a sample take longer.
+    Attributes:
+        sample, item: Seconds that it works on each sample, and on each of its items.
+        wake: Seconds until a sample enters that arrives while nothing is to do.
+        cold: By which share the standard passes of such a sample take longer.
     """
 
     sample: float = 0.0
@@ -93,9 +98,12 @@ class Counted(Protocol):
 class Measured:
     """A device's passes.
 
-    overheads: by the batch, one of `BATCHES`. rates: by `key` or `AHEAD`, rising in size. together: the coordinator in
-    one process with all layers. apart: the coordinator in a process of its own. message: seconds that a process works
-    on each message that it sends or gets.
+    Attributes:
+        overheads: By the batch, one of `BATCHES`.
+        rates: By `key` or `AHEAD`, rising in size.
+        together: The coordinator in one process with all layers.
+        apart: The coordinator in a process of its own.
+        message: Seconds that a process works on each message that it sends or gets.
     """
 
     overheads: Mapping[int, Overhead]

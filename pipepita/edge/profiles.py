@@ -37,10 +37,14 @@ class Watts(NamedTuple):
 class DeviceProfile:
     """What a device can do.
 
-    flops: FP32 operations per second that matrix products reach. bandwidth: bytes per second, to and from memory. ram:
-    bytes that a program can use. watts: the power that it draws; NaN if that is not known. reason: why it cannot train,
-    if it cannot. measured: what passes take there, if they were measured. sources: where each figure comes from, by its
-    field.
+    Attributes:
+        flops: FP32 operations per second that matrix products reach.
+        bandwidth: Bytes per second, to and from memory.
+        ram: Bytes that a program can use.
+        watts: The power that it draws; NaN if that is not known.
+        reason: Why it cannot train, if it cannot.
+        measured: What passes take there, if they were measured.
+        sources: Where each figure comes from, by its field.
     """
 
     name: str
@@ -73,8 +77,11 @@ class DeviceProfile:
 class LinkProfile:
     """One direction of a link.
 
-    delay, jitter: in seconds. rate: in bits per second; inf means no limit. loss: the share of packets, in [0, 0.9).
-    air: the name of what it shares with other links; "" if it has its rate to itself.
+    Attributes:
+        delay, jitter: In seconds.
+        rate: In bits per second; inf means no limit.
+        loss: The share of packets, in [0, 0.9).
+        air: The name of what it shares with other links; "" if it has its rate to itself.
     """
 
     name: str

@@ -17,8 +17,12 @@ from pipepita.errors import UserError
 class Quantity:
     """A kind of figure.
 
-    units: the factor of each unit. like: an example of how to write it. zero: whether it may be 0. below: what it must
-    stay under. fold: whether upper and lower case are the same.
+    Attributes:
+        units: The factor of each unit.
+        like: An example of how to write it.
+        zero: Whether it may be 0.
+        below: What it must stay under.
+        fold: Whether upper and lower case are the same.
     """
 
     units: Mapping[str, float]

@@ -32,8 +32,12 @@ ALONE = "one device"
 class Setup:
     """One way to learn from the stream.
 
-    parts: the layers of each device. works: of each layer. costs: seconds of each layer on its device. sizes: of the
-    messages. task: what is learnt, with predicted weights if several samples are in flight.
+    Attributes:
+        parts: The layers of each device.
+        works: Of each layer.
+        costs: Seconds of each layer on its device.
+        sizes: Of the messages.
+        task: What is learnt, with predicted weights if several samples are in flight.
     """
 
     name: str
@@ -74,8 +78,10 @@ class Setup:
 class Network:
     """What the chain carries: a task, and the work of each of its layers.
 
-    most: the largest window that is chosen by default. ahead: the task with predicted weights, and the work of each of
-    its layers, if that is what several samples in flight mean; else None.
+    Attributes:
+        most: The largest window that is chosen by default.
+        ahead: The task with predicted weights, and the work of each of its layers, if that is what several samples in
+            flight mean; else None.
     """
 
     task: Task

@@ -57,9 +57,12 @@ class Point:
 class Outcome:
     """The results of a setup.
 
-    capacity: the most samples per second that it can learn from. curve: its timing at other arrival rates. events: the
-    passes of a few samples. order: what was decided, if the schedule adapts. shares: how each source fares, if there
-    are several.
+    Attributes:
+        capacity: The most samples per second that it can learn from.
+        curve: Its timing at other arrival rates.
+        events: The passes of a few samples.
+        order: What was decided, if the schedule adapts.
+        shares: How each source fares, if there are several.
     """
 
     setup: Setup
@@ -74,7 +77,11 @@ class Outcome:
 
 @dataclass
 class Simulation:
-    """What `simulate` returns. alone: why there is no setup with one device, or None if there is one."""
+    """What `simulate` returns.
+
+    Attributes:
+        alone: Why there is no setup with one device, or None if there is one.
+    """
 
     scenario: Scenario
     stream: Stream

@@ -19,7 +19,10 @@ _QUANTILES = (50, 95, 99)
 class LatencyFigures:
     """Milliseconds since a sample's arrival: the quantiles p50, p95 and p99, and the parts of the mean.
 
-    queue: waiting to enter, or for a busy device. compute, transfer: on the way. label: waiting for the label.
+    Attributes:
+        queue: Waiting to enter, or for a busy device.
+        compute, transfer: On the way.
+        label: Waiting for the label.
     """
 
     p50: float
@@ -35,9 +38,14 @@ class LatencyFigures:
 class Timing:
     """The timing of a run.
 
-    offered, served: how many samples arrived, and how many were learnt from. seconds: from the first arrival to the
-    last update. throughput: samples served per second. prediction: until the output is known. update: until every
-    layer has learnt. busy: each device's share of the time. watts: the mean power of each device.
+    Attributes:
+        offered, served: How many samples arrived, and how many were learnt from.
+        seconds: From the first arrival to the last update.
+        throughput: Samples served per second.
+        prediction: Until the output is known.
+        update: Until every layer has learnt.
+        busy: Each device's share of the time.
+        watts: The mean power of each device.
     """
 
     offered: int

@@ -175,7 +175,11 @@ class Fate(Undisturbed):
 
 @dataclass(frozen=True)
 class Spell:
-    """One spell of trouble, from `begin` to `end` in seconds. speed: the share of its normal speed that is left."""
+    """One spell of trouble, from `begin` to `end` in seconds.
+
+    Attributes:
+        speed: The share of its normal speed that is left.
+    """
 
     begin: float
     end: float

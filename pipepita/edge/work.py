@@ -39,8 +39,11 @@ _FREE = {"detach", "alias", "empty", "empty_like", "empty_strided"}  # no elemen
 class Work:
     """What is to be computed.
 
-    flops: floating-point operations. bytes: read and written. calls: how many tensor operations that takes. products:
-    those of `flops` that are part of products of matrices, or convolutions.
+    Attributes:
+        flops: Floating-point operations.
+        bytes: Read and written.
+        calls: How many tensor operations that takes.
+        products: Those of `flops` that are part of products of matrices, or convolutions.
     """
 
     flops: float = 0.0
@@ -67,11 +70,14 @@ class Work:
 class LayerWork:
     """One layer's work for a sample, and its memory in bytes.
 
-    standard, second, update: the work of the two passes and of the update. ahead: more of the standard pass if another
-    sample is in flight at the layer, and its weights are predicted. fixed: weights, optimizer state and
-    feedback. kept: what stays of each sample in flight, without what came in. incoming, outgoing: the activities that
-    come in and go out. kind: of its linear map.
-    batch: items of the sample.
+    Attributes:
+        standard, second, update: The work of the two passes and of the update.
+        ahead: More of the standard pass if another sample is in flight at the layer, and its weights are predicted.
+        fixed: Weights, optimizer state and feedback.
+        kept: What stays of each sample in flight, without what came in.
+        incoming, outgoing: The activities that come in and go out.
+        kind: Of its linear map.
+        batch: Items of the sample.
     """
 
     standard: Work

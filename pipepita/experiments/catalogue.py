@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 class Entry(NamedTuple):
-    """Where an experiment is, and what it shows. where: a module of this package, and the name of its `Experiment`."""
+    """Where an experiment is, and what it shows.
+
+    Attributes:
+        where: A module of this package, and the name of its `Experiment`.
+    """
 
     where: str
     line: str

@@ -35,7 +35,12 @@ def activities(cell: Cell, weights: dict[str, torch.Tensor], data: Data) -> np.n
 
 
 def purity(points: np.ndarray, labels: np.ndarray) -> float:
-    """How many of a point's nearest neighbours are of its own class: percent, mean of all points."""
+    """How many of a point's nearest neighbours are of its own class: percent, mean of all points.
+
+    Args:
+        points: (items, width).
+        labels: (items,).
+    """
     from sklearn.neighbors import NearestNeighbors
 
     nearest = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(points).kneighbors(return_distance=False)

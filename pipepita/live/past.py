@@ -22,10 +22,15 @@ JOURNAL, PREDICTIONS = "journal", "predictions.jsonl"
 class Past:
     """What has happened before. Without arguments: nothing.
 
-    resumption: from the checkpoint. names: labels that are texts. position: the first line that the checkpoint does not
-    hold. published: how many predictions had been made by then. known: how many have been made known since. kept: lines
-    of the journal, by their numbers. asked: (id, number of the line, what was predicted) of each item that waited for
-    its label. targets: what is known of the labels.
+    Attributes:
+        resumption: From the checkpoint.
+        names: Labels that are texts.
+        position: The first line that the checkpoint does not hold.
+        published: How many predictions had been made by then.
+        known: How many have been made known since.
+        kept: Lines of the journal, by their numbers.
+        asked: (id, number of the line, what was predicted) of each item that waited for its label.
+        targets: What is known of the labels.
     """
 
     resumption: Resumption = field(default_factory=lambda: Resumption(Progress()))

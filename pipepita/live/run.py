@@ -53,7 +53,11 @@ _REMEMBERED = 100  # times of the latest samples, from which the status takes th
 
 @dataclass(frozen=True)
 class Net:
-    """What learns. model: an initialised network, which is trained in place."""
+    """What learns.
+
+    Attributes:
+        model: An initialised network, which is trained in place.
+    """
 
     model: nn.Sequential
     item_shape: tuple[int, ...]
@@ -65,10 +69,16 @@ class Net:
 class Desk:
     """Where items wait and results go.
 
-    inbox: holds what has arrived. counts: the run's figures. unlabelled: how many items are kept until their labels
-    come. publish: called with the predictions of each sample. limit: how many samples are learnt from at most; None for
-    no limit. names: the labels that are texts, in the order of their classes, so far. record: writes into the run's
-    folder. read: makes an item of a line. targets: what labels are to the network; classes by default.
+    Attributes:
+        inbox: Holds what has arrived.
+        counts: The run's figures.
+        unlabelled: How many items are kept until their labels come.
+        publish: Called with the predictions of each sample.
+        limit: How many samples are learnt from at most; None for no limit.
+        names: The labels that are texts, in the order of their classes, so far.
+        record: Writes into the run's folder.
+        read: Makes an item of a line.
+        targets: What labels are to the network; classes by default.
     """
 
     inbox: Inbox
@@ -84,9 +94,13 @@ class Desk:
 
 @dataclass(frozen=True)
 class Beginning:
-    """Where a run begins. waiting: items that were predicted before, and wait for their labels. published: how many
-    predictions had been made. position: the first line that was not used. decided: what the order is to repeat, if the
-    schedule adapts.
+    """Where a run begins.
+
+    Attributes:
+        waiting: Items that were predicted before, and wait for their labels.
+        published: How many predictions had been made.
+        position: The first line that was not used.
+        decided: What the order is to repeat, if the schedule adapts.
     """
 
     resumption: Resumption = field(default_factory=lambda: Resumption(Progress()))

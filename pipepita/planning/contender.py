@@ -98,8 +98,17 @@ def interleaved(
 ) -> dict[str, list[TimedRun]]:
     """Runs each contender shortly, to warm up and to learn how long a sample takes; then in each round all of them.
 
-    A machine that becomes slower favours none. seconds: about how long one run takes. progress: called with (runs done,
-    runs in all, what runs next). Returns one run per round for each contender.
+    A machine that becomes slower favours none.
+
+    Args:
+        contenders: What runs, by name.
+        data: Items to run it with.
+        rounds: How many.
+        seconds: About how long one run takes.
+        progress: Called with (runs done, runs in all, what runs next).
+
+    Returns:
+        One run per round for each contender.
     """
     total = len(contenders) * (rounds + 1)
     samples: dict[str, int] = {}

@@ -53,7 +53,7 @@ def random_labels(task: Task, count: int, source: torch.Generator) -> Tensor:
 
 
 def costs_of(task: Task, timeline: Sequence[Spans], first: int) -> list[Cost]:
-    """The same from what all stages of a pipeline recorded: medians over the samples from `first` on."""
+    """Milliseconds of each layer, from what all stages recorded: medians over the samples from `first` on."""
     one, other = task.rule.passes[0], task.rule.passes[-1]
     costs = []
     for spans in timeline:

@@ -28,7 +28,11 @@ Runs = Sequence[TimedRun]  # of one pipeline, one per round
 
 @dataclass(frozen=True)
 class Staged:
-    """The runs of one split into stages. calm, busy: with one and with several samples in flight."""
+    """The runs of one split into stages.
+
+    Attributes:
+        calm, busy: With one and with several samples in flight.
+    """
 
     parts: Sequence[range]
     calm: Runs

@@ -58,7 +58,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Wire:
-    """Between two devices. delay: seconds. rate: bytes per second."""
+    """Between two devices.
+
+    Attributes:
+        delay: Seconds.
+        rate: Bytes per second.
+    """
 
     delay: float = 0.0
     rate: float = math.inf

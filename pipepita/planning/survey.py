@@ -21,9 +21,11 @@ from pipepita.schedule import Schedule
 
 @dataclass(frozen=True)
 class Site:
-    """Where stages run. device, address, placement: as in the options of a run.
+    """Where stages run.
 
-    engine: an open engine that is to be used; by default one is opened for the measurement.
+    Attributes:
+        device, address, placement: As in the options of a run.
+        engine: An open engine that is to be used; by default one is opened for the measurement.
     """
 
     device: str = "auto"

@@ -39,8 +39,10 @@ _APART_SAMPLES = 600
 class Beside(NamedTuple):
     """What there is beside passes.
 
-    longer: by which share passes take longer on average than the median. together, apart: the coordinator in one
-    process with the layers, and in one of its own. message: seconds that a process works on each message between two.
+    Attributes:
+        longer: By which share passes take longer on average than the median.
+        together, apart: The coordinator in one process with the layers, and in one of its own.
+        message: Seconds that a process works on each message between two.
     """
 
     longer: float
@@ -50,7 +52,16 @@ class Beside(NamedTuple):
 
 
 def beside(runs: Sequence[Ran], progress: Progress = lambda done, total, what: None) -> Beside:
-    """Measures it. runs: in this process, of samples that always wait."""
+    """Measures what a sample takes beside its passes, in seconds. It starts a Ray engine.
+
+    Args:
+        runs: Runs in this process, of samples that always wait.
+        progress: Called with (runs done, runs in all, what runs next).
+
+    Raises:
+        UserError: The engine cannot be started as asked.
+        RunError: An actor was lost.
+    """
     rows = [[one.total, 1.0, one.trial.batch] for one in runs]
     longer, sample, item = explained(rows, [one.period - one.total for one in runs], [one.period for one in runs])
     steps, done = len(_SELDOM) * (_ROUNDS + 1), itertools.count()

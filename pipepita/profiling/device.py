@@ -23,10 +23,15 @@ from pipepita.runs.interrupt import stoppable
 class Findings:
     """What was measured.
 
-    flops: of large products on one thread, when nothing has throttled yet. bandwidth: bytes per second, read and
-    written. ram: bytes that were free. measured: of passes. passes: how long each took, of which `measured` was made.
-    kept: the share of its speed that was left under load; None if that was not tried. meter: what measures power, or
-    why nothing is known of it. idle, active: watts.
+    Attributes:
+        flops: Of large products on one thread, when nothing has throttled yet.
+        bandwidth: Bytes per second, read and written.
+        ram: Bytes that were free.
+        measured: Of passes.
+        passes: How long each took, of which `measured` was made.
+        kept: The share of its speed that was left under load; None if that was not tried.
+        meter: What measures power, or why nothing is known of it.
+        idle, active: Watts.
     """
 
     flops: float

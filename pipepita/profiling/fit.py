@@ -23,8 +23,12 @@ _LEAST_BYTE = 1e-14  # seconds
 class Timed(NamedTuple):
     """How long one pass took.
 
-    kind: of the layer. phase: one of `PHASES`. batch: how many items. first: whether the layer is the first one of the
-    stage. seconds: the median over some samples.
+    Attributes:
+        kind: Of the layer.
+        phase: One of `PHASES`.
+        batch: How many items.
+        first: Whether the layer is the first one of the stage.
+        seconds: The median over some samples.
     """
 
     kind: str

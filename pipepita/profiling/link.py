@@ -38,8 +38,13 @@ _TOTAL_RETRANSMITTED, _SEGMENTS_SENT = 100, 136  # where Linux's tcp_info has th
 
 @dataclass(frozen=True)
 class Link:
-    """A link. delay, jitter: seconds one way. rate: bits per second. loss: the share of segments that were sent again;
-    None if nobody counts them. transport: what carried the messages.
+    """A link.
+
+    Attributes:
+        delay, jitter: Seconds one way.
+        rate: Bits per second.
+        loss: The share of segments that were sent again; None if nobody counts them.
+        transport: What carried the messages.
     """
 
     delay: float

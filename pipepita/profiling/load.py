@@ -22,7 +22,9 @@ _ENDS = 5  # so many figures at the beginning and at the end are compared
 class Load:
     """What happened under load.
 
-    rates: FLOP/s, one figure per second. watts: the mean power; None if nothing measures it.
+    Attributes:
+        rates: FLOP/s, one figure per second.
+        watts: The mean power; None if nothing measures it.
     """
 
     rates: list[float]
@@ -41,7 +43,17 @@ def load(
     progress: Callable[[int, int, str], None] = lambda done, total, what: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Load:
-    """Loads all cores. `KeyboardInterrupt` if `stop` says so."""
+    """Loads all cores with products of matrices.
+
+    Args:
+        seconds: How long.
+        meter: What measures energy; None if nothing does.
+        progress: Called with (seconds done, seconds in all, what happens).
+        stop: Asked every second.
+
+    Raises:
+        KeyboardInterrupt: `stop` said true.
+    """
     rates: list[float] = []
     stretches = max(1, round(seconds / _STRETCH))
     with compute_mode(cores()):

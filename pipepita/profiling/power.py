@@ -15,7 +15,12 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Meter:
-    """Something that measures energy. name: what people call it. joules: how much has been used since some time."""
+    """Something that measures energy.
+
+    Attributes:
+        name: What people call it.
+        joules: How much has been used since some time.
+    """
 
     name: str
     joules: Callable[[], float]

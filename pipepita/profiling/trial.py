@@ -37,8 +37,11 @@ _WARM_UP = 0.2  # the share of the samples that do not count
 class Trial(NamedTuple):
     """A network, and what it learns from.
 
-    shape: of an item. network: its hidden layers. batch: how many items a sample has. rule:
-    which one hardly matters, since rules differ little in what single operations take.
+    Attributes:
+        shape: Of an item.
+        network: Its hidden layers.
+        batch: How many items a sample has.
+        rule: Which one hardly matters, since rules differ little in what single operations take.
     """
 
     shape: tuple[int, ...]
@@ -64,9 +67,14 @@ class Trial(NamedTuple):
 class Ran:
     """One run of a trial. Times are in seconds.
 
-    task: what was learnt. works: what each layer computes for a sample. costs: medians of each layer. period: of a
-    sample, on average. latency: from an item's arrival to its prediction, the median. timeline: what happened. first:
-    the first sample that counts.
+    Attributes:
+        task: What was learnt.
+        works: What each layer computes for a sample.
+        costs: Medians of each layer.
+        period: Of a sample, on average.
+        latency: From an item's arrival to its prediction, the median.
+        timeline: What happened.
+        first: The first sample that counts.
     """
 
     trial: Trial

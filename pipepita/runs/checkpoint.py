@@ -45,7 +45,11 @@ def weights_sha256(state: dict[str, Tensor]) -> str:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose checksums are right. about: its checkpoint.json."""
+    """A checkpoint whose checksums are right.
+
+    Attributes:
+        about: Its checkpoint.json.
+    """
 
     path: Path
     about: dict[str, Any]

@@ -10,7 +10,11 @@ from pipepita.errors import UserError, unknown
 
 
 class Group(BaseModel):
-    """Options that belong together. panel: the panel of the help that shows them."""
+    """Options that belong together.
+
+    Attributes:
+        panel: The panel of the help that shows them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, coerce_numbers_to_str=True)
 

@@ -45,8 +45,10 @@ _FAR = 10.0
 class Watch:
     """What the caller watches a run with.
 
-    observer: told how the run goes. stop: asked before each sample; if it says true, the run ends there. probe: called
-    with the weights after each epoch.
+    Attributes:
+        observer: Told how the run goes.
+        stop: Asked before each sample; if it says true, the run ends there.
+        probe: Called with the weights after each epoch.
     """
 
     observer: Listener

@@ -53,8 +53,10 @@ Deploy = Callable[[Options, Task, Schedule, int], Deployed]
 class Where:
     """Where to train, as the caller of `train` says it.
 
-    engine: a name, or an open engine, which is then kept open. costs: of each layer, in any unit, for balancing stages.
-    deploy: how `devices` are emulated; `pipepita.deployed` does it.
+    Attributes:
+        engine: A name, or an open engine, which is then kept open.
+        costs: Of each layer, in any unit, for balancing stages.
+        deploy: How `devices` are emulated; `pipepita.deployed` does it.
     """
 
     engine: str | Engine

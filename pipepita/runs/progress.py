@@ -14,10 +14,14 @@ Line = dict[str, Any]  # one epoch, as metrics.jsonl has it
 
 @dataclass
 class Progress:
-    """How far a run is. epoch: the current or next one, from 1. step: the number of the next sample, from 0.
+    """How far a run is.
 
-    tally: the figures of this epoch. history: one line for each epoch that is over. items, seconds: the sums over those
-    epochs.
+    Attributes:
+        epoch: The current or next one, from 1.
+        step: The number of the next sample, from 0.
+        tally: The figures of this epoch.
+        history: One line for each epoch that is over.
+        items, seconds: The sums over those epochs.
     """
 
     epoch: int = 1
@@ -70,7 +74,11 @@ class Progress:
 
 @dataclass(frozen=True)
 class Resumption:
-    """Where an interrupted run goes on. state, checkpoint: None if it was killed before its first checkpoint."""
+    """Where an interrupted run goes on.
+
+    Attributes:
+        state, checkpoint: None if it was killed before its first checkpoint.
+    """
 
     progress: Progress
     state: State | None = None

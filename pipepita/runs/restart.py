@@ -7,9 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Restart:
-    """One restart. number: of this one, from 1. allowed: how many there may be. cause: what happened, in words.
+    """One restart.
 
-    replaced: the stages whose actors were lost. seconds: from the fault until everything went on.
+    Attributes:
+        number: Of this one, from 1.
+        allowed: How many there may be.
+        cause: What happened, in words.
+        replaced: The stages whose actors were lost.
+        seconds: From the fault until everything went on.
     """
 
     number: int

@@ -49,12 +49,17 @@ class StageStatus(BaseModel):
 
 
 class RunStatus(BaseModel):
-    """How a run is: what status.json holds. time: when this was so, in seconds since 1970. pid: of the coordinator.
+    """How a run is: what status.json holds.
 
-    epoch: the current one, from 1. sample: how many of this epoch's `samples` are done; those of a live stream are not
-    known (None). loss (nats) and accuracy
-    (percent): the means over those samples, or over the last epoch's if there are none. samples_per_second: of the
-    latest samples. restarts: so far. error: why the run failed.
+    Attributes:
+        time: When this was so, in seconds since 1970.
+        pid: Of the coordinator.
+        epoch: The current one, from 1.
+        sample: How many of this epoch's `samples` are done; those of a live stream are not known (None).
+        loss, accuracy: In nats and percent: the means over those samples, or over the last epoch's if there are none.
+        samples_per_second: Of the latest samples.
+        restarts: So far.
+        error: Why the run failed.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, allow_inf_nan=False)

@@ -17,7 +17,9 @@ _MS = 1e-6  # milliseconds in a nanosecond
 class Timeline:
     """What the coordinator and each stage of one run recorded, on one clock.
 
-    passes: those of the rule, in their order. flow: how the second pass travels.
+    Attributes:
+        passes: Those of the rule, in their order.
+        flow: How the second pass travels.
     """
 
     coordinator: Spans

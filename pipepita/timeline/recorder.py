@@ -27,8 +27,10 @@ _DTYPE = np.dtype([(field, np.int64) for field in ("phase", "name", "layer", "st
 class Spans:
     """What one stage recorded, oldest first.
 
-    rows: a structured array of phase (index into `PHASES`), name (index into `names`, the passes), layer (its number;
-    0 if the span does not belong to one layer), step, begin and end (nanoseconds of the host's monotonic clock).
+    Attributes:
+        rows: A structured array of phase (index into `PHASES`), name (index into `names`, the passes), layer (its
+            number; 0 if the span does not belong to one layer), step, begin and end (nanoseconds of the host's
+            monotonic clock).
     """
 
     names: tuple[str, ...]

@@ -175,7 +175,11 @@ def go_on(out: str | Path, running: Running = Running()) -> Found:
     """Goes on with the search of the folder `out`, which was stopped.
 
     Trials that had ended stay as they are, and one that was interrupted goes on from its last epoch. Which ones end
-    early from now on, may differ from a search that was never stopped.
+    early from now on may differ from a search that was never stopped.
+
+    Raises:
+        UserError: `out` holds no search, or Ray Tune is not installed.
+        RunError: The search failed.
     """
     check_installed()
     return _found(Plan.of(Asked.read(Path(out))), Path(out), running, anew=False)
