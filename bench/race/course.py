@@ -27,12 +27,14 @@ class Course:
         items: Training items, the first of a seeded shuffle.
         epochs: How often.
         batch: Items per step.
+        held_out: Which share of the training items is tested on, in place of the test items, and not learnt from.
     """
 
     depth: int = 3
     items: int = 20_000
     epochs: int = 5
     batch: int = 100
+    held_out: float = 0.0
 
     @property
     def steps(self) -> int:
@@ -41,7 +43,7 @@ class Course:
 
     def data(self) -> pp.Data:
         """CIFAR-10's items; each channel has mean 0 and standard deviation 1, so that no contender has to see to it."""
-        return _standardized(self.items)
+        return _standardized(self.items, self.held_out)
 
     def model(self, seed: int) -> nn.Sequential:
         """The whole network with its first weights; zero in the output layer."""
@@ -75,7 +77,7 @@ class Course:
         return torch.randperm(self.items, generator=source)
 
     def accuracy(self, weights: dict[str, Any]) -> float:
-        """Of a network with these weights on all test items, in percent."""
+        """Of a network with these weights on all items that are tested on, in percent."""
         model, data = self.model(0), self.data()
         model.load_state_dict({name: torch.as_tensor(value) for name, value in weights.items()})
         with torch.inference_mode():
@@ -87,7 +89,7 @@ class Course:
 
 
 @functools.cache
-def _standardized(items: int) -> pp.Data:
-    data = pp.load("cifar10").first(items, seed=0)
+def _standardized(items: int, held_out: float) -> pp.Data:
+    data = pp.load("cifar10").validating(held_out).first(items, seed=0)
     figures = Standardize.of(data.items.blocks())
     return pp.Data(figures(data.x_train), data.y_train, figures(data.x_test), data.y_test, 10, "cifar10")

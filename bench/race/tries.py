@@ -1,11 +1,11 @@
 """`python -m bench.race.tries`: the learning rates of the race, three tries for each rule.
 
-Each learns as it will in the race, from half as many items and with another seed: 10,000 items, two epochs.
+Each learns as it will in the race, from half as many items and with another seed: 10,000 items, two epochs. It is
+tested on a tenth of the training items, which it does not learn from, so that no rate is chosen by the test items.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pipepita as pp
@@ -19,8 +19,8 @@ _SEED = 100
 
 
 def measure(quick: bool) -> list[dict[str, Any]]:
-    """One row per rule: test accuracy after the last epoch, in percent, at each rate, and the best rate."""
-    course = dataclasses.replace(Course(), items=1000 if quick else 10_000, epochs=1 if quick else 2)
+    """One row per rule: accuracy on the held-out items after the last epoch, in percent, by rate; and the best rate."""
+    course = Course(items=1000 if quick else 10_000, epochs=1 if quick else 2, held_out=0.1)
     engine = pp.RayEngine(2, device="cpu")
     table = []
     with Crew(1) as alone:
