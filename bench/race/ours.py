@@ -35,7 +35,7 @@ def run(
     """Seconds, processor seconds and test accuracy of each epoch. busy: processor seconds of the machine so far."""
     from pipepita.rules import registry
 
-    clock, accuracies = _Clock(busy), list[float]()
+    clock = _Clock(busy)
     options: dict[str, Any] = {"optimizer": "adam", "lr": lr, "batch_size": course.batch, "epochs": course.epochs}
     result = pp.train(
         course.model(seed), course.data(), rule=registry.read(rule), engine=engine, stages=stages, schedule=schedule,

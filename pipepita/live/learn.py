@@ -10,11 +10,12 @@ from typing import Any
 
 from torch import nn
 
+from pipepita.live.beginning import Beginning, Desk, Net
 from pipepita.live.counts import Counts
 from pipepita.live.entry import Prediction
 from pipepita.live.inbox import Inbox
 from pipepita.live.pairs import Pairs
-from pipepita.live.run import Beginning, Desk, Net, Online
+from pipepita.live.run import Online
 from pipepita.network.modules import leaves
 from pipepita.network.norms import check_batches
 from pipepita.pipeline.engine import Engine

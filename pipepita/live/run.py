@@ -9,26 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
-from torch import nn
-
 from pipepita.errors import Diverged, PipepitaError, RunError
-from pipepita.live.counts import Counts
-from pipepita.live.entry import Entry, Publish
-from pipepita.live.feed import Feed, no_lines
-from pipepita.live.inbox import Inbox
-from pipepita.live.items import Given, Line
+from pipepita.live.beginning import Beginning, Desk, Net
+from pipepita.live.feed import Feed
 from pipepita.live.kept import Kept
-from pipepita.live.record import Record
 from pipepita.live.source import Source
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.tally import Tally
-from pipepita.rules import Rule, options_of, reference
+from pipepita.rules import options_of, reference
 from pipepita.runs import recording
 from pipepita.runs.advice import advice
 from pipepita.runs.checkpoint import weights_sha256
@@ -36,78 +29,18 @@ from pipepita.runs.folder import FolderListener, RunFolder
 from pipepita.runs.keeper import Keeper
 from pipepita.runs.listeners import Listener, Listeners
 from pipepita.runs.place import Where
-from pipepita.runs.progress import Progress, Resumption
+from pipepita.runs.progress import Progress
 from pipepita.runs.recovery import Guarded
 from pipepita.runs.settled import Settled
 from pipepita.runs.status import StatusListener
 from pipepita.runs.tensorboard import TensorBoard
 from pipepita.schedule.decisions import Order
-from pipepita.streams.targets import Targets
 from pipepita.timeline.recorder import Recorder, coordinator_recorder
 
 _METRICS_SECONDS = 10.0
 _END_SECONDS = 1.0
 _MOST_LINES = 100_000
 _REMEMBERED = 100  # times of the latest samples, from which the status takes their rate
-
-
-@dataclass(frozen=True)
-class Net:
-    """What learns.
-
-    Attributes:
-        model: An initialised network, which is trained in place.
-    """
-
-    model: nn.Sequential
-    item_shape: tuple[int, ...]
-    classes: int
-    rule: Rule
-
-
-@dataclass(frozen=True)
-class Desk:
-    """Where items wait and results go.
-
-    Attributes:
-        inbox: Holds what has arrived.
-        counts: The run's figures.
-        unlabelled: How many items are kept until their labels come.
-        publish: Called with the predictions of each sample.
-        limit: How many samples are learnt from at most; None for no limit.
-        names: The labels that are texts, in the order of their classes, so far.
-        record: Writes into the run's folder.
-        read: Makes an item of a line.
-        targets: What labels are to the network; classes by default.
-    """
-
-    inbox: Inbox
-    counts: Counts
-    publish: Publish
-    unlabelled: int = 10_000
-    limit: int | None = None
-    names: Callable[[], list[str]] = list
-    record: Record | None = None
-    read: Callable[[Line], Given | None] = no_lines
-    targets: Targets | None = None
-
-
-@dataclass(frozen=True)
-class Beginning:
-    """Where a run begins.
-
-    Attributes:
-        waiting: Items that were predicted before, and wait for their labels.
-        published: How many predictions had been made.
-        position: The first line that was not used.
-        decided: What the order is to repeat, if the schedule adapts.
-    """
-
-    resumption: Resumption = field(default_factory=lambda: Resumption(Progress()))
-    waiting: Sequence[Entry] = ()
-    published: int = 0
-    position: int = 0
-    decided: Sequence[bool] = ()
 
 
 class Online:
@@ -152,16 +85,7 @@ class Online:
             if folder is not None:
                 if start.state is None and not folder.path.exists():
                     folder.create(summary)
-                self._folder = folder
-                if self._desk.record is not None:
-                    self._desk.record.open(folder.path, self._desk.inbox)
-                    cleanup.callback(self._desk.record.close)
-                listeners.add(FolderListener(folder, self._step))
-                status.add(folder)
-                if settings.tensorboard:
-                    board = TensorBoard(folder.path / "tensorboard", self._step or None)
-                    status.add(board)
-                    listeners.add(board)
+                self._write_into(folder, status, cleanup)
             listeners.add(status)
             guarded = Guarded(
                 engine, plan, max_restarts=settings.max_restarts, listener=listeners, state=start.state,
@@ -186,19 +110,36 @@ class Online:
             except KeyboardInterrupt:
                 listeners.finished("interrupted")
                 raise
-            self._net.model.load_state_dict(task.weights(guarded.learnt))
-            summary |= self._desk.counts.figures(self._desk.inbox.dropped)
-            summary |= {
-                "steps": self._step,
-                "restarts": guarded.restarts,
-                "weights_sha256": weights_sha256(task.weights(guarded.learnt)),
-                "run_dir": str(folder.path) if folder else None,
-            }
+            summary |= self._figures(guarded)
             if folder is not None:
                 folder.result(summary)
             listeners.finished("interrupted" if self._stop() else "done")
             recording.draw(guarded, recorder, schedule, task.rule, settings, listeners)
             return summary
+
+    def _write_into(self, folder: RunFolder, status: StatusListener, cleanup: ExitStack) -> None:
+        """Lets everything that belongs into the run's folder be written there."""
+        self._folder = folder
+        if self._desk.record is not None:
+            self._desk.record.open(folder.path, self._desk.inbox)
+            cleanup.callback(self._desk.record.close)
+        self._listeners.add(FolderListener(folder, self._step))
+        status.add(folder)
+        if self._settled.settings.tensorboard:
+            board = TensorBoard(folder.path / "tensorboard", self._step or None)
+            status.add(board)
+            self._listeners.add(board)
+
+    def _figures(self, guarded: Guarded) -> dict[str, Any]:
+        """What the summary says of a run that has ended; its weights go into the model."""
+        weights = self._settled.task.weights(guarded.learnt)
+        self._net.model.load_state_dict(weights)
+        return self._desk.counts.figures(self._desk.inbox.dropped) | {
+            "steps": self._step,
+            "restarts": guarded.restarts,
+            "weights_sha256": weights_sha256(weights),
+            "run_dir": str(self._folder.path) if self._folder else None,
+        }
 
     def _learn(self, guarded: Guarded, keeper: Keeper, begin: Beginning, recorder: Recorder) -> None:
         """From one snapshot to the next, until the source ends."""

@@ -13,6 +13,7 @@ import torch
 from pipepita.edge.chain import assign
 from pipepita.edge.work import counted
 from pipepita.errors import UserError
+from pipepita.live.beginning import Beginning, Desk, Net
 from pipepita.live.counts import Counts
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Parser
@@ -20,7 +21,7 @@ from pipepita.live.job import OnlineJob
 from pipepita.live.pairs import Pairs
 from pipepita.live.past import Past
 from pipepita.live.record import Record
-from pipepita.live.run import Beginning, Desk, Net, Online
+from pipepita.live.run import Online
 from pipepita.live.source import Again, Complain, Lines, Source, reader
 from pipepita.live.sources import open_source
 from pipepita.network import spec

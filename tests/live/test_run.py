@@ -14,12 +14,13 @@ from faults import kill
 import pipepita as pp
 from pipepita.errors import RunError
 from pipepita.live import run as module
+from pipepita.live.beginning import Beginning, Desk, Net
 from pipepita.live.counts import Counts
 from pipepita.live.inbox import Inbox
 from pipepita.live.items import Given, Parser
 from pipepita.live.past import Past
 from pipepita.live.record import Record
-from pipepita.live.run import Beginning, Desk, Net, Online
+from pipepita.live.run import Online
 from pipepita.live.source import Lines, reader
 from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder, last_checkpoint
