@@ -100,9 +100,12 @@ class Cell:
 
     @property
     def weight(self) -> float:
-        """About how long it takes, relative to other cells; the progress display needs it."""
-        convolutional = "conv" in str(self.options.get("network", ""))
-        return self.epochs * (self.items.first or 50_000) * (6 if convolutional else 1)
+        """About how long it takes, relative to other cells: the longest begin first, and progress is shown by it."""
+        layers = 6 if "conv" in str(self.options.get("network", "")) else 1
+        classes = 100 if self.options.get("dataset") == "cifar100" else 10
+        # gevb keeps a number per class in each unit
+        vectors = classes if str(self.options.get("rule", "")).startswith("gevb") else 1
+        return float(self.epochs * (self.items.first or 50_000) * layers * vectors)
 
 
 def _words(key: str, value: Any) -> str:

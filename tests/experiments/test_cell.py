@@ -55,6 +55,16 @@ def test_the_command_trains_the_same(change):
     assert read_job(None, {key: given[key] for key in want}, []) == read_job(None, want, [])
 
 
+def test_what_takes_long_weighs_more():
+    def weight(**options):
+        return dataclasses.replace(CELL, options=OPTIONS | options, items=Items(100)).weight
+
+    assert weight() == 200
+    assert weight(network="conv:4,3") == 6 * weight()
+    assert weight(rule="gevb") == 10 * weight()
+    assert weight(rule="gevb", dataset="cifar100") == 100 * weight(dataset="cifar100")
+
+
 def test_what_no_command_trains_has_none():
     assert dataclasses.replace(CELL, items=Items(100)).command is None
 
