@@ -43,6 +43,7 @@ class LocalEngine:
     """
 
     name = "local"
+    most_stages: int | None = None
 
     def __init__(self, device: str = "auto") -> None:
         if device not in ("auto", "cpu", "cuda"):

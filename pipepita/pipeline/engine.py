@@ -128,16 +128,21 @@ class Engine(Protocol):
 
     Attributes:
         name: Its name.
+        most_stages: How many stages a pipeline may have; None for any number.
 
     Example:
         >>> import pipepita as pp
         >>> engine = pp.LocalEngine("cpu")
-        >>> engine.name, engine.devices(stages=2), engine.repair()
-        ('local', ['cpu', 'cpu'], [])
+        >>> engine.name, engine.most_stages, engine.devices(stages=2), engine.repair()
+        ('local', None, ['cpu', 'cpu'], [])
         >>> engine.close()
     """
 
     name: str
+
+    @property
+    def most_stages(self) -> int | None:
+        """As above."""
 
     def devices(self, stages: int) -> list[str]:
         """The torch device of each stage.

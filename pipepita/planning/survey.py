@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -17,6 +18,9 @@ from pipepita.planning.predict import Prediction, predict
 from pipepita.planning.probe import SECONDS, Progress, items, measure, probes
 from pipepita.planning.verify import verified
 from pipepita.schedule import Schedule
+
+if TYPE_CHECKING:
+    from pipepita.engines.ray.engine import RayEngine
 
 
 @dataclass(frozen=True)
@@ -64,15 +68,16 @@ def survey(
     with ExitStack() as cleanup:
         remote = site.address not in (None, "local")
         if site.engine is not None:
-            engine, most = site.engine, min(layers, getattr(site.engine, "stages", layers))
+            engine, most = site.engine, min(layers, site.engine.most_stages or layers)
             counts = probes(most, cores() // threads)
         else:
             # a cluster that is there already may have room for few actors only
             there = remote or load_ray().is_initialized()
             counts = [2] if there else probes(layers, cores() // threads)
-            engine = registry.make("ray", registry.Wanted(max(counts), site.device, site.address, site.placement))
-            cleanup.callback(engine.close)
-            most = min(layers, getattr(engine, "cpus", layers)) if there else layers
+            wanted = registry.Wanted(max(counts), site.device, site.address, site.placement)
+            opened = cast("RayEngine", registry.make("ray", wanted))
+            cleanup.callback(opened.close)
+            engine, most = opened, min(layers, opened.cpus) if there else layers
         on_cpu = engine.devices(1)[0] == "cpu"
         side_by_side = (most if remote else cores() // threads) if on_cpu else torch.cuda.device_count()
         measured = measure(

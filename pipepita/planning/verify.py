@@ -45,7 +45,7 @@ def verified(
     """
     local = LocalEngine(engine.devices(1)[0])
     for schedule in schedules:
-        close = _close(prediction, schedule.name, getattr(engine, "stages", len(task.layers)))
+        close = _close(prediction, schedule.name, engine.most_stages or len(task.layers))
         if len(close) < 2:
             continue
         contenders = {}

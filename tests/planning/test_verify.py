@@ -57,7 +57,7 @@ def test_what_is_far_apart_is_not_run(monkeypatch):
 
 def test_only_the_best_and_those_that_fit_are_run(monkeypatch):
     class Small(pp.LocalEngine):
-        stages = 2
+        most_stages = 2
 
     took = dict.fromkeys((LOCAL, "1", "2", "3"), 5.0)
     assert verify_with(predicted(10, 11, 11.5, 9.9), took, monkeypatch)[1] == {"3", LOCAL, "1"}

@@ -96,6 +96,10 @@ class RayEngine:
         self._address, self._wanted_device, self._wanted_placement = address, device, placement
         self._start()
 
+    @property
+    def most_stages(self) -> int | None:
+        return self.stages
+
     def _start(self) -> None:
         """Joins or starts the cluster, and places the actors."""
         address, device = self._address, self._wanted_device
