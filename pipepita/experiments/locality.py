@@ -49,7 +49,6 @@ LONG = {("fc", "cifar100", "gevb")}  # half an hour per seed
 TOO_LONG = {("conv", "cifar100", "gevb")}  # more than half a day, and gigabytes per layer
 _TRIED, _LEARNT = (10_000, 2), (20_000, 3)  # items and epochs
 _QUICK_TRIED, _QUICK_LEARNT = (1_000, 1), (2_000, 2)
-_COLOURS = 10  # of matplotlib, before they begin anew
 _SHARES = (0.9, 0.98)  # of backpropagation's accuracy
 
 
@@ -162,19 +161,30 @@ def _seconds(group: Group, target: float | None, share: float, items_per_second:
 
 
 def _draw(figure: Any, groups: dict[tuple[str, str], Group]) -> None:
-    """One panel per network, with a line per rule over the data sets."""
+    """One panel per network and data set: a point per rule, with its spread, and a line at backpropagation's."""
     columns = list(dict.fromkeys(column for column, _ in groups))
     networks = list(dict.fromkeys(column.split()[0] for column in columns))
-    for network, axes in zip(networks, figure.subplots(1, max(1, len(networks)), squeeze=False)[0], strict=False):
-        here = [column for column in columns if column.split()[0] == network]
-        for number, rule in enumerate(RULES):
-            means = [groups[column, rule].mean if (column, rule) in groups else None for column in here]
-            style = "o-" if number < _COLOURS else "s--"  # there are so many colours
-            axes.plot(here, [mean if mean is not None else float("nan") for mean in means], style, label=rule)
-        axes.set_ylabel("test accuracy, %")
-        axes.tick_params(axis="x", labelsize=7)
-    if networks:
-        figure.axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=6, frameon=False)
+    most = max((sum(column.startswith(network) for column in columns) for network in networks), default=1)
+    panels = figure.subplots(max(1, len(networks)), most, squeeze=False, sharey=True)
+    rules = [rule for rule in RULES if any((column, rule) in groups for column in columns)]
+    panels[0, 0].set_yticks(range(len(rules)), rules)
+    panels[0, 0].invert_yaxis()
+    for network, row in zip(networks, panels, strict=False):
+        here = [column for column in columns if column.startswith(network)]
+        for axes in row[len(here) :]:
+            axes.set_axis_off()
+        for column, axes in zip(here, row, strict=False):
+            for place, rule in enumerate(rules):
+                group = groups.get((column, rule))
+                if group is not None and group.mean is not None:
+                    axes.errorbar(
+                        group.mean, place, xerr=group.spread, fmt="o", color="C0", markersize=3, linewidth=0.8
+                    )
+                    if rule == BP:
+                        axes.axvline(group.mean, color="grey", linewidth=0.8)
+            axes.set_title(column, fontsize=7)
+            axes.tick_params(labelsize=6)
+            axes.set_xlabel("test accuracy, %", fontsize=6)
 
 
 LOCALITY = Experiment(tried_cells, report, results)

@@ -34,6 +34,11 @@ class Group:
         return round(statistics.mean(self.accuracies), 2) if complete else None
 
     @property
+    def spread(self) -> float:
+        """The standard deviation over the seeds, in points of percent; 0 if there was one."""
+        return statistics.stdev(self.accuracies) if len(self.accuracies) > 1 else 0.0
+
+    @property
     def words(self) -> str:
         """`97.96 ± 0.05`, or why there is no number."""
         if self.outcomes[0].absent:
@@ -41,7 +46,7 @@ class Group:
         diverged = sum(outcome.diverged is not None for outcome in self.outcomes)
         if diverged:
             return f"{diverged} of {len(self.outcomes)} diverged"
-        spread = f" ± {statistics.stdev(self.accuracies):.2f}" if len(self.accuracies) > 1 else ""
+        spread = f" ± {self.spread:.2f}" if len(self.accuracies) > 1 else ""
         return f"{statistics.mean(self.accuracies):.2f}{spread}"
 
 
