@@ -7,7 +7,10 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Value = str | float | int | None
 
@@ -76,6 +79,14 @@ class Report:
         console.print(table)
         for note in self.notes:
             console.print(note, markup=False, highlight=False)
+
+
+def plain_table(title: str | None = None) -> Table:
+    """An empty table for the terminal, without lines between its rows."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
 
 
 def legend(axes: Any, size: int = 7) -> None:

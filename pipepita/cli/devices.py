@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipepita.cli.words import JSON_HELP
+from pipepita.report import plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,10 +83,7 @@ def _links(known: Catalogue) -> Table:
 
 
 def _table(name: str, title: str, *others: str) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table()
     table.add_column(name, no_wrap=True)
     table.add_column(title)
     for words in others:

@@ -106,8 +106,9 @@ def latency(
     check_picture(timeline, "--timeline")
 
     from pipepita.measurement.several import several
+    from pipepita.progress import stoppable
     from pipepita.runs.display import progress
-    from pipepita.runs.interrupt import Interrupt, stoppable
+    from pipepita.runs.interrupt import Interrupt
 
     with Interrupt() as stop, progress("measuring") as show_progress:
         results = several(jobs, rounds=rounds, seconds=seconds, progress=stoppable(show_progress, stop))

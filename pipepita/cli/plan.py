@@ -82,8 +82,9 @@ def plan(
     from pipepita.data import load
     from pipepita.measurement.plan import OPTIONS
     from pipepita.measurement.plan import plan as run
+    from pipepita.progress import stoppable
     from pipepita.runs.display import progress
-    from pipepita.runs.interrupt import Interrupt, stoppable
+    from pipepita.runs.interrupt import Interrupt
 
     data = load(job.dataset, data_dir=job.data_dir, download=job.download)
     options = job.options().model_dump(include=set(OPTIONS))

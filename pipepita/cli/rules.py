@@ -10,6 +10,7 @@ import typer
 
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
+from pipepita.report import plain_table
 
 
 def rules(as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False) -> None:
@@ -24,11 +25,9 @@ def rules(as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = Fal
     if as_json:
         print(json.dumps({"rules": known}))
         return
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
-    from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table()
     table.add_column("rule", no_wrap=True)
     table.add_column("what it is")
     table.add_column("options, with their defaults: --rule NAME:option=value,...")

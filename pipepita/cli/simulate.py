@@ -65,8 +65,9 @@ def simulate(
     from pipepita.edge.simulation import simulate as run
     from pipepita.edge.validation import Real
     from pipepita.edge.validation import validate as in_real_time
+    from pipepita.progress import stoppable
     from pipepita.runs.display import progress
-    from pipepita.runs.interrupt import Interrupt, stoppable
+    from pipepita.runs.interrupt import Interrupt
 
     with Interrupt() as stop, progress("simulating") as show_progress:
         advance = stoppable(show_progress, stop)

@@ -12,6 +12,7 @@ import typer
 
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
+from pipepita.report import plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -158,10 +159,7 @@ def _progress(facts: dict[str, Any]) -> str:
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table()
     for words in ("stage", "layers", "device", "alive", "step", "queue", "busy", "memory", "pid"):
         table.add_column(words, justify="left" if words in ("device", "alive") else "right", no_wrap=True)
     for row in rows:

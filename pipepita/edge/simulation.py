@@ -30,6 +30,7 @@ from pipepita.pipeline.emulation import EmulatedSpec
 from pipepita.pipeline.stage import StageSpec
 from pipepita.pipeline.stage import stages as stages_of
 from pipepita.pipeline.task import Task
+from pipepita.progress import Progress, silent
 from pipepita.rules import Rule
 from pipepita.schedule import Action
 from pipepita.schedule.course import Course
@@ -112,7 +113,7 @@ def timed(setup: Setup, course: Course, world: ChainWorld, samples: int) -> Timi
 
 def simulate(
     scenario: Scenario,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = silent,
     pictures: bool = True,
     stop: Callable[[], bool] = lambda: False,
 ) -> Simulation:

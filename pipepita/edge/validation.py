@@ -23,6 +23,7 @@ from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.source import Labelled, Sample
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.wiring import Plan
+from pipepita.progress import Progress, silent
 from pipepita.schedule import locked
 from pipepita.schedule.course import Arrival
 from pipepita.schedule.decisions import Order
@@ -110,7 +111,7 @@ class Live(Labelled):
 
 def validate(
     simulation: Simulation,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = silent,
     stop: Callable[[], bool] = lambda: False,
 ) -> list[Real]:
     """Runs every setup of `simulation`, except the one with one device, in real time.

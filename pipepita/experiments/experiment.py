@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipepita.experiments.cell import Cell, Items, Outcome
+from pipepita.progress import Progress, silent
 from pipepita.report import Report
 
 
@@ -46,7 +47,7 @@ class Place:
 
     data_dir: Path | None
     kept: Path
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None
+    progress: Progress = silent
 
 
 @dataclass(frozen=True)

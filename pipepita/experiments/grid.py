@@ -13,6 +13,7 @@ from typing import Any
 
 from pipepita.errors import PipepitaError, RunError, UserError
 from pipepita.experiments.cell import Cell, Outcome, read, run
+from pipepita.progress import Progress
 from pipepita.runs.interrupt import Interrupt
 
 _POLL_SECONDS = 0.5
@@ -25,7 +26,7 @@ def outcomes(
     *,
     data_dir: Path | None,
     jobs: int,
-    progress: Callable[[int, int, str], None],
+    progress: Progress,
     warn: Callable[[str], None],
 ) -> list[Outcome]:
     """The outcome of each cell: kept from before, or trained now.
@@ -79,9 +80,7 @@ def _absent(cells: Sequence[Cell], data_dir: Path | None) -> dict[str, str]:
     return reasons
 
 
-def _run_all(
-    cells: Sequence[Cell], folder: Path, data_dir: Path | None, jobs: int, progress: Callable[[int, int, str], None]
-) -> None:
+def _run_all(cells: Sequence[Cell], folder: Path, data_dir: Path | None, jobs: int, progress: Progress) -> None:
     context = multiprocessing.get_context("spawn")
     from_workers = context.Queue()
     epochs = dict.fromkeys((cell.key for cell in cells), 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pipepita.edge.work import counted
 from pipepita.engines.ray.engine import RayEngine
 from pipepita.measurement.latency import latency
 from pipepita.measurement.subject import task_of
+from pipepita.progress import Progress
 from pipepita.runs.job import Options
 from pipepita.runs.reading import checked, read_job
 
@@ -45,7 +46,7 @@ class Costs:
 
 
 def measured(
-    jobs: Mapping[tuple[str, str], dict[str, Any]], kept: Path, progress: Callable[[int, int, str], None]
+    jobs: Mapping[tuple[str, str], dict[str, Any]], kept: Path, progress: Progress
 ) -> dict[tuple[str, str], Costs]:
     """The costs of each job: kept from before, or measured now, one after the other.
 

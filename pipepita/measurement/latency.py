@@ -25,8 +25,9 @@ from pipepita.pipeline.pace import Pace, paces
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
-from pipepita.planning.contender import Contender, Progress, TimedRun, interleaved
+from pipepita.planning.contender import Contender, TimedRun, interleaved
 from pipepita.planning.costs import measured_costs
+from pipepita.progress import Progress, silent
 from pipepita.rules import Pepita, Rule, options_of, reference
 from pipepita.runs.job import Options
 from pipepita.runs.reading import checked
@@ -48,7 +49,7 @@ def latency(
     rounds: int = 5,
     seconds: float = 1.0,
     engine: Engine | None = None,
-    progress: Progress = lambda done, total, what: None,
+    progress: Progress = silent,
     **options: Any,
 ) -> Latency:
     """Measures locked, relaxed and streaming on `model`, which stays as it is.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from pipepita.pipeline.engine import Engine
 from pipepita.planning.predict import RAY, Choice, Prediction
 from pipepita.planning.probe import SECONDS
 from pipepita.planning.survey import Site, survey
+from pipepita.progress import Progress, silent
 from pipepita.rules import Pepita, Rule, options_of, reference
 from pipepita.runs.job import Options
 from pipepita.runs.reading import checked
@@ -46,7 +47,7 @@ def plan(
     rule: Rule | None = None,
     seconds: float = SECONDS,
     engine: Engine | None = None,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = silent,
     **options: Any,
 ) -> Planned:
     """Predicts how fast `model` trains in one process and in every number of stages, with every schedule.

@@ -14,6 +14,7 @@ from pipepita.errors import UserError
 from pipepita.measurement.subject import task_of
 from pipepita.planning.costs import measured_costs
 from pipepita.planning.scale import OURS, RIVALS, Layer, Scaled, Wire, ours, parallel, pipelined
+from pipepita.progress import Progress, silent
 from pipepita.report import Report, Value, legend
 from pipepita.rules import Backprop, Rule
 from pipepita.runs.job import Options
@@ -22,12 +23,9 @@ from pipepita.schedule.world import Cost
 
 MOST_DEVICES, MOST_LAYERS = 1024, 1000
 _FEWER = 8  # how many times smaller the second batch is with which backpropagation's passes are measured
-Progress = Callable[[int, int, str], None]
 
 
-def measure(
-    model: nn.Sequential, data: Data, rule: Rule, settings: Options, progress: Progress = lambda done, total, what: None
-) -> Layer:
+def measure(model: nn.Sequential, data: Data, rule: Rule, settings: Options, progress: Progress = silent) -> Layer:
     """Measures and counts a hidden layer of `model`: the median one of those between the first and the last.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from pipepita.data import load
@@ -10,6 +10,7 @@ from pipepita.engines.ray.engine import RayEngine
 from pipepita.measurement.latency import OPTIONS, check, latency
 from pipepita.measurement.report import Latency
 from pipepita.network.cut import cut
+from pipepita.progress import Progress, silent
 from pipepita.runs.job import Job
 
 
@@ -18,7 +19,7 @@ def several(
     *,
     rounds: int,
     seconds: float,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = silent,
 ) -> list[Latency]:
     """`latency` for each job, under its name. The jobs differ only in network and rule; each summary says in which."""
     common = jobs[0][1]

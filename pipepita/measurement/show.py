@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.table import Table
+
+from pipepita.report import plain_table
 
 
 def tables(summary: dict[str, Any]) -> Group:
@@ -121,7 +122,7 @@ def show(summaries: Sequence[dict[str, Any]]) -> None:
 def compare(summaries: Sequence[dict[str, Any]]) -> None:
     """Prints one table of several rules on one network: how long layers stay locked, and what that costs."""
     first = summaries[0]
-    table = Table(title=_title(first), title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = plain_table(_title(first))
     table.add_column("rule", no_wrap=True)
     table.add_column("way", no_wrap=True)
     for words in ("ms", "relaxed", "stream", "K", "limit", "lock, ms"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,13 +12,13 @@ from pipepita.data import Data
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.wiring import Plan
+from pipepita.progress import Progress, silent
 from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import coordinator_recorder
 
 # how many floats the items of a run may have together, so that they fit in memory
 _MOST_FLOATS = 1 << 26
 _FEWEST_SAMPLES = 16
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def interleaved(
     data: Data,
     rounds: int,
     seconds: float,
-    progress: Progress = lambda done, total, what: None,
+    progress: Progress = silent,
 ) -> dict[str, list[TimedRun]]:
     """Runs each contender shortly, to warm up and to learn how long a sample takes; then in each round all of them.
 

@@ -25,9 +25,10 @@ from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.planning import readings
-from pipepita.planning.contender import Contender, Progress, TimedRun, run
+from pipepita.planning.contender import Contender, TimedRun, run
 from pipepita.planning.costs import random_labels
 from pipepita.planning.predict import Measured
+from pipepita.progress import Progress, silent
 from pipepita.schedule import Schedule
 
 SECONDS = 0.3  # about how long one run takes
@@ -57,7 +58,7 @@ def measure(
     counts: Sequence[int],
     cores: int,
     seconds: float = SECONDS,
-    progress: Progress = lambda done, total, what: None,
+    progress: Progress = silent,
 ) -> Measured:
     """Measures `task`, which stays as it is, with random items.
 

@@ -15,8 +15,9 @@ from pipepita.machine import cores
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.task import Task
 from pipepita.planning.predict import Prediction, predict
-from pipepita.planning.probe import SECONDS, Progress, items, measure, probes
+from pipepita.planning.probe import SECONDS, items, measure, probes
 from pipepita.planning.verify import verified
+from pipepita.progress import Progress, silent
 from pipepita.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def survey(
     batch_size: int,
     site: Site,
     seconds: float = SECONDS,
-    progress: Progress = lambda done, total, what: None,
+    progress: Progress = silent,
 ) -> Prediction:
     """Measures `task`, which stays as it is, and predicts. What is predicted to be about equally fast is run.
 

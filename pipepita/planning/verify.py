@@ -12,8 +12,9 @@ from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
-from pipepita.planning.contender import Contender, Progress, interleaved
+from pipepita.planning.contender import Contender, interleaved
 from pipepita.planning.predict import LOCAL, Prediction
+from pipepita.progress import Progress, silent
 from pipepita.schedule import Schedule
 
 _CLOSE = 1.25  # times the best predicted period, that is still worth a run
@@ -29,7 +30,7 @@ def verified(
     batch_size: int,
     engine: Engine,
     seconds: float,
-    progress: Progress = lambda done, total, what: None,
+    progress: Progress = silent,
 ) -> Prediction:
     """The prediction, in which those that lie close together are as far apart as they were when they were run.
 

@@ -17,8 +17,8 @@ import numpy as np
 from pipepita.edge.measured import Coordinator
 from pipepita.engines import registry
 from pipepita.profiling.explained import explained
-from pipepita.profiling.passes import Progress
 from pipepita.profiling.trial import Ran, Trial, latency, run
+from pipepita.progress import Progress, silent
 from pipepita.schedule.forecast import messages
 from pipepita.schedule.topology import Topology
 from pipepita.timeline.recorder import RECEIVE
@@ -51,7 +51,7 @@ class Beside(NamedTuple):
     message: float
 
 
-def beside(runs: Sequence[Ran], progress: Progress = lambda done, total, what: None) -> Beside:
+def beside(runs: Sequence[Ran], progress: Progress = silent) -> Beside:
     """Measures what a sample takes beside its passes, in seconds. It starts a Ray engine.
 
     Args:

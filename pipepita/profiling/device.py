@@ -14,9 +14,9 @@ from pipepita.profiling import load as loads
 from pipepita.profiling.coordination import beside
 from pipepita.profiling.fit import Timed, ahead_rates, fitted
 from pipepita.profiling.memory import bandwidth, free
-from pipepita.profiling.passes import Progress, looked_ahead, ran, timed
+from pipepita.profiling.passes import looked_ahead, ran, timed
 from pipepita.profiling.power import meter
-from pipepita.runs.interrupt import stoppable
+from pipepita.progress import Progress, stoppable
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import torch
 from pipepita.machine import cores
 from pipepita.pipeline.stage import compute_mode
 from pipepita.profiling.power import Meter
+from pipepita.progress import Progress, silent
 
 _SIZE = 512
 _STRETCH = 1.0  # seconds of one figure
@@ -40,7 +41,7 @@ class Load:
 def load(
     seconds: float,
     meter: Meter | None,
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None,
+    progress: Progress = silent,
     stop: Callable[[], bool] = lambda: False,
 ) -> Load:
     """Loads all cores with products of matrices.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from pipepita.edge.measured import BATCHES, PHASES
 from pipepita.edge.work import Work
 from pipepita.profiling.fit import Looked, Timed
 from pipepita.profiling.trial import Ran, Trial, run
+from pipepita.progress import Progress, silent
 
-Progress = Callable[[int, int, str], None]
 # (the shape of an item, hidden layers)
 _LINEAR = tuple(((width,), f"fc:{width}x2") for width in (16, 32, 64, 128, 256, 512, 1024))
 _NETWORKS = (
@@ -33,7 +33,7 @@ def trials() -> Iterator[Trial]:
                 yield Trial(shape, network, batch, rule)
 
 
-def ran(progress: Progress = lambda done, total, what: None) -> list[Ran]:
+def ran(progress: Progress = silent) -> list[Ran]:
     """Runs all trials in this process, one sample after the other, over some rounds in which each has its turn."""
     every, found = [*trials()], []
     for turn in range(_ROUNDS):
@@ -43,7 +43,7 @@ def ran(progress: Progress = lambda done, total, what: None) -> list[Ran]:
     return found
 
 
-def looked_ahead(progress: Progress = lambda done, total, what: None) -> list[Looked]:
+def looked_ahead(progress: Progress = silent) -> list[Looked]:
     """By how much longer samples take at linear layers that predict their weights: medians over some rounds."""
     more, works = defaultdict[tuple[Trial, int], list[float]](list), dict[tuple[Trial, int], Work]()
     for turn in range(_ROUNDS):

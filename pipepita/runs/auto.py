@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pipepita.errors import UserError
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.task import Task
-from pipepita.runs.interrupt import stoppable
+from pipepita.progress import silent, stoppable
 from pipepita.runs.job import Options
 from pipepita.runs.listeners import Listener
 from pipepita.schedule import Schedule
@@ -51,7 +51,7 @@ def fastest(
 
     listener.prepares("measuring layers and messages, to choose the stages")
     site = Site(settings.device, settings.address, settings.placement, engine)
-    found = survey(task, [schedule], batch, site, progress=stoppable(lambda done, total, what: None, stop))
+    found = survey(task, [schedule], batch, site, progress=stoppable(silent, stop))
     listener.chose(in_words(found, schedule.name))
     return found.staged(schedule.name).parts
 

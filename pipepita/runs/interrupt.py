@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Self
 
-Progress = Callable[[int, int, str], None]  # called with (parts done, parts in all, what comes now)
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -46,14 +44,3 @@ class Interrupt:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def stoppable(progress: Progress, stop: Callable[[], bool]) -> Progress:
-    """`progress` for work that does not ask whether to stop: it raises KeyboardInterrupt once `stop` says true."""
-
-    def advance(done: int, total: int, what: str) -> None:
-        if stop():
-            raise KeyboardInterrupt
-        progress(done, total, what)
-
-    return advance

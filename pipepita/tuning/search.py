@@ -20,6 +20,7 @@ from pipepita.data import load
 from pipepita.errors import PipepitaError, UserError, unknown
 from pipepita.files import read_json
 from pipepita.network import spec
+from pipepita.progress import Progress, silent
 from pipepita.runs.job import Job
 from pipepita.runs.reading import checked
 from pipepita.tuning import space
@@ -116,7 +117,7 @@ class Running:
 
     jobs: int | None = None
     address: str | None = None
-    progress: Callable[[int, int, str], None] = lambda done, total, what: None
+    progress: Progress = silent
     stop: Callable[[], bool] = lambda: False
 
 
