@@ -161,7 +161,11 @@ def _similarity(features: Tensor) -> Tensor:
         # as the published code: the standard deviation of each channel, if there are enough of them
         features = flat.std(2) if features.shape[1] > 3 and flat.shape[2] > 1 else flat.flatten(1)
     centred = features - features.mean(1, keepdim=True)
-    unit = centred / (centred.square().sum(1, keepdim=True).sqrt() + _TINY)
+    squares = centred.square().sum(1, keepdim=True)
+    # an item that makes nothing of a layer is similar to no other; the root's gradient at zero would be no number
+    silent = squares <= _TINY**2
+    unit = centred / (torch.where(silent, 1.0, squares).sqrt() + _TINY)
+    unit = torch.where(silent, 0.0, unit)
     return (unit @ unit.t()).clamp(-1, 1)
 
 

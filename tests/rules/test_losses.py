@@ -96,6 +96,19 @@ def test_similarities_of_few_channels_are_of_all_values():
     torch.testing.assert_close(_similarity(few), F.cosine_similarity(flat[:, None], flat[None], dim=2))
 
 
+@pytest.mark.parametrize("shape", [(6, 5), (6, 4, 3, 3)])
+def test_an_item_that_a_layer_makes_nothing_of_has_a_gradient_of_zero(shape):
+    features = torch.randn(shape)
+    features[2] = 0
+    features.requires_grad_()
+    found = _similarity(features)
+    (gradient,) = torch.autograd.grad((found - torch.eye(6)).square().mean(), features)
+    assert gradient.isfinite().all() and not gradient[2].any() and gradient[[0, 1, 3, 4, 5]].any()
+    assert not found[2].any()
+    others = [0, 1, 3, 4, 5]
+    assert torch.equal(found[others][:, others], similarity(features[others]))
+
+
 def test_single_items_teach_nothing_by_similarity():
     layer = cut(pp.build("fc:5", (4,), 3), (4,), 3)[0]
     learner = pp.LocalLoss(loss="sim").learner(layer, 2, 3, 0)

@@ -14,10 +14,10 @@ from pipepita.rules.product import bjorck
 from pipepita.schedule import relaxed
 
 
-def aligned(rule, network="fc:40x2"):
+def aligned(rule, network="fc:40x2", init="he"):
     """(each F_l^T before, each after, each layer's weights after)."""
     model = pp.build(network, (1, 8, 8), 10)
-    pp.initialise(model, 1)
+    pp.initialise(model, 1, init)
     layers = cut(model, (1, 8, 8), 10, 1)
     pipeline = pp.LocalEngine("cpu").open(
         Plan(stages(Task(layers, 10, rule, seed=1), [range(1), range(1, 3)]), relaxed(), 8)
@@ -34,6 +34,21 @@ def test_every_projection_is_the_negative_product_from_the_top(few_digits):
     for place in range(3):
         product = torch.linalg.multi_dot([*reversed(weights[place:])]) if place < 2 else weights[2]
         torch.testing.assert_close(after[place], -product * (before[place].norm() / product.norm()))
+
+
+def test_a_product_of_zero_has_no_direction_and_leaves_the_projections_as_they_were_drawn():
+    before, after, _ = aligned(pp.Pepita(feedback="product", modulate="all"), init="zero-output")
+    for drawn, now in zip(before, after, strict=True):
+        assert drawn.norm() > 0 and torch.equal(drawn, now)
+
+
+def test_from_an_output_layer_that_begins_at_zero_the_layers_below_it_learn(digits):
+    def digest(**options):
+        model = pp.build("fc:20x2", digits.item_shape, digits.classes)
+        rule = pp.Pepita(modulate="all", **options)
+        return pp.train(model, digits, rule=rule, engine="local", init="zero-output", epochs=2, lr=0.05).weights_sha256
+
+    assert digest(feedback="product") != digest(feedback="fixed", f_scale=0.0)
 
 
 def test_the_weights_are_made_orthogonal_first():

@@ -159,12 +159,16 @@ class Textbook(Learner):
             self._perturbation.feedback = self._learnt.matrix()
 
     def align(self, epoch: int, above: Tensor | None) -> Tensor | None:
-        """If the rule aligns: aligns F_l with the product of the weights from here to the top, and returns it."""
+        """If the rule aligns: aligns F_l with the product of the weights from here to the top, and returns it.
+
+        F_l keeps its norm. While the product is zero, as before the first epoch if the output layer begins at zero, it
+        has no direction, and F_l stays as it is.
+        """
         if self.mirror is None:
             return above
         product = self.mirror.product(epoch, above)
-        if self._perturbation is not None and (drawn := self._perturbation.feedback) is not None:
-            self._perturbation.feedback = product * -(drawn.norm() / product.norm().clamp_min(_TINY))
+        if self._perturbation is not None and (feedback := self._perturbation.feedback) is not None and product.any():
+            self._perturbation.feedback = product * -(feedback.norm() / product.norm().clamp_min(_TINY))
         return product
 
     def evaluate(self, x: Tensor) -> Tensor:
