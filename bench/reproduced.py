@@ -22,6 +22,7 @@ from typing import Any
 from bench import pages
 from bench.common import note
 from pipepita.machine import machine
+from pipepita.report import in_table
 
 HERE = Path(__file__).parent
 Row = dict[str, Any]
@@ -41,8 +42,15 @@ def main(arguments: list[str]) -> int:
         return done.returncode
     said = json.loads(done.stdout)
     folder = HERE / what if (HERE / what).is_dir() else HERE / "paper"
-    write(folder, what, f"pipepita reproduce {shlex.join(arguments)}", said)
+    write(folder, what, f"pipepita reproduce {shlex.join(_elsewhere_too(arguments))}", said)
     return 0
+
+
+def _elsewhere_too(arguments: list[str]) -> list[str]:
+    """The arguments without folders of this machine."""
+    folders = ("--out", "--data-dir")
+    follows = [False, *(one in folders for one in arguments[:-1])]
+    return [one for one, after in zip(arguments, follows, strict=True) if not after and one not in folders]
 
 
 def write(folder: Path, what: str, command: str, said: dict[str, Any]) -> None:
@@ -57,7 +65,7 @@ def write(folder: Path, what: str, command: str, said: dict[str, Any]) -> None:
     file = folder / "result.json"
     result = json.loads(file.read_text()) if file.exists() else {"commands": {}, "tables": {}}
     result["commands"][what] = {"command": command, "machine": machine(), "date": time.strftime("%Y-%m-%d")}
-    rows = [{name: _said(value) for name, value in row.items()} for row in said["rows"]]
+    rows = [{name: in_table(value) for name, value in row.items()} for row in said["rows"]]
     result["tables"] |= VIEWS.get(what, lambda rows: {what: rows})(rows)
     for path in map(Path, said["files"]):
         if path.suffix == ".png":
@@ -92,12 +100,6 @@ def locality(rows: list[Row]) -> Tables:
 
 _RESULTS = {"network, data", "rule", "lr", "test %", "over bp", "over F = 0", "s to 90 % of bp", "s to 98 %"}
 VIEWS: dict[str, Callable[[list[Row]], Tables]] = {"locality": locality}
-
-
-def _said(value: Any) -> Any:
-    if value is None:
-        return "-"
-    return f"{value:.4g}" if isinstance(value, float) else value
 
 
 if __name__ == "__main__":

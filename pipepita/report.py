@@ -48,7 +48,7 @@ class Report:
     def markdown(self) -> str:
         """Title, table and notes."""
         lines = [f"# {self.title}", "", _row(self.columns), _row(["---"] * len(self.columns))]
-        lines += [_row([_text(value) for value in row]) for row in self.rows]
+        lines += [_row([in_table(value) for value in row]) for row in self.rows]
         return "\n".join([*lines, "", *self.notes, ""])
 
     def write(self, folder: Path, name: str) -> list[Path]:
@@ -74,7 +74,7 @@ class Report:
         for number, column in enumerate(self.columns):
             table.add_column(column, justify="right" if number else "left")
         for row in self.rows:
-            table.add_row(*map(_text, row))
+            table.add_row(*map(in_table, row))
         console = Console()
         console.print(table)
         for note in self.notes:
@@ -99,7 +99,10 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _text(value: Value) -> str:
+def in_table(value: Value) -> str:
+    """A value as tables show it: numbers with four digits, or with all that stand before the point."""
     if value is None:
         return "-"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"

@@ -52,6 +52,11 @@ def test_without_an_experiment_it_says_how_it_is_used(arguments, capsys):
     assert "usage: python -m bench.reproduced EXPERIMENT" in capsys.readouterr().err
 
 
+def test_the_command_is_kept_without_folders_of_this_machine():
+    words = ["signs", "--out", "here", "--only", "bp", "--data-dir", "there", "--seeds", "0,1"]
+    assert reproduced._elsewhere_too(words) == ["signs", "--only", "bp", "--seeds", "0,1"]
+
+
 def test_what_reproduce_refuses_is_passed_on(capfd):
     assert reproduced.main(["nothing"]) == 2
     assert "experiment 'nothing'" in capfd.readouterr().err
