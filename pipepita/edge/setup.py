@@ -19,6 +19,7 @@ from pipepita.network.cut import cut
 from pipepita.network.modules import leaves
 from pipepita.network.norms import check_batches
 from pipepita.pipeline.task import Task
+from pipepita.rules.epochless import check_epochless
 from pipepita.schedule import Schedule
 from pipepita.schedule.forecast import messages
 from pipepita.schedule.topology import Topology
@@ -102,6 +103,7 @@ class Network:
 def network(scenario: Scenario, stream: Stream) -> Network:
     """The untrained network for the items of `stream`, and what it costs."""
     rule = scenario.make_rule()
+    check_epochless(rule)
     model = scenario.build(stream.item_shape, stream.classes, rule)
     check_batches(leaves(model), 0, scenario.batch_size)
     spec.initialise(model, scenario.seed, scenario.init)

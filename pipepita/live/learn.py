@@ -20,6 +20,7 @@ from pipepita.network.modules import leaves
 from pipepita.network.norms import check_batches
 from pipepita.pipeline.engine import Engine
 from pipepita.rules import Pepita, Rule
+from pipepita.rules.epochless import check_epochless
 from pipepita.runs.display import Observer
 from pipepita.runs.job import Options
 from pipepita.runs.listeners import Listener
@@ -86,6 +87,7 @@ def online(
         {"schedule": "adaptive", "batch_size": 1, "lr": 0.002, "snapshot_every": 1000, "encrypt": True, **options},
     )
     rule, observer = rule or Pepita(), observer or Observer()
+    check_epochless(rule)
     items = as_stream(stream, classes=classes)
     check_batches(leaves(model), 0, settings.batch_size)
     settled = settle(model, items.item_shape, items.classes, rule, settings, regression=items.regression)

@@ -164,6 +164,8 @@ class Online:
 
             def work(pipeline: Pipeline, first: int = first, before: Tally = before) -> Tally:
                 coordinator.go_on(pipeline, first)
+                if first == 0:
+                    coordinator.align(1)
                 kept.again()
                 order.again()
                 return coordinator.train(kept, settings.learning_rate, before.copy(), order)

@@ -29,6 +29,7 @@ from pipepita.network.modules import describe, leaves
 from pipepita.network.norms import check_batches
 from pipepita.network.partition import in_words
 from pipepita.pipeline.engine import Engine
+from pipepita.rules.epochless import check_epochless
 from pipepita.runs.folder import RunFolder, fresh, last_checkpoint, read_run
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
@@ -104,6 +105,7 @@ def _prepare(
     observer: Listener, engine: Engine | None = None,
 ) -> Started:  # fmt: skip
     rule = job.make_rule()
+    check_epochless(rule)
     if job.source is None:
         stream = job.items(1)
         shape, classes, regression = stream.item_shape, stream.classes, stream.regression

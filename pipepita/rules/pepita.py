@@ -63,7 +63,8 @@ class Pepita(Rule):
             layer, from a read-out that learns: see `pipepita.rules.forms.local_error`. Then both passes of a layer
             follow each other, no layer is ever locked, and `form` and `feedback` mean nothing.
         refresh: With "product": after how many samples it is taken anew; 0 means before each epoch. The pipeline
-            drains for it, so with several samples in flight it helps to decide the bits, as snapshots do.
+            drains for it, so with several samples in flight it helps to decide the bits, as snapshots do. In a stream
+            it is taken once, at the start.
         orthogonal: With "product": how many steps of Bjorck's iteration keep the weights orthogonal, each time.
         mirror: How many mini-batches of noise align every F_l with the weights before each epoch, from 0 to 100000: see
             `pipepita.rules.mirror`.

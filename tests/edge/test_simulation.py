@@ -277,12 +277,15 @@ def test_says_what_is_wrong(options, words):
     assert words in str(error.value)
 
 
-def test_the_same_job_run_for_real_ends_with_the_same_bits(tmp_path):
+@pytest.mark.parametrize("rule", [EQUAL["rule"], "pepita:modulate=all,feedback=product"])
+def test_the_same_job_run_for_real_ends_with_the_same_bits(tmp_path, rule):
     """In the order that was decided in virtual time, and with predicted weights, as is the default there, too."""
-    adaptive = by_name(simulated(rate=20.0))["adaptive"]
-    assert adaptive.setup.task.look_ahead and adaptive.order != by_name(simulated())["adaptive"].order
+    adaptive = by_name(simulated(rate=20.0, rule=rule))["adaptive"]
+    assert adaptive.setup.task.look_ahead and adaptive.order != by_name(simulated(rule=rule))["adaptive"].order
     (tmp_path / "order.txt").write_text("".join("01"[bit] for bit in adaptive.order))
     options = {"engine": "local", "order": tmp_path / "order.txt", "run_dir": tmp_path / "run"}
-    job = checked(OnlineJob, {name: EQUAL[name] for name in ("network", "normalize", "rule", "samples")} | options)
+    job = checked(
+        OnlineJob, {name: EQUAL[name] for name in ("network", "normalize", "samples")} | options | {"rule": rule}
+    )
     summary = begin(job, io.StringIO(), Complaints, Observer())(lambda: False)
     assert summary["weights_sha256"] == adaptive.learnt.weights_sha256

@@ -5,6 +5,7 @@ import torch
 
 import pipepita as pp
 from pipepita.live.counts import Counts
+from pipepita.runs.checkpoint import weights_sha256
 from pipepita.streams import ClassPrequential, open_stream
 
 
@@ -31,6 +32,19 @@ def test_predictions_are_made_before_the_label_is_used(model, pairs):
     assert counts.score.accuracy == pytest.approx(100 * sum(right) / len(right))
     assert [one.id for one in predictions] == list(range(400)) and counts.learnt == 400
     assert sum(right[200:]) > sum(right[:200])
+
+
+def test_feedback_is_aligned_at_the_start(pairs):
+    """Of a window of one, a stream's samples are those of an epoch in their order."""
+    digests = set()
+    for options in ({"feedback": "fixed"}, {"feedback": "fixed", "mirror": 20}, {"feedback": "product"}):
+        model = pp.build("fc:24x2", (1, 8, 8), 10)
+        pp.initialise(model, 1)
+        list(pp.online(model, pairs[:40], rule=pp.Pepita(modulate="all", **options), lr=0.01))
+        digests.add(weights_sha256(model.state_dict()))
+    assert len(digests) == 3
+    with pytest.raises(pp.UserError, match="align_every 5: in a stream feedback is aligned once"):
+        pp.online(model, pairs, rule=pp.Pepita(modulate="all", feedback="product", refresh=5))
 
 
 def test_an_iterator_that_is_left_ends_its_thread(model, pairs):
