@@ -171,7 +171,7 @@ def counted(task: Task, batch_size: int) -> list[LayerWork]:
     with compute_mode(task.threads):
         stage = stages(task, task.whole)[0].build(book)
         target = torch.eye(task.classes)[torch.arange(batch_size) % task.classes]
-        x = torch.rand(batch_size, *layers[0].in_shape)
+        x = torch.rand(batch_size, *layers[0].item_shape)
         known = set[int]()
         _storages([layer.parameters for layer in layers], known)
         fixed = [sum(map(_bytes, layer.parameters)) for layer in layers]

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from pipepita.errors import UserError
-from pipepita.network.norms import Affine, NormPass, function, is_affine, needs_pass, normalize
+from pipepita.network.norms import BATCH, Affine, NormPass, function, is_affine, needs_pass, normalize
 from pipepita.network.shared import Gate, SharedConv2d, SharedLinear
+from pipepita.network.standardize import Standardize
 from pipepita.network.synapse import Shape, Synapse
 from pipepita.network.synapses import synapse
 from pipepita.randomness import generator
@@ -93,13 +94,19 @@ class Layer:
         """
         self.item_shape = tuple(shape)
         with torch.inference_mode():
-            x = self.arrive(torch.zeros(1, *shape))
-            self.in_shape = tuple(x.shape[1:])
-            if wrong := self.synapse.check(self.in_shape):
-                raise UserError(f"module {self.name} ({type(self.synapse.module).__name__}) {wrong}")
-            name = self.name
+            x, name = torch.zeros(1, *shape), self.name
             self._mask_shapes = []
             try:
+                for name, module in self._incoming:
+                    before, x = x, _Run([(name, module)])(x, ())
+                    if isinstance(module, Standardize) and x.shape != before.shape:
+                        raise UserError(
+                            f"module {name} has figures of shape {module.shape}, which do not fit items of shape "
+                            f"{tuple(before.shape[1:])}"
+                        )
+                self.in_shape, name = tuple(x.shape[1:]), self.name
+                if wrong := self.synapse.check(self.in_shape):
+                    raise UserError(f"module {self.name} ({type(self.synapse.module).__name__}) {wrong}")
                 x = self.synapse.forward(x)
                 self.cost = self.synapse.multiplications(tuple(x.shape[1:]))
                 for modules in (self._activity, self._outgoing):
@@ -107,12 +114,14 @@ class Layer:
                         if _drops(module):
                             self._mask_shapes.append((_mask_shape(module, x), float(module.p)))  # type: ignore[arg-type]
                             continue
+                        if isinstance(module, BATCH):
+                            module._check_input_dim(x)
                         if needs_pass(module):
                             self._mask_shapes.append(None)
                         x = _Run([(name, module)])(x, ())
                     if modules is self._activity:
                         self.activity_shape = tuple(x.shape[1:])
-            except RuntimeError as error:
+            except (RuntimeError, ValueError) as error:
                 reason = str(error).splitlines()[0]
                 raise UserError(f"module {name} does not fit items of shape {tuple(x.shape[1:])}: {reason}") from None
             self.out_shape = tuple(x.shape[1:])

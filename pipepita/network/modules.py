@@ -81,7 +81,7 @@ KINDS: dict[type[nn.Module], Kind] = {
 _NAMES = {kind.__name__: kind for kind in KINDS}
 # What the command line's `--activation` may name: the activations that need no argument.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
-    t.__name__.lower(): t for t, kind in KINDS.items() if kind.role == ACTIVATION
+    t.__name__.lower(): t for t, kind in KINDS.items() if kind.role == ACTIVATION and t is not Gate
 }
 
 

@@ -113,9 +113,12 @@ class _Block:
 
     def drop(self, part: Part) -> None:
         share = share_of(part)
+        if isinstance(self.behind[-1], nn.Dropout) if self.behind else self._dropout is not None:
+            raise UserError(f"{part.text}: there is a dropout right in front of it, so leave one of the two out")
         if self.behind:
             self.behind.append(nn.Dropout(share))
-        self._dropout = 0.0 if self.behind else share
+        if self._dropout is None:  # the one of all layers does not apply where one is asked for
+            self._dropout = 0.0 if self.behind else share
 
     def modules(self, activation: str, dropout: float, *, normal: bool) -> list[nn.Module]:
         share = dropout if self._dropout is None else self._dropout

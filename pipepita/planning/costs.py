@@ -33,7 +33,7 @@ def measured_costs(task: Task, batch_size: int, device: str = "cpu", samples: in
     still = dataclasses.replace(task.copy(), lr=0.0)
     steps = samples + _WARM_UP
     source = torch.Generator().manual_seed(task.seed)
-    x = torch.rand(batch_size, *task.layers[0].in_shape, generator=source)
+    x = torch.rand(batch_size, *task.layers[0].item_shape, generator=source)
     y = random_labels(task, batch_size, source)
     schedule, everything = relaxed(), torch.arange(batch_size).repeat(steps)
     pipeline = LocalEngine("cpu").open(Plan(stages(still, still.whole, [device]), schedule, batch_size, record=steps))

@@ -63,8 +63,9 @@ class BackwardLearner(GradientLearner):
 
     def updated(self) -> None:
         if self._signs is not None:
-            weight = self.layer.parameters[0]
-            weight.mul_(weight.sign() == self._signs)
+            signs = self.layer.parameters[0].sign()
+            self._signs.copy_(torch.where(self._signs == 0, signs, self._signs))  # one that was zero had no sign yet
+            self.layer.parameters[0].mul_(signs == self._signs)
 
     def memory(self) -> dict[str, Tensor]:
         return {} if self._signs is None else {f"{self.layer.name}.signs": self._signs}

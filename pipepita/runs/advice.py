@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 from pipepita.rules import Rule, options_of
@@ -21,7 +22,7 @@ def advice(rule: Rule, layers: int, *, normalized: bool, lr: float, window: int)
     if layers > 2:
         if not normalized:
             changes.append("normalize")
-        default, given = options_of(type(rule)().settled(layers)), options_of(rule)
+        default, given = options_of(_default(rule).settled(layers)), options_of(rule)
         changes += [
             f"{rule.name}:{name}={default[name]}" for name in ("modulate",) if default.get(name) != given.get(name)
         ]
@@ -29,6 +30,12 @@ def advice(rule: Rule, layers: int, *, normalized: bool, lr: float, window: int)
     if window > 1:
         changes.append(f"a smaller window than {window}")
     return f"{', '.join(changes[:-1])} or {changes[-1]}" if len(changes) > 1 else changes[0]
+
+
+def _default(rule: Rule) -> Rule:
+    """`rule` with the defaults of its options; those that have none keep their values."""
+    options = {one.name: one.default for one in fields(rule) if one.init and one.default is not MISSING}  # type: ignore[arg-type]
+    return replace(rule, **options)  # type: ignore[type-var]
 
 
 class DivergenceWarning(Listener):

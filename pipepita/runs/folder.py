@@ -18,7 +18,7 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from pipepita.errors import RunError, UserError
 from pipepita.files import read_json, sync
@@ -95,14 +95,15 @@ class RunFolder:
         self._append("metrics.jsonl", line)
 
     def lines(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl, without a last one that was not written to its end."""
+        """The lines of metrics.jsonl, without those that were not written to their end."""
         return self._read("metrics.jsonl")
 
     def _read(self, name: str) -> list[dict[str, Any]]:
         lines: list[dict[str, Any]] = []
-        with contextlib.suppress(OSError, ValueError):
-            for line in (self.path / name).read_text().splitlines():
-                lines.append(json.loads(line))
+        with contextlib.suppress(OSError):
+            for line in (self.path / name).read_bytes().splitlines():
+                with contextlib.suppress(ValueError):
+                    lines.append(json.loads(line))
         return lines
 
     def changes(self) -> dict[str, Any]:
@@ -152,8 +153,10 @@ class RunFolder:
 
     def _append(self, name: str, line: dict[str, Any]) -> None:
         try:
-            with (self.path / name).open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            with (self.path / name).open("ab+") as file:
+                if file.tell() and _last_byte(file) != b"\n":  # a line that was not written to its end stays alone
+                    file.write(b"\n")
+                file.write(json.dumps(line).encode() + b"\n")
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -232,3 +235,8 @@ def last_checkpoint(path: Path, *, resumable: bool = False) -> tuple[Checkpoint 
     from pipepita.runs import checkpoint
 
     return checkpoint.newest(path / "checkpoints", resumable=resumable)
+
+
+def _last_byte(file: BinaryIO) -> bytes:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1)

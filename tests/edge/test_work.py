@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 from pipepita import rules
 from pipepita.edge.profiles import DeviceProfile, Watts
 from pipepita.edge.work import LayerWork, Work, counted, memory
 from pipepita.network.cut import cut
 from pipepita.network.spec import build
+from pipepita.network.standardize import Standardize
 from pipepita.pipeline.task import Task
 
 IN, HIDDEN, CLASSES = 64, 48, 10
@@ -114,3 +116,10 @@ def test_looking_ahead_reads_old_and_new_weights_and_writes_the_predicted_ones()
     assert found.ahead.products == 0 and found.fixed == without.fixed + 2 * weights
     device = DeviceProfile("d", "d", flops=1e9, bandwidth=1e3, ram=1, watts=Watts(0, 1))
     assert found.cost(device).ahead == found.ahead.bytes / device.bandwidth
+
+
+def test_items_are_standardized_and_flattened_first():
+    model = nn.Sequential(Standardize((1, 8, 8)), *build("fc:5", (1, 8, 8), CLASSES))
+    layers = cut(model, (1, 8, 8), CLASSES)
+    found = counted(Task(layers, CLASSES, rules.make("pepita", {}), "sgd"), 2)
+    assert [work.standard.products for work in found] == [2 * 2 * 64 * 5, 2 * 2 * 5 * CLASSES]

@@ -4,6 +4,7 @@ from torch import nn
 
 import pipepita as pp
 from pipepita.network.cut import cut
+from pipepita.network.standardize import Standardize
 
 FLAT = (12,)
 
@@ -29,6 +30,11 @@ FLAT = (12,)
         ([nn.Linear(12, 5), nn.RMSNorm(4), nn.Linear(5, 3)], "module 1 does not fit"),
         ([nn.Linear(12, 5), nn.RMSNorm(4, elementwise_affine=False), nn.Linear(5, 3)], "module 1 does not fit"),
         ([nn.Flatten()], "nothing to train"),
+        ([Standardize((5,)), nn.Linear(12, 3)], r"module 0 does not fit items of shape \(12,\)"),
+        (
+            [Standardize((3, 12)), nn.Flatten(), nn.Linear(36, 3)],
+            r"module 0 has figures of shape \(3, 12\), which do not",
+        ),
         ([nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(5, 3)], r"module 0 \(Conv2d\) takes items of shape \(channels"),
         ([nn.Linear(12, 3, bias=True), nn.Flatten(0, 1)], "only Flatten"),
     ],
@@ -37,6 +43,12 @@ def test_refuses_in_one_line(modules, words):
     with pytest.raises(pp.UserError, match=words) as error:
         cut(nn.Sequential(*modules), FLAT, 3)
     assert "\n" not in str(error.value)
+
+
+def test_refuses_a_batch_norm_for_items_of_another_kind():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm1d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 3))
+    with pytest.raises(pp.UserError, match=r"module 1 does not fit items of shape \(4, 6, 6\): expected 2D or 3D"):
+        cut(model, (1, 8, 8), 3)
 
 
 def test_refuses_activation_behind_pooling():

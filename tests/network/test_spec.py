@@ -4,7 +4,7 @@ from torch import nn
 
 import pipepita as pp
 from pipepita.network.grow import normalized
-from pipepita.network.modules import describe, rebuild
+from pipepita.network.modules import ACTIVATIONS, describe, rebuild
 from pipepita.network.spec import build, hidden_layers, initialise
 
 
@@ -65,6 +65,19 @@ def test_own_norms_and_dropouts_take_the_place_of_the_general_ones():
     assert [module.p for module in model if isinstance(module, nn.Dropout)] == [0.1, 0.25, 0.1]
 
 
+def test_a_layer_may_have_a_dropout_on_both_sides_of_what_pools():
+    model = build("conv:8,3/dropout:0.5/pool:2/dropout:0.3", (1, 8, 8), 10, dropout=0.1)
+    assert kinds(model) == "Conv2d ReLU Dropout MaxPool2d Dropout Flatten Linear"
+    assert [module.p for module in model if isinstance(module, nn.Dropout)] == [0.5, 0.3]
+    behind = build("conv:8,3/pool:2/dropout:0.3", (1, 8, 8), 10, dropout=0.1)
+    assert [module.p for module in behind if isinstance(module, nn.Dropout)] == [0.3]
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_with_a_name_can_be_built(name):
+    assert build("fc:4", (3,), 2, activation=name)(torch.ones(1, 3)).shape == (1, 2)
+
+
 def test_order_within_a_layer():
     model = build("conv:8,3/pool:2", (1, 8, 8), 10, activation="tanh", dropout=0.2, normal=True)
     assert kinds(model) == "Conv2d Tanh RMSNorm Dropout MaxPool2d Flatten Linear"
@@ -92,6 +105,8 @@ def test_order_within_a_layer():
         ("conv:6,3/norm:rms/pool:2/norm:batch", "a layer has one norm"),
         ("fc:2/norm:rms/norm:rms", "a layer has one norm"),
         ("norm:rms", "begins with norm"),
+        ("fc:2/dropout:0.5/dropout:0.3", "dropout:0.3: there is a dropout right in front of it"),
+        ("conv:8,3/pool:2/dropout:0.5/dropout:0.3", "dropout:0.3: there is a dropout right in front of it"),
         ("fc:2/dropout:1", "'dropout:1' is not a probability"),
         ("fc:2/dropout:x", "'dropout:x' is not a probability"),
         ("dense:10", "'dense'.*one of avgpool, conv, dropout, fc, norm, pool"),

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from torch import nn
 
 import pipepita as pp
 from pipepita.network import spec
 from pipepita.network.cut import cut
+from pipepita.network.standardize import Standardize
 from pipepita.pipeline.task import Task
 from pipepita.planning.costs import measured_costs
 
@@ -19,3 +21,8 @@ def test_every_layer_has_a_cost_and_stays_as_it_was(optimizer):
     assert all(cost.standard > 0 and cost.modulated > 0 and cost.update > 0 for cost in costs)
     for layer, parameters in zip(layers, before, strict=True):
         assert all(torch.equal(now, then) for now, then in zip(layer.parameters, parameters, strict=True))
+
+
+def test_items_are_standardized_and_flattened_first():
+    layers = cut(nn.Sequential(Standardize((1, 8, 8)), *spec.build("fc:5", (1, 8, 8), 10)), (1, 8, 8), 10)
+    assert len(measured_costs(Task(layers, 10, pp.Pepita(), "sgd"), 3, samples=2)) == 2

@@ -125,6 +125,14 @@ def test_kept_signs_stay_and_others_do_not(sample, rule):
     assert all((before[name].sign() * after.sign() >= 0).all() for name, after in strict.items())
 
 
+def test_weights_that_begin_at_zero_keep_the_first_sign_that_they_get(sample):
+    model = NETWORKS["fully connected"]()
+    spec.initialise(model, SEED, "zero-output")
+    output = [*model.state_dict()][-1]
+    once, later = (updated(model, pp.UniformSigns(keep_signs=True), *sample, steps=steps)[output] for steps in (1, 20))
+    assert once.any() and (once.sign() * later.sign() >= 0).all()
+
+
 @pytest.mark.parametrize("rule", [pp.UniformSigns, pp.RandomSigns, pp.FixedSigns])
 def test_feedback_of_the_same_norm_has_the_weights_norm_and_their_signs(rule):
     model = NETWORKS["convolutions"]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -108,6 +109,17 @@ def test_a_run_that_diverged_says_what_to_change(few_digits):
         )  # fmt: skip
     words = "try normalize, pepita:modulate=all, a lower lr than 1e+09 or a smaller window than 2"
     assert words in str(error.value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Needs(pp.DirectFeedbackAlignment):
+    """A rule with an option that has no default."""
+
+    scale: float
+
+
+def test_advice_for_a_rule_whose_options_have_no_defaults():
+    assert advice(Needs(scale=1.0), 3, normalized=True, lr=0.1, window=1) == "a lower lr than 0.1"
 
 
 def test_a_run_that_is_about_to_diverge_is_warned_of_once():

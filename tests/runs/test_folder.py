@@ -1,0 +1,27 @@
+"""Files of a run's folder that grow line by line, also if the process died within a line."""
+
+import pytest
+
+from pipepita.runs.folder import RunFolder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = RunFolder(tmp_path / "run")
+    made.create({"rule": "pepita"})
+    yield made
+    made.release()
+
+
+def test_a_line_that_was_not_written_to_its_end_costs_no_later_one(folder):
+    folder.event("resume", changes={"epochs": 2})
+    with (folder.path / "events.jsonl").open("a") as file:
+        file.write('{"event": "resume", "chan')
+    folder.event("resume", changes={"max_restarts": 7})
+    assert folder.changes() == {"epochs": 2, "max_restarts": 7}
+    folder.metrics({"epoch": 1})
+    with (folder.path / "metrics.jsonl").open("ab") as file:
+        file.write(b'{"epoch": 2, "\xff')
+    assert folder.lines() == [{"epoch": 1}]
+    folder.metrics({"epoch": 2})
+    assert folder.lines() == [{"epoch": 1}, {"epoch": 2}]
