@@ -71,7 +71,7 @@ class Images(Dataset[tuple[object, int]]):
         try:
             with Image.open(self.name_of_item(0)) as image:
                 return "L" if image.mode in ("1", "L") else "RGB"
-        except OSError as error:
+        except Exception as error:  # Pillow raises many kinds
             raise UserError(f"{self.name_of_item(0)} is not a readable image: {error}") from None
 
     def name_of_item(self, index: int) -> Path:

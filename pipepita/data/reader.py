@@ -71,7 +71,11 @@ class Reader:
         try:
             if not isinstance(item, tuple | list) or len(item) != 2:
                 raise Unreadable(f"is {_kind(item)}: it must be a pair (x, label)")
-            x, y = _tensor(item[0]), _label(item[1])
+            try:
+                x = _tensor(item[0])
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise Unreadable(f"has an x that cannot become a tensor: {str(error).splitlines()[0]}") from None
+            y = _label(item[1])
             if self.item_shape is not None and x.shape != self.item_shape:
                 raise Unreadable(f"has shape {tuple(x.shape)}: all items must have {self.item_shape}")
             if self.classes and not 0 <= y < self.classes:
@@ -92,6 +96,8 @@ def _tensor(x: object) -> Tensor:
     is_image = image is not None and isinstance(x, image.Image)
     if is_image and x.mode not in ("1", "L", "RGB", "RGBA", "F"):  # type: ignore[attr-defined]
         raise Unreadable(f"is an image of mode {x.mode}: convert it to L or RGB")  # type: ignore[attr-defined]
+    if isinstance(x, Tensor) and x.layout != torch.strided:
+        x = x.to_dense()
     if not isinstance(x, Tensor):
         array = np.asarray(x)
         if array.dtype.kind not in "bfu":

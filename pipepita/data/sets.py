@@ -75,6 +75,11 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
         return _npz(file, name)
 
 
+def is_named(name: object) -> bool:
+    """Whether `load` takes the name: of a data set, or of a kind like "npz:FILE"."""
+    return isinstance(name, str) and (name in SETS or name.partition(":")[0] in ("npz", "random", "folder"))
+
+
 class _Absent(UserError):
     """A data set is not in the folder."""
 

@@ -36,13 +36,20 @@ class Workers:
 
     reader: what they read with. count: how many they are. most: how many items are read together at most.
 
-    Raises `UserError` if the data sets cannot be sent to other processes.
+    Raises `UserError` if the data sets cannot be sent to other processes, `RunError` if shared memory is short.
     """
 
     def __init__(self, reader: Reader, count: int, most: int) -> None:
         assert reader.item_shape is not None
         self._name, self._processes = reader.name, Processes()
-        slots = torch.empty(count * _AHEAD + 1, most, *reader.item_shape).share_memory_()
+        slots = torch.empty(count * _AHEAD + 1, most, *reader.item_shape)
+        try:
+            slots.share_memory_()
+        except RuntimeError:
+            raise RunError(
+                f"{reader.name}: to read ahead needs {slots.nbytes >> 20} MiB of shared memory, which /dev/shm has no "
+                "room for: use fewer loader_workers, a smaller batch_size, or a larger /dev/shm"
+            ) from None
         self._plan, self._slots = _Plan(len(slots)), slots.numpy()
         self._changed = threading.Condition()  # guards all that follows
         self._agenda: Agenda | Blocks | None = None

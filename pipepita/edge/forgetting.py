@@ -94,6 +94,11 @@ class Exam:
         end = scenario.samples * scenario.batch_size
         concepts = divided(stream.marks, end)
         if len(concepts) < 2:
+            if stream.marks:
+                raise UserError(
+                    f"forgetting: no drift is complete before the last of {end} items: let it end sooner, or ask for "
+                    "more --samples"
+                )
             raise UserError("forgetting needs --drift: without one there is nothing to forget")
         return cls(concepts, scenario.items(scenario.batch_size, held_out=True), end)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 _STATM = Path("/proc/self/statm")
 
@@ -38,6 +40,7 @@ class Place:
         address: The address of its node.
         cores: How many cores it may use.
         pid: The id of the process.
+        namespace: In which its id means that process. Containers have their own.
         node: The id of its node.
     """
 
@@ -45,7 +48,23 @@ class Place:
     address: str
     cores: int
     pid: int
+    namespace: str
     node: str = ""
+
+    @classmethod
+    def here(cls, host: str, address: str, cores: int, node: str = "") -> Self:
+        """That of this process."""
+        return cls(host, address, cores, os.getpid(), _namespace(), node)
+
+    def is_known_here(self) -> bool:
+        """Whether its id means the same process here."""
+        return self.namespace == _namespace()
+
+
+@functools.cache
+def _namespace() -> str:
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    return f"{boot.read_text().strip()} {namespace.readlink()}" if namespace.exists() else str(os.getpid())
 
 
 class Vitals:

@@ -121,7 +121,7 @@ class Rule(Protocol):
         """The names of the one or two passes that a sample makes, in order.
 
         By default "standard", and then "modulated", "backward" or "broadcast", depending on `flow`. Other names are
-        allowed, except "evaluate", "end" and "done".
+        allowed, except "evaluate", "end", "done", and those that begin with "next-".
         """
         return _PASSES[self.flow]
 

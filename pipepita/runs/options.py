@@ -176,7 +176,9 @@ class Output(Group):
         description="samples between two snapshots, for which the pipeline is drained (default: those of an epoch)",
     )
     checkpoint_every: float = Field(
-        60, ge=0, description="at least so many seconds pass between two snapshots that are written to the disk"
+        60,
+        ge=0,
+        description="within an epoch, at least so many seconds pass between two snapshots that are written to the disk",
     )
     keep_checkpoints: int = Field(3, ge=1, description="how many of the last checkpoints stay on the disk")
     tensorboard: bool = Field(False, description="also write curves for TensorBoard into the run folder")

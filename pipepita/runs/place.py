@@ -115,7 +115,8 @@ class Where:
         auto.check(settings, self.costs)
         if isinstance(self.engine, str):
             registry.check(self.engine)
-        if self.name == "local" or min(len(task.layers), getattr(self.engine, "stages", 2)) == 1:
+        most = None if isinstance(self.engine, str) else self.engine.most_stages
+        if self.name == "local" or min(len(task.layers), most or len(task.layers)) == 1:
             return task.whole
         engine = None if isinstance(self.engine, str) else self.engine
         return auto.fastest(task, settings, schedule, batch, engine, listener, stop)

@@ -88,10 +88,8 @@ def resume(
             observer.warn(line)
         settings = saved.settings(**{**folder.changes(), **changes})
         model, rule, resumption = saved.model, saved.rule(rule), saved.resumption(folder)
-        engine, fingerprint, version = engine or saved.entry("engine"), saved.entry("data_sha256"), saved.entry("torch")
+        engine, version = engine or saved.entry("engine"), saved.entry("torch")
         data = saved.data(data, data_dir)
-        if data.fingerprint() != fingerprint:
-            raise UserError(f"data {data.name!r} is not what {saved.path} was trained on: pass the same")
         if version != torch.__version__:
             observer.warn(f"the run began with torch {version}; with {torch.__version__} it may end with other bits")
         progress = resumption.progress

@@ -13,6 +13,7 @@ from torch import nn
 
 from pipepita import rules
 from pipepita.data import Data, load
+from pipepita.data.sets import is_named
 from pipepita.errors import UserError
 from pipepita.network import spec
 from pipepita.network.modules import describe, rebuild
@@ -115,10 +116,20 @@ class SavedRun:
     def data(self, given: Data | None, data_dir: str | Path | None) -> Data:
         """The run's data: `given`, or loaded by name from `data_dir` or from where the run found it.
 
-        Without the items that it held out for validation, which it is tested on.
+        Without the items that it held out for validation, which it is tested on. `UserError` if it is other data, or
+        if no name leads to it.
         """
-        data = load(self.entry("dataset"), data_dir=data_dir or self.about.get("data_dir")) if given is None else given
-        return data.validating(self.settings().validation)
+        data = self._loaded(data_dir) if given is None else given
+        data = data.validating(self.settings().validation)
+        if data.fingerprint() != self.entry("data_sha256"):
+            raise UserError(f"data {data.name!r} is not what {self.path} was trained on: pass the same")
+        return data
+
+    def _loaded(self, data_dir: str | Path | None) -> Data:
+        name = self.entry("dataset")
+        if not is_named(name):
+            raise UserError(f"{self.path} was trained on data {name!r}, to which no name leads: pass them, data=...")
+        return load(name, data_dir=data_dir or self.about.get("data_dir"))
 
     @contextlib.contextmanager
     def _fits(self) -> Iterator[None]:

@@ -23,7 +23,7 @@ def features(x: Mapping[Hashable, Any], where: str) -> dict[Hashable, float]:
     for key, value in x.items():
         try:
             numbers[key] = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise UserError(f"{where}: feature {key!r} is {value!r}: it must be a number or a bool") from None
         if not math.isfinite(numbers[key]):
             raise UserError(f"{where}: feature {key!r} is {value!r}: it must be finite")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from pipepita.files import write_whole
 from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import DATA, PASS, SEND, UPDATE
 
@@ -21,14 +23,16 @@ def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPL
     """Draws one panel per timeline, all on one scale, so that a schedule with a shorter period repeats more often.
 
     timelines: by the titles of their panels. path: the file to write; its suffix decides the format. samples: about how
-    many of the slowest to show, from the middle of its timeline.
+    many of the slowest to show, from the middle of its timeline. `UserError` if the file cannot be written.
     """
     from matplotlib.figure import Figure
 
     rows = max(len(timeline.stages) for timeline in timelines.values())
     figure = Figure(figsize=(12, len(timelines) * (0.7 + 0.32 * (rows + 1))), layout="constrained")
     paint(timelines, figure, samples=samples)
-    figure.savefig(path, dpi=150)
+    picture = io.BytesIO()
+    figure.savefig(picture, format=path.suffix.removeprefix(".").lower(), dpi=150)
+    write_whole(path, picture.getvalue())
 
 
 def paint(timelines: Mapping[str, Timeline], figure: Any, *, samples: int = _SAMPLES) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pipepita.files import write_whole
 from pipepita.schedule import Flow
 from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import DATA, OTHER, PASS, RECEIVE, SEND, UPDATE, Spans
@@ -23,11 +24,14 @@ _UPDATE_COLOUR, _WAIT_COLOUR, _SEND_COLOUR, _DATA_COLOUR = "good", "grey", "gene
 
 
 def write(timelines: Mapping[str, Timeline], path: Path) -> None:
-    """Writes one JSON object, in which each timeline is a process with its title. Overwrites the file."""
+    """Writes one JSON object, in which each timeline is a process with its title.
+
+    Raises `UserError` if the file cannot be written.
+    """
     events = [
         event for pid, (title, timeline) in enumerate(timelines.items()) for event in _events(title, timeline, pid)
     ]
-    path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}))
+    write_whole(path, json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}).encode())
 
 
 def _events(title: str, timeline: Timeline, pid: int) -> Iterator[dict[str, Any]]:

@@ -138,6 +138,8 @@ def test_what_needs_all_items_says_so(noisy):
         (pair(np.full(4, 1e300)), "holds a NaN or an infinite value"),
         (pair(np.zeros(4, int)), "has an x that is ndarray of shape (4,): it must be floats, uint8 or booleans"),
         (pair(torch.zeros(4, dtype=torch.int32)), "has an x of torch.int32: it must be floats, uint8 or booleans"),
+        (pair([[1.0], [1.0, 2.0]]), "has an x that cannot become a tensor: setting an array element"),
+        (pair(np.zeros(4, np.longdouble)), "has an x that cannot become a tensor: "),
         (pair("cat"), "has an x that is str: it must be floats, uint8 or booleans"),
         (ValueError("no such\nfile"), "cannot be read: ValueError: no such"),
         (KeyError(), "cannot be read: KeyError"),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import torch
 from loading import Faulty, Noisy, drawn, pair, same, seed_all, workers_of
 
 import pipepita as pp
@@ -106,3 +107,13 @@ def test_what_cannot_be_sent_to_workers_is_refused():
         pp.UserError, match=r"own cannot be sent to worker processes \(cannot pickle .*\): use loader_wo"
     ):
         pp.train(pp.build("fc:8", (12,), 10), data, loader_workers=1, **OPTIONS)
+
+
+def test_shared_memory_that_is_short_is_said_in_one_line(noisy, monkeypatch):
+    def full(tensor):
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1_2>: Resource unavailable")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    words = "noisy: to read ahead needs .* MiB of shared memory, which /dev/shm has no room for"
+    with pytest.raises(pp.RunError, match=words), noisy.open(1, 8):
+        pass

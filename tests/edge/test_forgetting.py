@@ -142,7 +142,7 @@ def test_rivers_generators_have_other_items_of_another_seed():
     ("options", "words"),
     [
         ({}, "forgetting needs --drift"),
-        ({"drift": "noise:1@10-700", "samples": 500}, "forgetting needs --drift"),
+        ({"drift": "noise:1@10-700", "samples": 500}, "no drift is complete before the last of 500 items: let it end"),
         ({"stream": "river:Phishing", "drift": "noise:1@100"}, "river:Phishing has no test items"),
         ({"stream": "river:Friedman", "drift": "noise:1@100"}, "the labels of river:Friedman are numbers"),
         ({"drift": "remap@100", "timing_only": True}, "with --timing-only nothing is learnt"),

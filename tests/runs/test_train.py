@@ -101,8 +101,11 @@ def test_run_folder_and_evaluate(few_digits, tmp_path):
     assert evaluated["weights_sha256"] == result.weights_sha256
     with pytest.raises(pp.UserError, match="run folder .* exists"):
         pp.train(model, few_digits, engine="local", epochs=1, run_dir=folder)
-    with pytest.raises(pp.UserError, match="unknown dataset 'few digits'"):
+    with pytest.raises(pp.UserError, match="data 'few digits', to which no name leads: pass them, data="):
         pp.evaluate(folder)
+    others = pp.Data(few_digits.x_train, few_digits.y_train, 1 - few_digits.x_test, few_digits.y_test, 10)
+    with pytest.raises(pp.UserError, match="is not what .*run was trained on: pass the same"):
+        pp.evaluate(folder, others)
     (folder / "checkpoints" / steps[-1] / "weights.safetensors").write_bytes(b"\x08\x00")
     assert pp.evaluate(folder, few_digits)["checkpoint"].endswith(steps[1])
     for step in steps:
@@ -261,3 +264,25 @@ def test_mnist_in_two_epochs(mnist, network, options, rule, least):
     schedule = {"schedule": "streaming", "window": window} if (window := options.get("window")) else {}
     result = pp.train(model, mnist, engine="local", rule=rule, epochs=2, **schedule)
     assert result.test_accuracy >= least
+
+
+@pytest.mark.parametrize("option", ["trace", "timeline"])
+def test_a_recording_that_cannot_be_written_costs_no_run(few_digits, tmp_path, option):
+    """The disk is full, or the folder has gone, by the time that the run has ended."""
+    place = tmp_path / "there"
+    place.mkdir()
+    said, model = [], small(few_digits)
+
+    class Heard(Observer):
+        def warn(self, text):
+            said.append(text)
+
+        def epoch_ends(self, line):
+            if place.exists():
+                place.rmdir()
+
+    suffix = {"trace": "json", "timeline": "png"}[option]
+    options = {option: place / f"it.{suffix}"}
+    result = pp.train(model, few_digits, engine="local", epochs=1, observer=Heard(), **options)
+    assert weights_sha256(model.state_dict()) == result.weights_sha256
+    assert [line for line in said if f"it.{suffix} cannot be written: No such file" in line]

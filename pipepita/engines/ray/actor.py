@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Generator
 from typing import Any
@@ -38,7 +37,7 @@ class StageActor:
     def where(self) -> Place:
         """Where this actor runs, for choosing transports and how to wait."""
         node = ray.get_runtime_context().get_node_id()
-        return Place(host(), ray.util.get_node_ip_address(), cores(), os.getpid(), node)
+        return Place.here(host(), ray.util.get_node_ip_address(), cores(), node)
 
     @ray.method(concurrency_group="control")
     def pulse(self) -> Pulse:

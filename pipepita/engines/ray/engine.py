@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Set
 from typing import Any
 
-from pipepita.channels.transports import TRANSPORTS, host
+from pipepita.channels.transports import TRANSPORTS
 from pipepita.engines.ray.cluster import Cluster, load_ray
 from pipepita.engines.ray.diagnosis import cannot_start
 from pipepita.engines.ray.head import Head
@@ -107,14 +107,14 @@ class RayEngine:
         self._actors: list[Any] = []
         self._places: dict[int, Place] = {}  # where each stage was when it last answered
         self._head: Head | None = None
-        embedded_gpus = 0 if device == "cpu" or address is not None else gpus_here()
+        embedded = address in (None, "local")
+        embedded_gpus = gpus_here() if embedded and device != "cpu" else 0
         self._ray = load_ray()
         self._cluster = Cluster(address, self.stages, embedded_gpus)
         try:
             self._head = Head(self._ray.get_runtime_context().gcs_address, own_raylet(), self._cluster.dead)
             self._place(self.stages, device, self._wanted_placement)
-            # an embedded cluster exports nothing
-            self._on_pulse = Gauges().set if address not in (None, "local") else None
+            self._on_pulse = None if embedded else Gauges().set  # an embedded cluster exports nothing
         except BaseException:
             self.close()
             raise
@@ -230,7 +230,7 @@ class RayEngine:
         with contextlib.suppress(Exception):  # the old one may only be out of reach, and must take no part any more
             self._ray.kill(self._actors[index])
         place = self._places.get(index)
-        if hangs and place is not None and place.host == host():
+        if hangs and place is not None and place.is_known_here():
             with contextlib.suppress(OSError):
                 os.kill(place.pid, signal.SIGKILL)  # Ray only asks a process to end, and one that hangs does not
         self._actors[index] = self._actor(candidates[tried[index] % len(candidates)])

@@ -78,7 +78,7 @@ class RayPipeline:
         places = self._places = dict(enumerate(self._ask("where")))
         if self._monitor is not None:
             self._monitor.all_there()
-        places[COORDINATOR] = Place(host(), self._ray.util.get_node_ip_address(), cores(), os.getpid())
+        places[COORDINATOR] = Place.here(host(), self._ray.util.get_node_ip_address(), cores())
         by_value(self._plan.task.rule)
         self._each("build", [(s.alone(), self._plan.schedule, self._plan.record) for s in self._plan.stages])
 
@@ -201,7 +201,7 @@ class RayPipeline:
         self._diagnosis.fell_silent(index)
         place = self._places.get(index)
         with contextlib.suppress(Exception):
-            if place is not None and place.host == host():
+            if place is not None and place.is_known_here():
                 os.kill(place.pid, signal.SIGKILL)  # Ray only asks a process to end, and one that hangs does not
             else:
                 self._ray.kill(self._actors[index])

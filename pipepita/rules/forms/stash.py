@@ -16,7 +16,7 @@ class Stash(Textbook):
 
     def __init__(self, layer: Layer, position: Position, perturbation: Perturbation | None, hebbian: Hebbian) -> None:
         super().__init__(layer, position, perturbation, hebbian)
-        self._stashed: dict[int, Synapse] = {}  # one copy per sample in kept
+        self._stashed: dict[int, Synapse] = {}  # one copy of the weights for each sample in flight
 
     def _keep(self, step: int, kept: StandardPass) -> None:
         super()._keep(step, kept)
