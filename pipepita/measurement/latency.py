@@ -104,7 +104,7 @@ def check(layers: int, settings: Options, rounds: int, seconds: float) -> int:
 
     Returns how many stages there will be.
     """
-    if not 1 <= rounds <= _MOST_ROUNDS or not 0 < seconds <= 3600:
+    if not isinstance(rounds, int) or not 1 <= rounds <= _MOST_ROUNDS or not 0 < seconds <= 3600:
         raise UserError(f"{rounds} rounds of {seconds} s: 1 to {_MOST_ROUNDS} rounds of more than 0 and up to 3600 s")
     if settings.stages == AUTO:
         raise UserError("stages 'auto': latency measures one split; `pipepita plan` compares all numbers of stages")

@@ -143,7 +143,10 @@ def _layer_costs(given: Sequence[float] | None, layers: Sequence[Layer]) -> list
     """What each layer costs: as given, or its number of multiplications."""
     if given is None:
         return [layer.cost for layer in layers]
-    costs = [float(cost) for cost in given]
+    try:
+        costs = [float(cost) for cost in given]
+    except (TypeError, ValueError):
+        raise UserError(f"costs {given!r} are not numbers: give one per layer") from None
     if len(costs) != len(layers) or not all(0 <= cost < math.inf for cost in costs):
         raise UserError(f"costs {costs} are not {len(layers)} finite numbers of at least 0, one per layer")
     return costs

@@ -19,6 +19,7 @@ from pipepita.rules import Pepita, Rule
 from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder
 from pipepita.runs.job import Options
+from pipepita.runs.kinds import check_kinds
 from pipepita.runs.launch import Launch, Watch
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Deploy, Where
@@ -95,7 +96,7 @@ def train(
     settings: Options = checked(Options, options)
     rule, observer = rule or Pepita(), observer or Observer()
     data = load(data) if isinstance(data, str) else data
-    _check_kinds(data, rule, engine, stop)
+    check_kinds(data, rule, engine, stop, observer)
     data = data.validating(settings.validation)
     if init not in (*spec.INITS, "keep"):
         raise unknown("init", init, (*spec.INITS, "keep"))
@@ -134,20 +135,6 @@ def train(
     _give_back(model, copy, normalize or standardize or changed)
     result.model = model
     return result
-
-
-def _check_kinds(data: object, rule: object, engine: object, stop: object) -> None:
-    """Raises `UserError` if an argument is not of the kind that `train` takes."""
-    if not isinstance(data, Data):
-        raise UserError(
-            f"data is {type(data).__name__}: pass a pipepita.Data (Data.of takes torch data sets), or a name"
-        )
-    if isinstance(rule, type) or not hasattr(rule, "learner"):
-        raise UserError(f"rule is {rule!r}: pass a rule, like pipepita.Pepita()")
-    if isinstance(engine, type) or not (isinstance(engine, str) or hasattr(engine, "open")):
-        raise UserError(f"engine is {engine!r}: pass 'ray', 'local', or an open engine")
-    if not callable(stop):
-        raise UserError(f"stop is {stop!r}: pass a function that says whether to stop")
 
 
 def _normalizes(normalize: bool | str, model: nn.Sequential, layers: int, observer: Listener) -> bool:
