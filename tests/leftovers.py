@@ -16,6 +16,11 @@ def processes_of(folder: str) -> list[str]:
     return [text for text in commands if folder in text]
 
 
+def started_in(folder: str) -> list[str]:
+    """Command lines of processes whose environment mentions `folder`: workers say nothing else of where they belong."""
+    return [_text(path.parent / "cmdline") for path in Path("/proc").glob("[0-9]*/environ") if folder in _text(path)]
+
+
 def actors_of(folder: str) -> list[int]:
     """The processes of stages whose run has `folder` as its TMPDIR."""
     ours = [path.parent for path in Path("/proc").glob("[0-9]*/environ") if f"TMPDIR={folder} " in _text(path)]

@@ -20,6 +20,11 @@ from typing import Any
 
 
 def begin(worker: int) -> None:
+    """What a worker that reads items does first."""
+    end_with_parent()
+
+
+def end_with_parent() -> None:
     """In a new worker: it is to end with the process that started it, however that ends."""
 
     def end_with(parent: Any) -> None:

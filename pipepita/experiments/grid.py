@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
+from pipepita.data.processes import end_with_parent
 from pipepita.errors import PipepitaError, RunError, UserError
 from pipepita.experiments.cell import Cell, Outcome, read, run
 from pipepita.progress import Progress
@@ -132,6 +133,7 @@ def _begin(to_parent: Any) -> None:
 
     import torch
 
+    end_with_parent()
     global _to_parent
     _to_parent = to_parent
     torch.set_num_threads(1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 
 import pytest
 from commandline import ended, error_of, run, start
-from leftovers import processes_of
+from leftovers import started_in
 from mnist_like import write
 
 from pipepita.cli.reproduce import _chosen
@@ -78,7 +79,24 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewh
     done = ended(child)
     assert (done.returncode, done.stdout) == (130, ""), done.stderr
     assert "Traceback" not in done.stderr
-    assert not processes_of(str(tmp_path))
+    assert not started_in(str(tmp_path))
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_process_that_is_killed(tmp_path, digits, elsewhere):
+    data_dir = write(tmp_path / "data", digits)
+    arguments = ("reproduce", "ablation", "--epochs", 2000, "--data-dir", data_dir, "--jobs", 1)
+    child = start(*arguments, cwd=tmp_path, **elsewhere)
+    assert child.stderr is not None
+    while "cells done" not in (line := child.stderr.readline()):
+        assert line, "it ended before its workers began"
+    child.kill()
+    child.wait()  # its workers would keep its streams open
+    for _ in range(100):
+        if not started_in(str(tmp_path)):
+            break
+        time.sleep(0.1)
+    assert not started_in(str(tmp_path))
 
 
 @pytest.mark.parametrize(
