@@ -53,7 +53,7 @@ _ONLY_AS_WRITTEN = {  # what is not run otherwise, and why
     "scripts/pictures": "changes the checkout",
     "scripts/pictures rules forms": "changes the checkout",
 }
-_NEEDS_DATA = re.compile(r"(?<![A-Z_:])DIR|mnist|cifar|reproduce table1|bench\.(?:race|staleness|plan|guide)")
+_NEEDS_DATA = re.compile(r"(?<![A-Z_:])DIR|mnist|cifar|reproduce (?!memory)|bench\.(?:race|staleness|plan|guide)")
 _ENDLESS = {"status --watch": 5.0, "--source mqtt:": 25.0}  # seconds until Ctrl-C ends them
 
 
