@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import queue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -82,16 +82,11 @@ def _absent(cells: Sequence[Cell], data_dir: Path | None) -> dict[str, str]:
 
 
 def _run_all(cells: Sequence[Cell], folder: Path, data_dir: Path | None, jobs: int, progress: Progress) -> None:
-    context = multiprocessing.get_context("spawn")
-    from_workers = context.Queue()
-    epochs = dict.fromkeys((cell.key for cell in cells), 0)
-    total = sum(cell.weight for cell in cells)
-    pool = ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_begin, initargs=(from_workers,))
-    by_key = {cell.key: cell for cell in cells}
-    ended, failures = False, list[str]()
+    failures = list[str]()
     stop = Interrupt("stopping: finished cells are kept")
     try:
-        with stop:
+        with _workers(min(jobs, len(cells))) as (pool, reports), stop:
+            shares = _Shares(cells, reports)
             # the longest first, or the last one would run alone
             trains: dict[Future[str | None], Cell] = {
                 pool.submit(_work, cell, folder, data_dir): cell
@@ -103,29 +98,52 @@ def _run_all(cells: Sequence[Cell], folder: Path, data_dir: Path | None, jobs: i
                 if stop():  # a terminal's Ctrl-C may also have reached workers that were just starting
                     raise KeyboardInterrupt
                 failures += filter(None, (future.result() for future in done))
-                with contextlib.suppress(queue.Empty):
-                    while True:
-                        key, count = from_workers.get_nowait()
-                        epochs[key] = count
-                for future in done:  # its last message may still be on its way
-                    epochs[trains[future].key] = trains[future].epochs
-                share = sum(by_key[key].weight * count / by_key[key].epochs for key, count in epochs.items())
-                progress(round(1000 * share / total), 1000, f"{len(cells) - len(waiting)} of {len(cells)} cells done")
+                share = shares.now([trains[future] for future in done])
+                progress(round(1000 * share), 1000, f"{len(cells) - len(waiting)} of {len(cells)} cells done")
             if stop():
                 raise KeyboardInterrupt
-        ended = True
     except BrokenProcessPool:
         if stop():
             raise KeyboardInterrupt from None
         raise RunError("a process that trained a cell died: it may have run out of memory; use fewer --jobs") from None
-    finally:
-        if not ended:
-            for process in list((getattr(pool, "_processes", None) or {}).values()):
-                process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
-        from_workers.close()
     if failures:  # the other cells are kept
         raise RunError(failures[0])
+
+
+@contextlib.contextmanager
+def _workers(count: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
+    """So many processes that train cells, and the queue of their reports. If anything fails, they are ended."""
+    context = multiprocessing.get_context("spawn")
+    reports = context.Queue()
+    pool = ProcessPoolExecutor(count, mp_context=context, initializer=_begin, initargs=(reports,))
+    try:
+        yield pool, reports
+    except BaseException:
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        reports.close()
+
+
+class _Shares:
+    """How far cells are, by what their workers report."""
+
+    def __init__(self, cells: Sequence[Cell], reports: Any) -> None:
+        self._cells, self._reports = {cell.key: cell for cell in cells}, reports
+        self._epochs = dict.fromkeys(self._cells, 0)
+
+    def now(self, ended: Sequence[Cell]) -> float:
+        """The share of all work that is done, 0 to 1. ended: cells that have ended since the last call."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                key, count = self._reports.get_nowait()
+                self._epochs[key] = count
+        for cell in ended:  # its last report may still be on its way
+            self._epochs[cell.key] = cell.epochs
+        done = sum(cell.weight * self._epochs[key] / cell.epochs for key, cell in self._cells.items())
+        return done / sum(cell.weight for cell in self._cells.values())
 
 
 def _begin(to_parent: Any) -> None:

@@ -42,7 +42,7 @@ def test_a_quick_run_and_a_second_one_from_the_cells_that_are_kept(tmp_path, dig
     assert json.loads(again.stdout)["rows"] == printed["rows"]
     assert len(kept) == 1
     assert [path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").iterdir()] == kept
-    assert not processes_of(elsewhere["TMPDIR"])
+    assert not started_in(elsewhere["TMPDIR"])
 
 
 @pytest.mark.slow
