@@ -16,9 +16,18 @@ def processes_of(folder: str) -> list[str]:
     return [text for text in commands if folder in text]
 
 
-def started_in(folder: str) -> list[str]:
-    """Command lines of processes whose environment mentions `folder`: workers say nothing else of where they belong."""
-    return [_text(path.parent / "cmdline") for path in Path("/proc").glob("[0-9]*/environ") if folder in _text(path)]
+def left_of(folder: str, seconds: float = 10.0) -> list[str]:
+    """Command lines of processes whose environment mentions `folder`, and that do not end within so many seconds.
+
+    Workers say nothing else of where they belong.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        environments = Path("/proc").glob("[0-9]*/environ")
+        left = [_text(path.parent / "cmdline") for path in environments if folder in _text(path)]
+        if not left or time.monotonic() > until:
+            return left
+        time.sleep(0.1)
 
 
 def actors_of(folder: str) -> list[int]:

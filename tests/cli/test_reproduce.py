@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 
 import pytest
 from commandline import ended, error_of, run, start
-from leftovers import started_in
+from leftovers import left_of
 from mnist_like import write
 
 from pipepita.cli.reproduce import _chosen
@@ -42,7 +41,7 @@ def test_a_quick_run_and_a_second_one_from_the_cells_that_are_kept(tmp_path, dig
     assert json.loads(again.stdout)["rows"] == printed["rows"]
     assert len(kept) == 1
     assert [path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").iterdir()] == kept
-    assert not started_in(elsewhere["TMPDIR"])
+    assert not left_of(elsewhere["TMPDIR"])
 
 
 @pytest.mark.slow
@@ -79,7 +78,7 @@ def test_ctrl_c_ends_the_workers_and_keeps_what_is_done(tmp_path, digits, elsewh
     done = ended(child)
     assert (done.returncode, done.stdout) == (130, ""), done.stderr
     assert "Traceback" not in done.stderr
-    assert not started_in(str(tmp_path))
+    assert not left_of(str(tmp_path))
 
 
 @pytest.mark.slow
@@ -92,11 +91,7 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path, digits, elsewhere):
         assert line, "it ended before its workers began"
     child.kill()
     child.wait()  # its workers would keep its streams open
-    for _ in range(100):
-        if not started_in(str(tmp_path)):
-            break
-        time.sleep(0.1)
-    assert not started_in(str(tmp_path))
+    assert not left_of(str(tmp_path))
 
 
 @pytest.mark.parametrize(
