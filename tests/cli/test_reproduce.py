@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from commandline import ended, error_of, run, start
-from leftovers import left_of
+from leftovers import left_of, processes_of
 from mnist_like import write
 
 from pipepita.cli.reproduce import _chosen
@@ -41,7 +41,7 @@ def test_a_quick_run_and_a_second_one_from_the_cells_that_are_kept(tmp_path, dig
     assert json.loads(again.stdout)["rows"] == printed["rows"]
     assert len(kept) == 1
     assert [path.stat().st_mtime_ns for path in (tmp_path / "out" / "cells").iterdir()] == kept
-    assert not left_of(elsewhere["TMPDIR"])
+    assert not processes_of(elsewhere["TMPDIR"])
 
 
 @pytest.mark.slow
