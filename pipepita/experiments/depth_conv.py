@@ -48,12 +48,14 @@ CONTENDERS: dict[str, Contender] = {
     "bp": Contender("bp"),
     "local, pred": Contender("local:loss=pred"),
     "local, sim": Contender("local:loss=sim"),
-    "local, predsim": Contender("local:loss=predsim"),
+    "local, predsim": Contender("local:loss=predsim", 0.003),
     "pepita, learned F": Contender(f"{_PEPITA},feedback=learned"),
-    "pepita, local error": Contender("pepita:modulate=all,f_scale=0.05,feedback=fixed,compare=sent,error=local"),
-    "pepita, fixed F": Contender(f"{_PEPITA},feedback=fixed", 0.0003),
+    "pepita, local error": Contender(
+        "pepita:modulate=all,f_scale=0.05,feedback=fixed,compare=sent,error=local", 0.0003
+    ),
+    "pepita, fixed F": Contender(f"{_PEPITA},feedback=fixed"),
     "pepita, F = 0": Contender("pepita:modulate=all,f_scale=0,compare=sent,feedback=fixed"),
-    "dfa, learned": Contender("dfa:feedback=learned"),
+    "dfa, learned": Contender("dfa:feedback=learned", 0.003),
     "dfa, fixed": Contender("dfa:feedback=fixed"),
     "gevb": Contender("gevb", 0.003),
 }
