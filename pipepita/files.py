@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,20 @@ def check_picture(path: Path | None, option: str) -> None:
         raise UserError(f"{option} {path}: a picture ends in .png, .pdf or .svg")
     if path is not None:
         need(option, "matplotlib")
+
+
+def check_folder(path: Path | None, option: str) -> None:
+    """Raises `UserError` if `path` is something else than a folder."""
+    if path is not None and path.exists() and not path.is_dir():
+        raise UserError(f"{option} {path} is no folder: name another one")
+
+
+def check_apart(files: Mapping[str, Path | None]) -> None:
+    """Raises `UserError` if two options name the same file. files: by option."""
+    seen: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is not None and (first := seen.setdefault(path.absolute(), option)) != option:
+            raise UserError(f"{option} {path} is the file of {first}, too: name another one")
 
 
 def write_whole(path: Path, content: bytes) -> None:

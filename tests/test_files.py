@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from pipepita.errors import UserError
-from pipepita.files import check_picture, check_writable, write_whole
+from pipepita.files import check_apart, check_folder, check_picture, check_writable, write_whole
 
 
 def test_a_file_in_a_folder_that_is_there(tmp_path):
@@ -42,3 +44,18 @@ def test_files_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "link"]
     with pytest.raises(UserError, match="cannot be written"):
         write_whole(tmp_path / "no" / "a", b"")
+
+
+def test_two_outputs_need_two_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    check_apart({"--plot": Path("a.png"), "--page": Path("b.html"), "--trace": None, "--timeline": None})
+    with pytest.raises(UserError, match="--page .*a.png is the file of --plot, too"):
+        check_apart({"--plot": Path("a.png"), "--page": tmp_path / "a.png"})
+
+
+def test_a_file_is_no_folder(tmp_path):
+    check_folder(tmp_path, "--out")
+    check_folder(tmp_path / "new", "--out")
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="--out .*file is no folder: name another one"):
+        check_folder(tmp_path / "file", "--out")

@@ -5,6 +5,7 @@ Nothing heavy is imported until a command uses it. A new command is one file her
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -37,15 +38,21 @@ def pipepita(
 
 def main() -> NoReturn:
     """The console script. Exit codes: 0; 1 if a run failed, 2 if the user made a mistake, 130 after Ctrl-C."""
+    for stream in ("stdout", "stderr"):
+        if getattr(sys, stream) is None:  # closed: what is printed goes nowhere
+            setattr(sys, stream, open(os.devnull, "w"))  # noqa: SIM115, PTH123
     try:
         arguments = sys.argv[1:] or ["--help"]
         code = typer.main.get_command(app).main(arguments, prog_name="pipepita", standalone_mode=False)
+        sys.stdout.flush()
     except PipepitaError as error:
         code = _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = _fail("interrupted", INTERRUPTED)
     except BrokenPipeError:  # nobody reads our output any more
         code = 0
+    except OSError as error:
+        code = _fail(f"{error.filename or 'standard output'} cannot be used: {error.strerror or error}", 1)
     except Exception as error:
         usage = getattr(error, "format_message", None)  # click's errors are mistakes of the user
         code = _fail(usage(), 2) if usage else _fail(f"{type(error).__name__}: {error}", 1)

@@ -11,7 +11,7 @@ import typer
 from pipepita.cli.options import with_options
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
-from pipepita.files import check_picture, check_writable
+from pipepita.files import check_apart, check_picture, check_writable
 from pipepita.runs.job import Job
 from pipepita.runs.reading import read_job
 
@@ -104,6 +104,7 @@ def latency(
     check_picture(plot, "--plot")
     check_writable(trace, "--trace")
     check_picture(timeline, "--timeline")
+    check_apart({"--plot": plot, "--trace": trace, "--timeline": timeline})
 
     from pipepita.measurement.several import several
     from pipepita.progress import stoppable

@@ -15,6 +15,7 @@ from pipepita.cli.words import JSON_HELP
 from pipepita.errors import RunError, UserError, unknown
 from pipepita.experiments.catalogue import EXPERIMENTS, experiment
 from pipepita.extras import need
+from pipepita.files import check_folder
 
 if TYPE_CHECKING:
     from pipepita.experiments.cell import Cell
@@ -75,6 +76,7 @@ def reproduce(
         raise UserError(f"--epochs {epochs}: it must be from 1 to {_MOST_EPOCHS}")
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: it must be at least 1")
+    check_folder(out, "--out")
     chosen = experiment(what)
     scale = Scale(epochs, _seeds(seeds), quick)
     cells = chosen.cells(scale)

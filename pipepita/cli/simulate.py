@@ -14,7 +14,7 @@ from pipepita.cli.words import JSON_HELP
 from pipepita.edge.scenario import Scenario
 from pipepita.errors import RunError, UserError
 from pipepita.extras import need
-from pipepita.files import check_picture, check_writable
+from pipepita.files import check_apart, check_picture, check_writable
 from pipepita.runs.reading import read_job
 
 
@@ -59,6 +59,7 @@ def simulate(
         raise UserError("--validate and --timing-only: a validation learns too, so give only one of them")
     check_picture(plot, "--plot")
     check_writable(page, "--page")
+    check_apart({"--plot": plot, "--page": page})
     if page is not None:
         need("--page", "matplotlib")
     from pipepita.edge import report

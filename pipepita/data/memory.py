@@ -16,6 +16,7 @@ from pipepita.errors import UserError
 from pipepita.network.standardize import BLOCK
 from pipepita.pipeline.source import Prepared, Sample, Source, batches
 
+_MOST_CLASSES = 1_000_000
 _FINGERPRINT_ITEMS = 500
 
 
@@ -59,15 +60,19 @@ class InMemory:
                 )
 
     def _check_classes(self, classes: int) -> None:
-        name = self._name
-        self.classes = classes or int(self.y_train.max()) + 1
-        if self.classes < 2:
-            raise UserError(f"{name}: {self.classes} class: training needs at least 2")
+        name, most = self._name, int(self.y_train.max())
+        if most >= _MOST_CLASSES:
+            index = int(self.y_train.argmax())
+            raise UserError(f"{name}: y_train[{index}] is {most}: labels are below {_MOST_CLASSES}")
+        self.classes = classes or most + 1
+        labels = f"labels go from 0 to {self.classes - 1}" if self.classes > 1 else "labels begin at 0"
         for part, y in (("train", self.y_train), ("test", self.y_test)):
-            wrong = ((y < 0) | (y >= self.classes)).nonzero()
+            wrong = ((y < 0) | (y >= max(1, self.classes))).nonzero()
             if len(wrong):
                 index = int(wrong[0])
-                raise UserError(f"{name}: y_{part}[{index}] is {int(y[index])}: labels go from 0 to {self.classes - 1}")
+                raise UserError(f"{name}: y_{part}[{index}] is {int(y[index])}: {labels}")
+        if self.classes < 2:
+            raise UserError(f"{name}: {self.classes} class: training needs at least 2")
 
     def open(self, workers: int | None, batch_size: int) -> AbstractContextManager[Self]:
         return nullcontext(self)

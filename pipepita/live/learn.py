@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from pipepita.errors import UserError
 from pipepita.live.beginning import Beginning, Desk, Net
 from pipepita.live.counts import Counts
 from pipepita.live.entry import Prediction
@@ -23,6 +24,7 @@ from pipepita.rules import Pepita, Rule
 from pipepita.rules.epochless import check_epochless
 from pipepita.runs.display import Observer
 from pipepita.runs.job import Options
+from pipepita.runs.kinds import check_actors
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Where
 from pipepita.runs.reading import checked
@@ -31,6 +33,10 @@ from pipepita.streams import as_stream, prequential
 from pipepita.streams.targets import targets_of
 
 _LOOK_SECONDS = 0.1  # how long it waits for somebody to take a prediction before it looks whether anybody still will
+_MEANINGLESS = {  # of `Options`
+    "epochs", "lr_decay", "augment", "validation", "loader_workers", "run_dir", "checkpoint_every", "keep_checkpoints",
+    "tensorboard",
+}  # fmt: skip
 _WAITING = 256  # predictions that nobody has asked for yet; then learning waits
 
 
@@ -86,7 +92,11 @@ def online(
         Options,
         {"schedule": "adaptive", "batch_size": 1, "lr": 0.002, "snapshot_every": 1000, "encrypt": True, **options},
     )
+    for name in options:
+        if name in _MEANINGLESS:
+            raise UserError(f"{name} {options[name]!r} means nothing online: a stream has no epochs and no run folder")
     rule, observer = rule or Pepita(), observer or Observer()
+    check_actors(rule, engine, observer)
     check_epochless(rule)
     items = as_stream(stream, classes=classes)
     check_batches(leaves(model), 0, settings.batch_size)

@@ -66,8 +66,13 @@ class Record:
                 self._file.flush()
             except OSError as error:
                 raise RunError(f"cannot write {self._file.name}: {error.strerror}") from None
-        self._out.write(text)
-        self._out.flush()
+        try:
+            self._out.write(text)
+            self._out.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise RunError(f"predictions cannot be written to standard output: {error.strerror}") from None
 
     def checkpoint(self, state: dict[str, Any]) -> None:
         """A checkpoint with this state of the feed is on the disk: what it holds need not be kept."""

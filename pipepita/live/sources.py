@@ -18,6 +18,8 @@ from pipepita.live.tcp import Connection
 def _standard_input(rest: str, complain: Complain, name: str) -> Lines:
     if rest:
         raise UserError(f"source -{rest}: standard input is written -")
+    if sys.stdin is None:
+        raise UserError("source -: standard input is closed; name another source")
     return Lines(partial(os.read, sys.stdin.fileno()), complain)
 
 

@@ -15,6 +15,7 @@ The output layer comes from the data. There are no biases, as in the paper.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -64,6 +65,12 @@ def build(
         >>> [type(module).__name__ for module in build("conv:8,3/norm:batch", (1, 28, 28), 10)]
         ['Conv2d', 'BatchNorm2d', 'ReLU', 'Flatten', 'Linear']
     """
+    if not isinstance(spec, str):
+        raise UserError(f"network {spec!r}: it is described by a string, like fc:64x2")
+    if not isinstance(item_shape, Sequence) or not item_shape or not all(map(_is_size, item_shape)):
+        raise UserError(f"item_shape {item_shape!r}: it holds the sizes of an item, like (1, 28, 28) or (784,)")
+    if not _is_size(classes):
+        raise UserError(f"classes {classes!r}: it must be a whole number of at least 1")
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
     if not 0 <= dropout < 1:
@@ -88,6 +95,10 @@ def build(
             blocks[-1].shape = shape
     modules = [module for block in blocks for module in block.modules(activation, dropout, normal=normal)]
     return nn.Sequential(*modules, *flatten(shape), nn.Linear(math.prod(shape), classes, bias=False))
+
+
+def _is_size(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number > 0
 
 
 class _Block:

@@ -44,6 +44,18 @@ def home(kind: type) -> str:
     return f"{place}:{kind.__qualname__}"
 
 
+def source_sha256(rule: object) -> str | None:
+    """SHA-256 of the file that defines the rule's class; None if it is one of ours, or if there is no such file."""
+    module = sys.modules.get(type(rule).__module__)
+    file = getattr(module, "__file__", None)
+    if file is None or type(rule).__module__.partition(".")[0] == "pipepita":
+        return None
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
 def _from_file(path: Path) -> ModuleType:
     try:
         path = path.expanduser().absolute()
@@ -67,7 +79,7 @@ def _from_file(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name], _FILES[name]
-        if not isinstance(error, Exception):
+        if isinstance(error, KeyboardInterrupt):
             raise
         raise UserError(f"rule file {path} cannot be loaded: {in_words(error)}") from None
     return module
@@ -86,7 +98,7 @@ def _from_module(name: str) -> ModuleType:
                 f"like path/to/{name.split('.')[0]}.py:Class"
             ) from None
         raise UserError(f"rule module {name} cannot be loaded: {in_words(error)}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"rule module {name} cannot be loaded: {in_words(error)}") from None
 
 

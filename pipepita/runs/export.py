@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pipepita.errors import RunError, UserError
 from pipepita.extras import need
-from pipepita.files import check_writable, write_whole
+from pipepita.files import check_apart, check_writable, write_whole
 from pipepita.randomness import generator
 from pipepita.runs.checkpoint import Checkpoint
 from pipepita.runs.saved import SavedRun
@@ -64,6 +64,7 @@ def export(
     files = {name: Path(path) for name, path in (("onnx", onnx), ("torch-export", torch_export)) if path is not None}
     for name, path in files.items():
         check_writable(path, name)
+    check_apart(files)
     saved = SavedRun.open(run_dir, online=True)
     if saved.checkpoint is None:
         raise UserError(f"{saved.path} holds no checkpoint yet")

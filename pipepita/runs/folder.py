@@ -102,9 +102,9 @@ class RunFolder:
         lines: list[dict[str, Any]] = []
         with contextlib.suppress(OSError):
             for line in (self.path / name).read_bytes().splitlines():
-                with contextlib.suppress(ValueError):
+                with contextlib.suppress(ValueError, RecursionError):
                     lines.append(json.loads(line))
-        return lines
+        return [line for line in lines if isinstance(line, dict)]
 
     def changes(self) -> dict[str, Any]:
         """The options that were changed when the run was resumed, each with its latest value.
@@ -113,7 +113,8 @@ class RunFolder:
         """
         changes: dict[str, Any] = {}
         for event in self._read("events.jsonl"):
-            changes |= event.get("changes") or {}
+            if isinstance(event.get("changes"), dict):
+                changes |= event["changes"]
         return {key: value for key, value in changes.items() if key not in ("trace", "timeline", "address")}
 
     def event(self, kind: str, **facts: Any) -> None:

@@ -15,11 +15,16 @@ def check_kinds(
         raise UserError(
             f"data is {type(data).__name__}: pass a pipepita.Data (Data.of takes torch data sets), or a name"
         )
+    check_actors(rule, engine, observer)
+    if not callable(stop):
+        raise UserError(f"stop is {stop!r}: pass a function that says whether to stop")
+
+
+def check_actors(rule: object, engine: object, observer: object) -> None:
+    """The same for what learns, where it learns, and who is told."""
     if isinstance(rule, type) or not hasattr(rule, "learner"):
         raise UserError(f"rule is {rule!r}: pass a rule, like pipepita.Pepita()")
     if isinstance(engine, type) or not (isinstance(engine, str) or hasattr(engine, "open")):
         raise UserError(f"engine is {engine!r}: pass 'ray', 'local', or an open engine")
-    if not callable(stop):
-        raise UserError(f"stop is {stop!r}: pass a function that says whether to stop")
     if observer is not None and not isinstance(observer, Listener):
         raise UserError(f"observer is {observer!r}: pass a pipepita.runs.listeners.Listener")

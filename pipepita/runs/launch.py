@@ -114,7 +114,7 @@ class Launch:
             settings = self._written_down(plan, folder if not fresh else None)
             summary = {**self._summary(engine.name, len(plan.stages)), **about}
             if folder is not None and fresh:
-                folder.create({**summary, **description(self._model, self._data, settings, init)})
+                folder.create({**summary, **description(self._model, self._data, self._task.rule, settings, init)})
                 self._write_into(folder, listeners, status)
             listeners.add(status)
             if task.regression:

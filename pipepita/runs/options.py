@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from pipepita.engines.ray import placement
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import unknown
-from pipepita.files import check_picture, check_writable
+from pipepita.files import check_apart, check_picture, check_writable
 from pipepita.network import partition
 from pipepita.runs import tensorboard
 from pipepita.runs.group import Group
@@ -189,6 +189,7 @@ class Output(Group):
     def _writable(self) -> Self:
         check_writable(self.trace, "trace")
         check_picture(self.timeline, "timeline")
+        check_apart({"trace": self.trace, "timeline": self.timeline})
         if self.tensorboard:
             tensorboard.check()
         return self

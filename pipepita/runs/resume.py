@@ -13,13 +13,14 @@ from pipepita.data import Data
 from pipepita.errors import UserError
 from pipepita.pipeline.engine import Engine
 from pipepita.rules import Rule
+from pipepita.rules.loading import source_sha256
 from pipepita.runs.display import Observer
 from pipepita.runs.folder import RunFolder
 from pipepita.runs.launch import Launch, Watch
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Deploy, Where
 from pipepita.runs.result import Result
-from pipepita.runs.saved import SavedRun
+from pipepita.runs.saved import SavedRun, run_folder
 
 # The options that a resumed run may change: none of them decides the bits.
 CHANGEABLE = (
@@ -81,17 +82,20 @@ def resume(
             raise UserError(f"{name} {changes[name]!r}: a resumed run keeps its own; only {changeable} may change")
     if data is not None and not isinstance(data, Data):
         raise UserError(f"data is {type(data).__name__}: pass a pipepita.Data")
-    folder = RunFolder.reopen(Path(run_dir))
+    folder = RunFolder.reopen(run_folder(run_dir))
     try:
         saved = SavedRun.open(run_dir, resumable=True)
         for line in saved.damaged:
             observer.warn(line)
         settings = saved.settings(**{**folder.changes(), **changes})
         model, rule, resumption = saved.model, saved.rule(rule), saved.resumption(folder)
-        engine, version = engine or saved.entry("engine"), saved.entry("torch")
+        engine, version = engine or saved.engine(), saved.entry("torch")
         data = saved.data(data, data_dir)
         if version != torch.__version__:
             observer.warn(f"the run began with torch {version}; with {torch.__version__} it may end with other bits")
+        before, now = saved.about.get("rule_sha256"), source_sha256(rule)
+        if before is not None and now is not None and before != now:
+            observer.warn(f"the file of rule {saved.entry('rule')} has changed: the run may end with other bits")
         progress = resumption.progress
         if progress.sample and progress.epoch > settings.epochs:
             raise UserError(

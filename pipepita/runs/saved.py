@@ -18,6 +18,7 @@ from pipepita.errors import UserError
 from pipepita.network import spec
 from pipepita.network.modules import describe, rebuild
 from pipepita.rules import Rule
+from pipepita.rules.loading import source_sha256
 from pipepita.runs.checkpoint import Checkpoint
 from pipepita.runs.folder import RunFolder, last_checkpoint, read_run
 from pipepita.runs.job import Options
@@ -26,7 +27,7 @@ from pipepita.runs.reading import checked
 from pipepita.version import __version__
 
 
-def description(model: nn.Sequential, data: Data, settings: Options, init: str) -> dict[str, Any]:
+def description(model: nn.Sequential, data: Data, rule: Rule, settings: Options, init: str) -> dict[str, Any]:
     """What run.json holds beside the summary, so that the run can be built again. init: how its weights were drawn."""
     # absolute, so that the run can be resumed in any folder
     absolute = {} if settings.profiles is None else {"profiles": settings.profiles.absolute()}
@@ -38,9 +39,17 @@ def description(model: nn.Sequential, data: Data, settings: Options, init: str) 
         "classes": data.classes,
         **({"regression": True} if data.regression else {}),
         "data_sha256": data.fingerprint(),
+        "rule_sha256": source_sha256(rule),
         "init": init,
         "options": settings.model_copy(update=absolute).model_dump(mode="json", exclude={"trace", "timeline"}),
     }
+
+
+def run_folder(path: object) -> Path:
+    """The path of a run's folder; `UserError` if it is no path."""
+    if not isinstance(path, str | Path):
+        raise UserError(f"run folder {path!r}: pass its path")
+    return Path(path)
 
 
 class SavedRun:
@@ -60,7 +69,7 @@ class SavedRun:
         resumable: take the last checkpoint from which a resumed run ends with the bits of an undisturbed one. online:
         whether it may be that of an online run.
         """
-        path = Path(path)
+        path = run_folder(path)
         about = read_run(path)
         if about.get("command") == "online" and not online:
             raise UserError(
@@ -93,6 +102,13 @@ class SavedRun:
         """The run's learning rule with its options: `given`, or found again by its name."""
         with self._fits():
             return rules.again(self.about["rule"], self.about["rule_options"], given)
+
+    def engine(self) -> str:
+        """The name of the run's engine."""
+        name = self.entry("engine")
+        if not isinstance(name, str):
+            raise UserError(f"{self.path} does not fit together: its engine is {name!r}")
+        return name
 
     def settings(self, **changes: Any) -> Options:
         """The run's options. changes: these instead of its own."""

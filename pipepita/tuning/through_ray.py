@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pipepita.engines.ray.cluster import Cluster, first_line
 from pipepita.engines.ray.engine import gpus_here
 from pipepita.engines.ray.shipping import by_value
-from pipepita.errors import RunError, UserError
+from pipepita.errors import PipepitaError, RunError, UserError
 from pipepita.extras import need
 from pipepita.machine import cores
 from pipepita.runs.job import Job
@@ -141,7 +141,12 @@ def _trainable(job: Job, runs: Path) -> Callable[[dict[str, Any]], None]:
             tune.report({**figures, "scores": [*scores]})
 
         number = _number(tune.get_context().get_trial_id())
-        trial.run(settled(job, drawn), runs / str(number), report)
+        try:
+            chosen = settled(job, drawn)
+        except PipepitaError as error:
+            trial.failed(job, str(error), report)
+        else:
+            trial.run(chosen, runs / str(number), report)
 
     return trains
 

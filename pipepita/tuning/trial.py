@@ -58,10 +58,15 @@ def run(job: Job, folder: Path, report: Report) -> None:
         result = _trained(job, folder, report)
     except Diverged as error:
         report({"epoch": job.epochs, "score": LOWEST, "diverged": str(error)})
-    except PipepitaError as error:  # these values do not go together
-        report({"epoch": job.epochs, "score": LOWEST, "failed": str(error)})
+    except PipepitaError as error:
+        failed(job, str(error), report)
     else:
         report({**_figures(result.history[-1]), "weights_sha256": result.weights_sha256})
+
+
+def failed(job: Job, why: str, report: Report) -> None:
+    """Reports that a trial's values do not go together: with `job`, or with each other."""
+    report({"epoch": job.epochs, "score": LOWEST, "failed": why})
 
 
 def _trained(job: Job, folder: Path, report: Report) -> Result:

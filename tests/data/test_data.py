@@ -23,6 +23,8 @@ def with_value(x: np.ndarray, index: int, value: float) -> np.ndarray:
     [
         ({"y_train": np.array([0, 1, 2, 0, 1, -1])}, r"y_train\[5\] is -1: labels go from 0 to 2"),
         ({"y_test": np.array([0, 3, 1])}, r"y_test\[1\] is 3: labels go from 0 to 2"),
+        ({"y_train": np.array([-5, -4, -3, -3, -3, -3])}, r"y_train\[0\] is -5: labels begin at 0"),
+        ({"y_train": np.array([0, 1, 2**40, 0, 1, 1])}, r"y_train\[2\] is 1099511627776: labels are below 1000000"),
         ({"y_train": np.array([0, 1, 2])}, "x_train has 6 items but y_train 3 labels"),
         ({"y_train": np.zeros(6)}, r"y_train is torch.float32 and y_test torch.int64: both must be classes"),
         ({"y_train": np.zeros((6, 2, 1))}, r"y_train is torch.float64 of shape .*of integers, or .*floats"),

@@ -47,6 +47,21 @@ def test_feedback_is_aligned_at_the_start(pairs):
         pp.online(model, pairs, rule=pp.Pepita(modulate="all", feedback="product", refresh=5))
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"engine": 3}, "engine is 3: pass 'ray', 'local', or an open engine"),
+        ({"rule": "bp"}, "rule is 'bp': pass a rule"),
+        ({"observer": print}, "observer is <built-in function print>"),
+        ({"epochs": 3}, "epochs 3 means nothing online"),
+        ({"run_dir": "somewhere"}, "run_dir 'somewhere' means nothing online"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused(model, pairs, options, words):
+    with pytest.raises(pp.UserError, match=words):
+        pp.online(model, pairs, classes=10, **options)
+
+
 def test_an_iterator_that_is_left_ends_its_thread(model, pairs):
     predictions = pp.online(model, pairs)
     assert next(predictions).id == 0

@@ -181,3 +181,20 @@ def test_the_output_layer_may_begin_at_zero():
     assert not zero[-1].weight.any() and drawn[-1].weight.all()
     with pytest.raises(pp.UserError, match="unknown init 'zero'"):
         initialise(drawn, 3, "zero")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((None, (6,), 3), "network None: it is described by a string"),
+        (("fc:3", 6, 3), "item_shape 6: it holds the sizes of an item"),
+        (("fc:3", (6.5,), 3), r"item_shape \(6.5,\)"),
+        (("fc:3", (-6,), 3), r"item_shape \(-6,\)"),
+        (("fc:3", (), 3), r"item_shape \(\)"),
+        (("fc:3", (6,), 0), "classes 0: it must be a whole number of at least 1"),
+        (("fc:3", (6,), "3"), "classes '3'"),
+    ],
+)
+def test_arguments_of_another_kind_are_named(arguments, words):
+    with pytest.raises(pp.UserError, match=words):
+        build(*arguments)

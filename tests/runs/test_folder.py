@@ -17,6 +17,8 @@ def test_a_line_that_was_not_written_to_its_end_costs_no_later_one(folder):
     folder.event("resume", changes={"epochs": 2})
     with (folder.path / "events.jsonl").open("a") as file:
         file.write('{"event": "resume", "chan')
+    with (folder.path / "events.jsonl").open("a") as file:
+        file.write('\n3\n{"event": "resume", "changes": "abc"}\n' + "[" * 200_000)
     folder.event("resume", changes={"max_restarts": 7})
     assert folder.changes() == {"epochs": 2, "max_restarts": 7}
     folder.metrics({"epoch": 1})

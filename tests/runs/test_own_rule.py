@@ -42,6 +42,24 @@ def test_a_rule_of_a_file_is_told_apart_and_goes_on_from_any_folder(few_digits, 
     assert told["test_accuracy"] == told["reported_test_accuracy"] == whole.test_accuracy
 
 
+def test_a_file_that_has_changed_since_is_warned_of(few_digits, elsewhere):
+    Path("mine.py").write_text(EXAMPLE.read_text())
+    rule = read("mine.py:MyRule")
+    trained(few_digits, rule, "run", epochs=1)
+    Path("mine.py").write_text(EXAMPLE.read_text() + "# changed\n")
+    with pytest.warns(UserWarning, match="the file of rule .*mine.py:MyRule has changed"):
+        pp.resume("run", few_digits, epochs=2)
+
+
+@pytest.mark.parametrize("how", ["raise SystemExit(0)", "import sys; sys.exit(3)", "raise ValueError('no')"])
+def test_a_file_that_ends_the_program_is_a_mistake(elsewhere, how):
+    Path("ends.py").write_text(how)
+    with pytest.raises(pp.UserError, match="rule file .*ends.py cannot be loaded: (SystemExit|ValueError)"):
+        read("ends.py:MyRule")
+    with pytest.raises(pp.UserError, match="rule module ends cannot be loaded: (SystemExit|ValueError)"):
+        read("ends:MyRule")
+
+
 def test_a_rule_that_is_gone_is_one_line_and_can_be_passed(few_digits, elsewhere):
     Path("gone.py").write_text(EXAMPLE.read_text())
     rule = read("gone.py:MyRule")

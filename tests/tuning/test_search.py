@@ -24,6 +24,17 @@ def table(folder):
 
 
 @pytest.mark.slow
+def test_values_that_do_not_go_together_are_a_result(tmp_path, places):
+    searched = ("--search", "rule=each:bp|pepita", "--search", "rule.f_scale=0.1..0.2", "--trials", 1, "--out", "out")
+    options = ("--epochs", 1, "--network", "fc:8")
+    done = run("tune", *searched, *options, "--json", cwd=tmp_path, **places)
+    assert done.returncode == 0, done.stderr
+    ended = {row["rule"]: row["how it ended"] for row in table(tmp_path / "out")}
+    assert "rule bp: unknown option 'f_scale'" in ended["bp"]
+    assert "lost" not in ended["pepita"] and "unknown" not in ended["pepita"]
+
+
+@pytest.mark.slow
 def test_the_best_trial_becomes_a_job_with_the_same_bits(tmp_path, places):
     """Another scheduler, engine and validation share than by default; one of the rates diverges."""
     job = tmp_path / "job.toml"
