@@ -8,6 +8,9 @@ from typing import Annotated
 import typer
 
 from pipepita.cli.words import JSON_HELP
+from pipepita.errors import UserError
+
+_MOST = 100  # layers or samples
 
 
 def schedule(
@@ -32,6 +35,9 @@ def schedule(
 
     Every pass of every layer takes one step, called a slot. S3 is the standard pass of sample 3, M3 its modulated pass.
     """
+    for option, count in {"--layers": layers, "--samples": samples}.items():
+        if count > _MOST:
+            raise UserError(f"{option} {count}: at most {_MOST} can be drawn")
     from pipepita.rules import read
     from pipepita.schedule import locked, make
     from pipepita.schedule.clock import clock
