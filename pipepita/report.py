@@ -103,6 +103,14 @@ def in_table(value: Value) -> str:
     """A value as tables show it: numbers with four digits, or with all that stand before the point."""
     if value is None:
         return "-"
-    if not isinstance(value, float):
-        return str(value)
+    return four_digits(value) if isinstance(value, float) else str(value)
+
+
+def four_digits(value: float) -> str:
+    """A number with four digits, or with all digits before the point if there are more.
+
+    Example:
+        >>> four_digits(1.23456), four_digits(16008.4)
+        ('1.235', '16008')
+    """
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"

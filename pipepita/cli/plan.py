@@ -13,6 +13,7 @@ from pipepita.cli.options import with_options
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import RunError, UserError
 from pipepita.extras import need
+from pipepita.files import check_folder
 from pipepita.runs.job import Job
 from pipepita.runs.reading import read_job
 
@@ -125,6 +126,7 @@ def _many(job: Job, devices: int, depths: list[int], link: str, out: Path | None
         raise UserError(f"--devices {devices}: it must be from 2 to {scaled.MOST_DEVICES}")
     if out is not None:
         need("--out", "matplotlib")
+        check_folder(out, "--out")
     found = catalogue().link(link)
     wire = Wire(found.delay, found.rate / 8)
     data = load(job.dataset, data_dir=job.data_dir, download=job.download)

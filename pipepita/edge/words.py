@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from pipepita.report import four_digits
+
 _BYTES = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1, "bytes"))
 
 
@@ -15,9 +17,7 @@ def short(text: str, most: int = 40) -> str:
 
 def number(value: float) -> str:
     """`value` with four digits, or with all digits before the point if there are more; "-" if it is not known."""
-    if math.isnan(value):
-        return "-"
-    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+    return "-" if math.isnan(value) else four_digits(value)
 
 
 def size(count: float) -> str:

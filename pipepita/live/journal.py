@@ -75,8 +75,9 @@ class Journal:
 
     def _begin(self) -> int:
         """Opens the file of the next line. If it was begun before, what was not written to its end is cut off."""
-        handle = os.open(self._folder / _name(self.number), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        os.ftruncate(handle, (self._folder / _name(self.number)).read_bytes().rfind(b"\n") + 1)
+        file = self._folder / _name(self.number)
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        os.ftruncate(handle, file.read_bytes().rfind(b"\n") + 1)
         sync(self._folder)
         return handle
 

@@ -98,12 +98,9 @@ class Layer:
             self._mask_shapes = []
             try:
                 for name, module in self._incoming:
-                    before, x = x, _Run([(name, module)])(x, ())
-                    if isinstance(module, Standardize) and x.shape != before.shape:
-                        raise UserError(
-                            f"module {name} has figures of shape {module.shape}, which do not fit items of shape "
-                            f"{tuple(before.shape[1:])}"
-                        )
+                    if isinstance(module, Standardize):
+                        module.check(tuple(x.shape[1:]), name)
+                    x = _Run([(name, module)])(x, ())
                 self.in_shape, name = tuple(x.shape[1:]), self.name
                 if wrong := self.synapse.check(self.in_shape):
                     raise UserError(f"module {self.name} ({type(self.synapse.module).__name__}) {wrong}")

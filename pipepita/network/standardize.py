@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from pipepita.errors import UserError
+
 Shape = tuple[int, ...]
 BLOCK = 16  # items whose figures are taken at once
 
@@ -64,6 +66,14 @@ class Standardize(nn.Module):
         made.mean.copy_(mean[0])
         made.std.copy_(torch.where(std > 0, std, 1.0)[0])
         return made
+
+    def check(self, shape: Shape, name: str) -> None:
+        """`UserError` if the figures do not fit items of `shape`. name: of this module in its network."""
+        last = shape[len(shape) - len(self.shape) :]
+        if len(self.shape) > len(shape) or any(
+            mine not in (1, one) for mine, one in zip(self.shape, last, strict=True)
+        ):
+            raise UserError(f"module {name} has figures of shape {self.shape}, which do not fit items of shape {shape}")
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.std

@@ -77,6 +77,7 @@ def test_the_table(lent_engine, tmp_path):
         (("plan", "--link", "wifi"), "--link wifi is for --devices"),
         (("plan", "--devices", 1), "--devices 1: it must be from 2 to 1024"),
         (("plan", "--devices", 4, "--depths", "8,x"), "--depths 8,x: whole numbers from 1 to 1000"),
+        (("plan", "--devices", 4, "--out", "/dev/null"), "--out /dev/null is no folder: name another one"),
         (("plan", "--devices", 4, "--link", "wfii"), "did you mean 'wifi'"),
         (("plan", "--devices", 4, "--network", "fc:8"), "no layer between the first and the last"),
         (("plan", "--batch-size", 0), "batch_size '0'"),

@@ -30,7 +30,10 @@ FLAT = (12,)
         ([nn.Linear(12, 5), nn.RMSNorm(4), nn.Linear(5, 3)], "module 1 does not fit"),
         ([nn.Linear(12, 5), nn.RMSNorm(4, elementwise_affine=False), nn.Linear(5, 3)], "module 1 does not fit"),
         ([nn.Flatten()], "nothing to train"),
-        ([Standardize((5,)), nn.Linear(12, 3)], r"module 0 does not fit items of shape \(12,\)"),
+        (
+            [Standardize((5,)), nn.Linear(12, 3)],
+            r"figures of shape \(5,\), which do not fit items of shape \(12,\)",
+        ),
         (
             [Standardize((3, 12)), nn.Flatten(), nn.Linear(36, 3)],
             r"module 0 has figures of shape \(3, 12\), which do not",
