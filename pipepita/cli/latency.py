@@ -12,6 +12,7 @@ from pipepita.cli.options import with_options
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
 from pipepita.files import check_apart, check_picture, check_writable
+from pipepita.pipeline.pace import read_milliseconds
 from pipepita.runs.job import Job
 from pipepita.runs.reading import read_job
 
@@ -88,6 +89,7 @@ def latency(
     if emulate_ms is not None:
         if "standard_ms" in given or "modulated_ms" in given:
             raise UserError("--emulate-ms sets --standard-ms and --modulated-ms: leave these two out")
+        read_milliseconds(emulate_ms, "--emulate-ms")
         given |= {"standard_ms": emulate_ms, "modulated_ms": emulate_ms}
     if layers is not None and "network" in given:
         raise UserError(f"--layers {layers} and --network {given['network']}: give one of them")

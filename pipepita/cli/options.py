@@ -74,7 +74,7 @@ def _parameter(kind: type[Group], name: str, default: Any) -> inspect.Parameter:
     field = kind.model_fields[name]
     option = f"--{name.replace('_', '-')}"
     # numbers stay text here: pydantic reads them, and its errors name the option and the value
-    type_ = bool if _switches(field.annotation) else str
+    type_ = bool if kind.switches(name) else str
     annotation: Any = Annotated[
         type_ | None,
         typer.Option(
@@ -87,11 +87,6 @@ def _parameter(kind: type[Group], name: str, default: Any) -> inspect.Parameter:
         ),
     ]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-
-
-def _switches(annotation: Any) -> bool:
-    """Whether an option is switched on or off, instead of being given a value."""
-    return annotation is bool or bool in get_args(annotation)
 
 
 def _place(parameter: inspect.Parameter) -> tuple[int, int]:

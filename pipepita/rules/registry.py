@@ -92,7 +92,7 @@ def split(text: str) -> tuple[str, dict[str, str]]:
     first, colon, second = name.partition(":")
     if colon and first in BUILT_IN:
         raise UserError(f"rule {text!r}: {second} has no value: {form}")
-    for part in filter(str.strip, _parts(matched["options"] or "")):
+    for part in _parts(matched["options"]) if matched["options"] else []:
         option, equals, value = part.partition("=")
         if not equals or not option.strip():
             raise UserError(f"rule {text!r}: {part.strip()!r} is not option=value: {form}")

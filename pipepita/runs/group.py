@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,6 +25,12 @@ class Group(BaseModel):
         """The panel of the option `name`: that of the group that defines it, also if `cls` changes its default."""
         groups = [base for base in reversed(cls.__mro__) if issubclass(base, Group) and "panel" in vars(base)]
         return next(group.panel for group in groups if name in group.model_fields)
+
+    @classmethod
+    def switches(cls, name: str) -> bool:
+        """Whether the option `name` is switched on or off, instead of being given a value."""
+        annotation = cls.model_fields[name].annotation
+        return annotation is bool or bool in get_args(annotation)
 
     @classmethod
     def unknown(cls, name: str) -> UserError:

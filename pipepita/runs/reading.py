@@ -25,6 +25,9 @@ def read_job(path: Path | None, given: dict[str, Any], assignments: list[str], k
             raise UserError(f"job file {path} does not exist") from None
         except (OSError, ValueError) as error:  # not text, not TOML
             raise UserError(f"job file {path} cannot be read: {error}") from None
+    for key in values:
+        if "-" in key and key.replace("-", "_") in values:
+            raise UserError(f"job file {path} has both {key} and {key.replace('-', '_')}: leave one out")
     values = {key.replace("-", "_"): value for key, value in values.items()}
     return checked(kind, values | read_changes(given, assignments))
 
@@ -47,6 +50,8 @@ def checked(kind: type[Group], values: dict[str, Any]) -> Any:
             raise kind.unknown(name)
         if isinstance(value, int) and value.bit_length() > _BITS:
             raise UserError(f"{name} is a number of {value.bit_length()} bits: at most {_BITS}")
+        if isinstance(value, bool) and not kind.switches(name):
+            raise UserError(f"{name} {str(value).lower()}: it takes a value, it is not switched on or off")
         if isinstance(value, str) and "\0" in value:
             raise UserError(f"{name} {value!r} holds a null character: leave it out")
     try:

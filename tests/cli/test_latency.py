@@ -86,7 +86,7 @@ def test_interrupt_leaves_nothing(tmp_path, places, number):
         (("--layers", "2,x"), "--layers 2,x"),
         (("--layers", "2", "--network", "fc:8"), "give one of them"),
         (("--emulate-ms", "5", "--standard-ms", "5"), "sets --standard-ms and --modulated-ms: leave these two out"),
-        (("--emulate-ms", "fast"), "standard_ms 'fast'"),
+        (("--emulate-ms", "nan"), "--emulate-ms 'nan': milliseconds"),
         (("--network", "fc:0"), "below 1"),
         (("--dataset", "random:no"), "random:784"),
         (("--plot", "no/where.png"), "--plot no/where.png: its folder does not exist"),

@@ -26,6 +26,7 @@ def test_file_then_options_then_assignments(tmp_path):
         ("learning_rate=1", "unknown option 'learning_rate'"),
         ("epoch=1", "unknown option 'epoch'.*did you mean 'epochs'"),
         ("epochs=0", "epochs 0"),
+        ("epochs=true", "epochs true: it takes a value"),
         ("epochs=1.5", "epochs 1.5"),
         ("batch_size=0", "batch_size 0"),
         ("window=0", "window 0"),
@@ -36,6 +37,7 @@ def test_file_then_options_then_assignments(tmp_path):
         ("rule=pepita:keep_signs=true", "rule pepita: unknown option 'keep_signs': one of compare, error, f_scale"),
         ("rule=pepita:mirror=-1", "rule pepita: mirror -1"),
         ('rule={name="pepita", mirror=1.5}', "rule pepita: mirror 1.5 is not a whole number"),
+        ("rule=pepita:,,", "rule 'pepita:,,': '' is not option=value"),
         ("rule={mirror=1}", "rule {'mirror': 1}: write it like"),
         ("modulate=all", "unknown option 'modulate'"),
         ("engine=spark", "unknown engine 'spark'"),
@@ -69,6 +71,9 @@ def test_bad_files(tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text("lr = = 3")
     with pytest.raises(pp.UserError, match="cannot be read"):
+        read_job(path, {}, [])
+    path.write_text("batch_size = 3\nbatch-size = 4")
+    with pytest.raises(pp.UserError, match="has both batch-size and batch_size: leave one out"):
         read_job(path, {}, [])
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(pp.UserError, match="cannot be read"):
