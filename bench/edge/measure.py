@@ -17,7 +17,7 @@ from bench.edge.own import own
 from pipepita.edge.arrivals import Queue, times
 from pipepita.edge.chain import Chain, Link
 from pipepita.edge.deployment import Deployment
-from pipepita.edge.profiles import LinkProfile, catalogue
+from pipepita.edge.devices.profiles import LinkProfile, catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate

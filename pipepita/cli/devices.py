@@ -17,7 +17,7 @@ from pipepita.report import plain_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from pipepita.edge.profiles import Catalogue, DeviceProfile, LinkProfile
+    from pipepita.edge.devices.profiles import Catalogue, DeviceProfile, LinkProfile
 
 
 def devices(
@@ -28,7 +28,7 @@ def devices(
     as_json: Annotated[bool, typer.Option("--json", help=JSON_HELP)] = False,
 ) -> None:
     """List the edge devices and links that have a name, and what they can do."""
-    from pipepita.edge.profiles import catalogue
+    from pipepita.edge.devices.profiles import catalogue
 
     known = catalogue(profiles)
     if as_json:

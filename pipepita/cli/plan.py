@@ -117,7 +117,7 @@ def _depths(text: str) -> list[int]:
 def _many(job: Job, devices: int, depths: list[int], link: str, out: Path | None, as_json: bool) -> None:
     """Predictions for many devices: a table, and files if a folder is given."""
     from pipepita.data import load
-    from pipepita.edge.profiles import catalogue
+    from pipepita.edge.devices.profiles import catalogue
     from pipepita.measurement import scaled
     from pipepita.planning.scale import Wire
     from pipepita.runs.display import progress

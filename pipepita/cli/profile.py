@@ -46,7 +46,7 @@ def profile(
     cluster, through the channels that stages use.
     """
     need("profile", "scipy")
-    from pipepita.edge.profiles import check_new
+    from pipepita.edge.devices.profiles import check_new
 
     if not 0 <= load_seconds <= 86_400:
         raise UserError(f"load-seconds {load_seconds:g}: write seconds from 0 to 86400")

@@ -62,7 +62,7 @@ def simulate(
     check_apart({"--plot": plot, "--page": page})
     if page is not None:
         need("--page", "matplotlib")
-    from pipepita.edge import report
+    from pipepita.edge.report import tables
     from pipepita.edge.simulation import simulate as run
     from pipepita.edge.validation import Real
     from pipepita.edge.validation import validate as in_real_time
@@ -74,19 +74,19 @@ def simulate(
         advance = stoppable(show_progress, stop)
         simulated = run(settings, advance, pictures=plot is not None or page is not None, stop=stop)
         real: list[Real] = in_real_time(simulated, advance, stop) if validate else []
-    scored = report.scores(simulated)
+    scored = tables.scores(simulated)
     if plot is not None:
-        from pipepita.edge.picture import draw
+        from pipepita.edge.report.picture import draw
 
         draw(simulated, scored, plot)
     if page is not None:
-        from pipepita.edge.page import write
+        from pipepita.edge.report.page import write
 
-        write(simulated, scored, report.rows(simulated, scored), page)
+        write(simulated, scored, tables.rows(simulated, scored), page)
     if as_json:
-        print(json.dumps(report.summary(simulated, scored, real)))
+        print(json.dumps(tables.summary(simulated, scored, real)))
     else:
-        report.show(simulated, scored, real)
+        tables.show(simulated, scored, real)
     if written := [str(path) for path in (plot, page) if path is not None]:
         print(f"written: {', '.join(written)}", file=sys.stderr)
     for one in real:

@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import torch
 
-from pipepita.edge.profiles import DeviceProfile
+from pipepita.edge.devices.profiles import DeviceProfile
 from pipepita.edge.work import LayerWork
 from pipepita.pipeline.stage import compute_mode
 from pipepita.pipeline.task import Task

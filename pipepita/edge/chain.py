@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from pipepita.edge.profiles import Catalogue, DeviceProfile, LinkProfile
+from pipepita.edge.devices.profiles import Catalogue, DeviceProfile, LinkProfile
 from pipepita.edge.words import size
 from pipepita.edge.work import LayerWork, memory
 from pipepita.errors import UserError
@@ -80,7 +80,7 @@ def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
         UserError: A name is unknown, a device cannot train, or the number of links does not fit.
 
     Example:
-        >>> from pipepita.edge.profiles import catalogue
+        >>> from pipepita.edge.devices.profiles import catalogue
         >>> chain = parse_chain("rpi4*2,rpi5", "wifi", catalogue())
         >>> [device.name for device in chain.devices], len(chain.links)
         (['rpi4', 'rpi4', 'rpi5'], 2)

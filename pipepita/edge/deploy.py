@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pipepita.channels.delayed import Delay
 from pipepita.edge.chain import assign, parse_chain
 from pipepita.edge.deployment import Deployment
-from pipepita.edge.profiles import catalogue
+from pipepita.edge.devices.profiles import catalogue
 from pipepita.edge.trouble import parse
 from pipepita.edge.work import counted
 from pipepita.edge.world import Fates, Traffics

@@ -15,8 +15,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from pipepita.edge.devices.profiles import LinkProfile
 from pipepita.edge.medium import Medium
-from pipepita.edge.profiles import LinkProfile
 
 PACKET_BYTES = 1448  # the payload of a TCP segment in an Ethernet frame
 Window = Callable[[float], float | None]

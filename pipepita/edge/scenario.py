@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from pipepita.edge.arrivals import POLICIES, PROCESSES
-from pipepita.edge.quantities import BATTERY, figure
+from pipepita.edge.devices.quantities import BATTERY, figure
 from pipepita.errors import UserError, unknown
 from pipepita.runs.group import Group
 from pipepita.runs.learning import DataFolder, NetworkChoice, RuleChoice, Updates

@@ -8,8 +8,8 @@ from pipepita import schedule as schedules
 from pipepita.edge.calibration import CostOf, counted_cost
 from pipepita.edge.chain import Chain, assign, parse_chain
 from pipepita.edge.deployment import Deployment
-from pipepita.edge.measured import NO_TIME, Coordinator
-from pipepita.edge.profiles import Catalogue
+from pipepita.edge.devices.measured import NO_TIME, Coordinator
+from pipepita.edge.devices.profiles import Catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.trouble import Trouble, parse
 from pipepita.edge.work import LayerWork, counted, memory

@@ -18,9 +18,9 @@ import numpy as np
 from pipepita.edge import fan_in
 from pipepita.edge.arrivals import Queue
 from pipepita.edge.calibration import counted_cost, measured_cost
+from pipepita.edge.devices.profiles import catalogue
 from pipepita.edge.forgetting import Exam
 from pipepita.edge.learning import NOTHING, Learnt, learn
-from pipepita.edge.profiles import catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import Network, Setup, network, setups
 from pipepita.edge.timing import Timing, settled_rate, timing

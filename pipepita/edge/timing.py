@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipepita.edge.arrivals import Taken
-from pipepita.edge.profiles import DeviceProfile
+from pipepita.edge.devices.profiles import DeviceProfile
 from pipepita.schedule.course import Arrival
 
 _QUANTILES = (50, 95, 99)

@@ -24,8 +24,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from pipepita.edge.measured import CONVOLUTION, LINEAR, PHASES
-from pipepita.edge.profiles import DeviceProfile
+from pipepita.edge.devices.measured import CONVOLUTION, LINEAR, PHASES
+from pipepita.edge.devices.profiles import DeviceProfile
 from pipepita.pipeline.stage import compute_mode, stages
 from pipepita.pipeline.task import Task
 from pipepita.schedule.world import Cost

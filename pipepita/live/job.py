@@ -176,7 +176,7 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
     def chain(self) -> Devices:
         """The devices that the job names."""
         from pipepita.edge.chain import parse_chain
-        from pipepita.edge.profiles import catalogue
+        from pipepita.edge.devices.profiles import catalogue
 
         return parse_chain(self.devices, self.link, catalogue(self.profiles))
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipepita.edge.measured import Coordinator
+from pipepita.edge.devices.measured import Coordinator
 from pipepita.engines import registry
 from pipepita.profiling.explained import explained
 from pipepita.profiling.trial import Ran, Trial, latency, run

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from pipepita.edge.calibration import rate
-from pipepita.edge.measured import AHEAD, Measured
-from pipepita.edge.measured_text import lines
+from pipepita.edge.devices.measured import AHEAD, Measured
+from pipepita.edge.devices.measured_text import lines
 from pipepita.machine import cores, machine
 from pipepita.profiling import load as loads
 from pipepita.profiling.coordination import beside

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipepita.edge.measured import BATCHES, LINEAR, PHASES, Measured, Overhead, Rate, key
+from pipepita.edge.devices.measured import BATCHES, LINEAR, PHASES, Measured, Overhead, Rate, key
 from pipepita.edge.work import Work
 from pipepita.profiling.explained import explained
 

@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 
-from pipepita.edge.measured import BATCHES, PHASES
+from pipepita.edge.devices.measured import BATCHES, PHASES
 from pipepita.edge.work import Work
 from pipepita.profiling.fit import Looked, Timed
 from pipepita.profiling.trial import Ran, Trial, run

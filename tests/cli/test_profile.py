@@ -7,7 +7,7 @@ import json
 import pytest
 from commandline import error_of, run
 
-from pipepita.edge.profiles import catalogue
+from pipepita.edge.devices.profiles import catalogue
 from pipepita.profiling import coordination, memory, passes
 
 

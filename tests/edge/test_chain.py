@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from pipepita.edge.chain import Chain, assign, parse_chain
-from pipepita.edge.profiles import DeviceProfile, Watts, catalogue
+from pipepita.edge.devices.profiles import DeviceProfile, Watts, catalogue
 from pipepita.edge.work import LayerWork, Work, memory
 from pipepita.errors import UserError
 from pipepita.schedule.topology import COORDINATOR

@@ -6,9 +6,9 @@ import json
 import pytest
 
 import pipepita as pp
-from pipepita.edge import report
 from pipepita.edge.arrivals import Taken
 from pipepita.edge.fan_in import Feeder, fan_in, merged, read, shares
+from pipepita.edge.report import tables
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.edge.validation import validate
@@ -111,13 +111,13 @@ def test_a_rare_source_gets_stale_and_is_learnt_worse():
         assert often.right > rare.right
         right = sum(a == b for a, b in zip(outcome.learnt.predictions, outcome.learnt.labels, strict=True))
         assert often.right * often.served + rare.right * rare.served == pytest.approx(100 * right)
-    found = report.summary(simulation, report.scores(simulation))
+    found = tables.summary(simulation, tables.scores(simulation))
     locked = json.loads(json.dumps(found, allow_nan=False))["setups"]["locked"]["sources"]
     assert [one["served"] for one in locked] == [share.served for share in simulation.outcomes[0].shares]
-    rows = report.source_rows(simulation)
+    rows = tables.source_rows(simulation)
     assert [row["source"] for row in rows] == ["1: 80/s", "2: 20/s"] and rows[0]["classes"] == "0 1 2 3 4"
     assert rows[1]["locked: right %"] == f"{simulation.outcomes[0].shares[1].right:.1f}"
-    assert report.source_rows(simulate(checked(Scenario, TWO | {"sources": None, "samples": 20}), pictures=False)) == []
+    assert tables.source_rows(simulate(checked(Scenario, TWO | {"sources": None, "samples": 20}), pictures=False)) == []
 
 
 def test_samples_of_several_items_are_of_one_source():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import pipepita as pp
-from pipepita.edge import page, picture, report
 from pipepita.edge.forgetting import Concept, Exam, Remembered, divided
+from pipepita.edge.report import page, picture, tables
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.network.cut import cut
@@ -108,13 +108,13 @@ def test_an_exam_counts_right_answers():
 
 
 def test_it_is_in_every_report(grouped, tmp_path):
-    scored = report.scores(grouped)
-    found = json.loads(json.dumps(report.summary(grouped, scored), allow_nan=False))["setups"]["locked"]["forgetting"]
+    scored = tables.scores(grouped)
+    found = json.loads(json.dumps(tables.summary(grouped, scored), allow_nan=False))["setups"]["locked"]["forgetting"]
     remembered = grouped.outcomes[0].learnt.remembered
     assert found["concepts"][1] == {"name": "classes 5, 6, 7, 8, 9", "begin": 200, "end": 400}
     assert found["backward_transfer"] == pytest.approx(remembered.backward_transfer, rel=1e-4)
     assert found["accuracy"][-1]["items"] == 600
-    row = report.rows(grouped, scored)[0]
+    row = tables.rows(grouped, scored)[0]
     assert row["backward transfer"] == f"{remembered.backward_transfer:+.1f}"
     assert row["at first % (since)"].endswith(f"({-remembered.forgotten[0]:+.1f})")
     figure = picture.forgetting(grouped)
@@ -123,11 +123,11 @@ def test_it_is_in_every_report(grouped, tmp_path):
     lines = [line for line in panels[0].lines if line.get_gid() != "concept"]
     assert [line.get_label() for line in lines] == [concept.name for concept in remembered.concepts]
     assert lines[0].get_ydata().tolist() == [answers[0] for _, answers in remembered.points]
-    assert "What it remembers" in page.page(grouped, scored, report.rows(grouped, scored))
+    assert "What it remembers" in page.page(grouped, scored, tables.rows(grouped, scored))
     picture.draw(grouped, scored, tmp_path / "all.png")
     plain = simulated(samples=20)
     assert picture.forgetting(plain) is None
-    assert "What it remembers" not in page.page(plain, report.scores(plain), report.rows(plain, report.scores(plain)))
+    assert "What it remembers" not in page.page(plain, tables.scores(plain), tables.rows(plain, tables.scores(plain)))
 
 
 def test_rivers_generators_have_other_items_of_another_seed():

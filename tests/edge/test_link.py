@@ -3,8 +3,8 @@ import statistics
 
 import pytest
 
+from pipepita.edge.devices.profiles import LinkProfile
 from pipepita.edge.link import PACKET_BYTES, Traffic
-from pipepita.edge.profiles import LinkProfile
 
 
 def link(**figures) -> LinkProfile:

@@ -5,9 +5,9 @@ import random
 import pytest
 
 from pipepita.edge.chain import parse_chain
+from pipepita.edge.devices.profiles import LinkProfile, catalogue
 from pipepita.edge.link import Traffic
 from pipepita.edge.medium import Medium, slowdown
-from pipepita.edge.profiles import LinkProfile, catalogue
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate

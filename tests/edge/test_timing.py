@@ -1,7 +1,7 @@
 import pytest
 
 from pipepita.edge.arrivals import Taken
-from pipepita.edge.profiles import DeviceProfile, Watts
+from pipepita.edge.devices.profiles import DeviceProfile, Watts
 from pipepita.edge.timing import power, settled_rate, timing
 from pipepita.schedule.course import Arrival
 

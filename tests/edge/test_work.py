@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from pipepita import rules
-from pipepita.edge.profiles import DeviceProfile, Watts
+from pipepita.edge.devices.profiles import DeviceProfile, Watts
 from pipepita.edge.work import LayerWork, Work, counted, memory
 from pipepita.network.cut import cut
 from pipepita.network.spec import build

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from pipepita.edge.measured import BATCHES, CONVOLUTION, LINEAR, PHASES, Measured, Overhead, Rate, key
+from pipepita.edge.devices.measured import BATCHES, CONVOLUTION, LINEAR, PHASES, Measured, Overhead, Rate, key
 from pipepita.edge.work import Work
 from pipepita.profiling.fit import Looked, Timed, ahead_rates, fitted
 

@@ -7,7 +7,7 @@ import sys
 import hosts
 import pytest
 
-from pipepita.edge.profiles import catalogue
+from pipepita.edge.devices.profiles import catalogue
 from pipepita.errors import UserError
 from pipepita.profiling.link import Link, explained, measure
 

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from pipepita.edge.profiles import catalogue, parse_link
+from pipepita.edge.devices.profiles import catalogue, parse_link
 from pipepita.errors import UserError
 
 DEVICE = ("flops", "bandwidth", "ram", "idle_watts", "active_watts")

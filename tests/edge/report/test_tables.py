@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from pipepita.edge import report
+from pipepita.edge.report import tables
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
@@ -18,7 +18,7 @@ def simulation() -> Simulation:
 
 
 def test_the_summary_is_json_and_adds_up(simulation):
-    found = json.loads(json.dumps(report.summary(simulation, report.scores(simulation)), allow_nan=False))
+    found = json.loads(json.dumps(tables.summary(simulation, tables.scores(simulation)), allow_nan=False))
     for name, setup in found["setups"].items():
         assert setup["served"] == round(setup["offered"] * (1 - setup["dropped_share"])), name
         for latency in (setup["prediction_ms"], setup["update_ms"]):
@@ -35,17 +35,17 @@ def test_the_summary_is_json_and_adds_up(simulation):
 def test_a_chain_lasts_as_long_as_its_first_empty_battery():
     options = {"devices": "rpi4,rpi5", "network": "fc:16", "samples": 40, "rate": 50.0, "timing_only": True}
     long = simulate(checked(Scenario, options | {"battery": "20Wh"}))
-    found = report.summary(simulate(checked(Scenario, options | {"battery": "20Wh,10Wh"})), report.scores(long))
-    for name, setup in report.summary(long, report.scores(long))["setups"].items():
+    found = tables.summary(simulate(checked(Scenario, options | {"battery": "20Wh,10Wh"})), tables.scores(long))
+    for name, setup in tables.summary(long, tables.scores(long))["setups"].items():
         lasting = [device["samples_until_empty"] for device in setup["devices"]]
         assert setup["samples_until_empty"] == min(lasting)
         watts, rate = (setup["devices"][-1]["watts"], setup["throughput"])
         assert lasting[-1] == pytest.approx(rate * 20 * 3600 / watts, rel=1e-4)
         # the last one is the rpi5 in each setup, which is also the faster one when it is alone
         assert found["setups"][name]["devices"][-1]["samples_until_empty"] == pytest.approx(lasting[-1] / 2, rel=1e-4)
-    assert "samples until empty" in report.rows(long, report.scores(long))[0]
+    assert "samples until empty" in tables.rows(long, tables.scores(long))[0]
     without = simulate(checked(Scenario, options))
-    assert "samples until empty" not in report.rows(without, report.scores(without))[0]
+    assert "samples until empty" not in tables.rows(without, tables.scores(without))[0]
 
 
 @pytest.mark.parametrize("battery", ["20", "20Wh,", "-1Wh", "1Wh,1Wh,1Wh"])
@@ -66,7 +66,7 @@ def test_the_parts_of_a_latency_are_its_mean(simulation):
 
 
 def test_accuracy_is_counted_over_what_was_served(simulation):
-    scored = report.scores(simulation)
+    scored = tables.scores(simulation)
     for outcome in simulation.outcomes:
         learnt = outcome.learnt
         right = [a == b for a, b in zip(learnt.predictions, learnt.labels, strict=True)]
@@ -78,9 +78,9 @@ def test_accuracy_is_counted_over_what_was_served(simulation):
 
 
 def test_rows_hold_a_figure_for_each_setup(simulation):
-    scored = report.scores(simulation)
-    for rows in (report.rows(simulation, scored), report.latency_rows(simulation)):
+    scored = tables.scores(simulation)
+    for rows in (tables.rows(simulation, scored), tables.latency_rows(simulation)):
         assert [row["setup"] for row in rows] == ["locked", "relaxed", "streaming", "adaptive", "one device"]
         assert len({tuple(row) for row in rows}) == 1
-    assert [row["devices"] for row in report.rows(simulation, scored)] == ["2", "2", "2", "2", "1 (cortex-m4)"]
-    assert [row["device"] for row in report.device_rows(simulation)] == ["1 cortex-m4", "2 cortex-m4"]
+    assert [row["devices"] for row in tables.rows(simulation, scored)] == ["2", "2", "2", "2", "1 (cortex-m4)"]
+    assert [row["device"] for row in tables.device_rows(simulation)] == ["1 cortex-m4", "2 cortex-m4"]

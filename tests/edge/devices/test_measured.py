@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipepita.edge import measured_text, report
-from pipepita.edge.measured import AHEAD, CONVOLUTION, LINEAR, Coordinator, Measured, Overhead, Rate, key
-from pipepita.edge.profiles import catalogue
+from pipepita.edge.devices import measured_text
+from pipepita.edge.devices.measured import AHEAD, CONVOLUTION, LINEAR, Coordinator, Measured, Overhead, Rate, key
+from pipepita.edge.devices.profiles import catalogue
+from pipepita.edge.report import tables
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
 from pipepita.edge.work import Work
@@ -153,6 +154,6 @@ def test_in_a_chain_each_device_has_a_first_layer(tmp_path):
     mine = catalogue(devices(tmp_path)).device("mine")
     locked = simulation.outcomes[0]
     assert locked.setup.costs == [work.cost(mine, first=True) for work in simulation.network.works]
-    found = report.summary(simulation, report.scores(simulation))
+    found = tables.summary(simulation, tables.scores(simulation))
     assert json.loads(json.dumps(found, allow_nan=False))["setups"]["locked"]["joules_per_sample"] is None
-    assert report.rows(simulation, report.scores(simulation))[0]["mJ per sample"] == "-"
+    assert tables.rows(simulation, tables.scores(simulation))[0]["mJ per sample"] == "-"

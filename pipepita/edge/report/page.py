@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from pipepita.edge import picture
 from pipepita.edge.chain import DEFAULT_LINK
+from pipepita.edge.report import picture
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Simulation

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from matplotlib.image import imread
 
-from pipepita.edge import gantt, picture, report
-from pipepita.edge.profiles import catalogue
+from pipepita.edge.devices.profiles import catalogue
+from pipepita.edge.report import gantt, picture, tables
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Outcome, Simulation, simulate
@@ -112,14 +112,14 @@ def test_setups_without_curve_or_capacity(dropping, tmp_path):
         outcome.learnt = replace(outcome.learnt, indices=[], predictions=[], labels=[])
     assert "no latencies" in picture.rates(none).axes[0].texts[0].get_text()
     assert "nothing was predicted" in [
-        text.get_text() for text in picture.accuracy(none, report.scores(none)).axes[0].texts
+        text.get_text() for text in picture.accuracy(none, tables.scores(none)).axes[0].texts
     ]
     assert all("no passes" in axes.texts[0].get_text() for axes in picture.gantt(none).axes)
-    picture.draw(none, report.scores(none), tmp_path / "none.png")
+    picture.draw(none, tables.scores(none), tmp_path / "none.png")
 
 
 def test_accuracy_is_over_the_items_of_the_stream(dropping):
-    scores = report.scores(dropping)
+    scores = tables.scores(dropping)
     figure = picture.accuracy(dropping, scores)
     (axes,) = figure.axes
     locked = dropping.outcomes[0].learnt
@@ -131,13 +131,13 @@ def test_accuracy_is_over_the_items_of_the_stream(dropping):
 
 def test_setups_that_learnt_the_same_share_a_line():
     simulation = simulated()
-    figure = picture.accuracy(simulation, report.scores(simulation))
+    figure = picture.accuracy(simulation, tables.scores(simulation))
     assert texts(figure) == ["locked = relaxed = one device", "streaming = adaptive"]
     assert len([line for line in figure.axes[0].lines if line.get_linestyle() == "-"]) == 2
 
 
 def test_drifts_are_named_side_by_side(dropping):
-    figure = picture.accuracy(dropping, report.scores(dropping))
+    figure = picture.accuracy(dropping, tables.scores(dropping))
     (axes,) = figure.axes
     drifts = [line.get_xdata()[0] for line in axes.lines if line.get_gid() == "drift"]
     assert drifts == [20, 21]
@@ -150,7 +150,7 @@ def test_drifts_are_named_side_by_side(dropping):
 def test_long_and_many_drifts_stay_inside_and_apart(dropping):
     marks = [(index, rf"$\frac$ {'long ' * 20}") for index in range(50, 62)]
     stream = replace(dropping.stream, marks=marks)
-    figure = picture.accuracy(replace(dropping, stream=stream), report.scores(dropping))
+    figure = picture.accuracy(replace(dropping, stream=stream), tables.scores(dropping))
     (axes,) = figure.axes
     assert len([line for line in axes.lines if line.get_gid() == "drift"]) == 12
     assert figure.legends[0].get_title().get_text() == f"and {12 - len(axes.texts)} more drifts"
@@ -163,7 +163,7 @@ def test_long_and_many_drifts_stay_inside_and_apart(dropping):
 
 
 def test_detections_are_ticks_at_items_of_the_stream(dropping):
-    simulation, scores = changed(dropping, detector="adwin"), report.scores(dropping)
+    simulation, scores = changed(dropping, detector="adwin"), tables.scores(dropping)
     for score in scores.values():
         score.detected = [3, 5]
     figure = picture.accuracy(simulation, scores)
@@ -246,7 +246,7 @@ def test_one_device_and_other_rules(values, tmp_path):
     passes = [f"{name} pass" for name in simulation.network.passes]
     assert texts(figure)[: len(passes)] == passes
     assert all(axes.collections for axes in figure.axes)
-    picture.draw(simulation, report.scores(simulation), tmp_path / "a.png")
+    picture.draw(simulation, tables.scores(simulation), tmp_path / "a.png")
 
 
 def test_of_many_devices_the_first_are_shown(dropping):
@@ -267,15 +267,15 @@ def test_of_many_devices_the_first_are_shown(dropping):
 )
 def test_draw_by_suffix(dropping, tmp_path, suffix, begins):
     path = tmp_path / f"a.{suffix}"
-    picture.draw(dropping, report.scores(dropping), path)
+    picture.draw(dropping, tables.scores(dropping), path)
     assert path.read_bytes().startswith(begins)
 
 
 def test_draw_puts_all_on_one_picture(dropping, tmp_path):
     path = tmp_path / "a.PNG"
-    picture.draw(dropping, report.scores(dropping), path)
+    picture.draw(dropping, tables.scores(dropping), path)
     pixels = imread(path)[..., :3]
     assert all(part.std() > 0.05 for part in (pixels[:800], pixels[800:1400], pixels[1400:]))
     assert [found.name for found in tmp_path.iterdir()] == ["a.PNG"]
     with pytest.raises(UserError, match="picture"):
-        picture.draw(dropping, report.scores(dropping), tmp_path / "a.txt")
+        picture.draw(dropping, tables.scores(dropping), tmp_path / "a.txt")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipepita.edge import gantt as passes
+from pipepita.edge.report import gantt as passes
 from pipepita.edge.simulation import Outcome, Simulation
 from pipepita.edge.timing import Timing
 from pipepita.edge.words import number, short

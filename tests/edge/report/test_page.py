@@ -10,7 +10,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from pipepita.edge import page, report, work
+from pipepita.edge import work
+from pipepita.edge.report import page, tables
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Simulation, simulate
@@ -62,8 +63,8 @@ class Reader(HTMLParser):
 
 
 def made(simulation: Simulation) -> tuple[str, Reader]:
-    scores = report.scores(simulation)
-    text = page.page(simulation, scores, report.rows(simulation, scores))
+    scores = tables.scores(simulation)
+    text = page.page(simulation, scores, tables.rows(simulation, scores))
     return text, Reader(text)
 
 
@@ -129,7 +130,7 @@ def test_what_was_simulated_is_said(simulation, drawn):
 
 
 def test_the_table_has_a_column_a_setup(simulation):
-    scores = report.scores(simulation)
+    scores = tables.scores(simulation)
     rows = [{"setup": "a", "b": "1", "<c>": "2"}, {"setup": "<d>", "b": "3"}]
     found = Reader(page.page(simulation, scores, rows))
     assert found.inside["td"] == ["1", "3", "2"]
@@ -182,9 +183,9 @@ def test_nobody_s_names_become_html(simulation):
 
 
 def test_written_whole_or_not_at_all(simulation, tmp_path, monkeypatch):
-    scores = report.scores(simulation)
+    scores = tables.scores(simulation)
     path = tmp_path / "page.html"
-    page.write(simulation, scores, report.rows(simulation, scores), path)
+    page.write(simulation, scores, tables.rows(simulation, scores), path)
     before = path.read_bytes()
     assert before.startswith(b"<!DOCTYPE html>")
     assert before.rstrip().endswith(b"</html>")
@@ -193,7 +194,7 @@ def test_written_whole_or_not_at_all(simulation, tmp_path, monkeypatch):
         raise RuntimeError
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipepita.edge.picture.gantt", broken)
+        patch.setattr("pipepita.edge.report.picture.gantt", broken)
         with pytest.raises(RuntimeError):
             page.write(simulation, scores, [], path)
     assert path.read_bytes() == before

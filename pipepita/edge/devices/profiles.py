@@ -19,9 +19,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pipepita.edge import measured_text
-from pipepita.edge.measured import Measured
-from pipepita.edge.quantities import DEVICE, LINK, Quantity, figure, is_number
+from pipepita.edge.devices import measured_text
+from pipepita.edge.devices.measured import Measured
+from pipepita.edge.devices.quantities import DEVICE, LINK, Quantity, figure, is_number
 from pipepita.errors import UserError, unknown
 from pipepita.files import check_writable
 
@@ -138,7 +138,7 @@ def catalogue(path: Path | None = None) -> Catalogue:
     Raises:
         UserError: The file cannot be read, or a name, field or value in it is wrong.
     """
-    built_in = resources.files("pipepita.edge").joinpath("profiles.toml").read_text(encoding="utf-8")
+    built_in = resources.files("pipepita.edge.devices").joinpath("profiles.toml").read_text(encoding="utf-8")
     files = [("built-in profiles", tomllib.loads(built_in))]
     if path is not None:
         files.append((f"profiles {path}", _read(path)))

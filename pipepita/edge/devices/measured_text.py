@@ -23,7 +23,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from pipepita.edge.measured import (
+from pipepita.edge.devices.measured import (
     AHEAD,
     BATCHES,
     CONVOLUTION,
@@ -35,7 +35,7 @@ from pipepita.edge.measured import (
     Rate,
     key,
 )
-from pipepita.edge.quantities import DEVICE, SHARE, TIME, Quantity, figure
+from pipepita.edge.devices.quantities import DEVICE, SHARE, TIME, Quantity, figure
 from pipepita.errors import UserError, unknown
 
 _FIRST = tuple(f"first-{phase}" for phase in PHASES)
