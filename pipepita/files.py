@@ -26,7 +26,7 @@ def check_writable(path: Path | None, option: str) -> None:
 
 
 def check_picture(path: Path | None, option: str) -> None:
-    """The same for a picture. Its suffix must be one that matplotlib can write."""
+    """The same for a picture. It must also end in .png, .pdf or .svg, and matplotlib must be installed."""
     check_writable(path, option)
     if path is not None and path.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise UserError(f"{option} {path}: a picture ends in .png, .pdf or .svg")
@@ -49,7 +49,10 @@ def check_apart(files: Mapping[str, Path | None]) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file, whole or not at all. `UserError` if it cannot be written."""
+    """Writes a file, whole or not at all; only a pipe, or a file whose folder takes no others, is written in place.
+
+    `UserError` if it cannot be written.
+    """
     path = path.resolve() if path.is_file() else path
     partial = path.with_name(f"{path.name}.partial")
     try:
@@ -73,7 +76,7 @@ def sync(path: Path) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object from a file; `UserError` if the file holds none."""
+    """Reads a JSON object from a file; `UserError` if the file is missing or holds none."""
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:

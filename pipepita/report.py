@@ -109,6 +109,8 @@ def in_table(value: Value) -> str:
 def four_digits(value: float) -> str:
     """A number with four digits, or with all digits before the point if there are more.
 
+    From 1e9 on, and below 1e-4, it has an exponent.
+
     Example:
         >>> four_digits(1.23456), four_digits(16008.4)
         ('1.235', '16008')

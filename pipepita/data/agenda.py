@@ -67,7 +67,7 @@ class Agenda:
         return range(self.place(epoch, self.samples), self.place(epoch + 1))
 
     def order(self, epoch: int) -> Tensor:
-        """The order of the training items in an epoch, int64."""
+        """The indices of the training items in the order of an epoch: (train_items,), int64."""
         return _order(self.train_items, self.seed, epoch)
 
     def augmented(self, samples: Iterator[Sample], epoch: int, first: int) -> Iterator[Sample]:

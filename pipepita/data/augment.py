@@ -94,7 +94,7 @@ def parse(text: str) -> Augment:
     """Reads changes like "crop:4,flip".
 
     Raises:
-        UserError: A change is unknown, or its number is missing or wrong.
+        UserError: A change is unknown or comes twice, or its number is missing or wrong.
     """
     changes = []
     for part in text.split(","):

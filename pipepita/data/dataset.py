@@ -25,14 +25,15 @@ class Data:
 
     Args:
         x_train: Training items, a tensor or array of shape (N, *item_shape). It is kept as float32: uint8 is divided by
-            255, so that images are in [0, 1]; booleans become 0 and 1; floats keep their values.
+            255, so that images are in [0, 1]; booleans become 0 and 1; floats keep their values. Other integers are
+            refused.
         y_train: Their classes, integers of shape (N,) from 0, kept as int64; or numbers that are to be predicted,
             floats of shape (N,) or (N, numbers), kept as float32 of shape (N, numbers). These are learnt as they are,
             so they should be about as large as 1: subtract their mean, and divide by their standard deviation.
         x_test: Test items, of the same item shape.
         y_test: Their classes, or numbers.
-        classes: How many classes there are; by default the largest training label + 1. Of numbers it is how many each
-            item has.
+        classes: How many classes there are, at least 2; by default the largest training label + 1. Of numbers it is how
+            many each item has.
         name: What results and errors call the data.
 
     Attributes:
@@ -41,8 +42,8 @@ class Data:
         file: The NumPy file that they were read from; None if they come from elsewhere.
 
     Raises:
-        UserError: A label is out of range, an input is NaN or infinite (the message names the index), or sizes do not
-            match.
+        UserError: A label is out of range, an input or a number to predict is NaN or infinite (the message names the
+            index), shapes or sizes do not match, a dtype is none of these, or there are fewer than 2 classes.
 
     Example:
         >>> import numpy as np
@@ -82,8 +83,9 @@ class Data:
             The data. While a run lasts, worker processes read them (its option `loader_workers`).
 
         Raises:
-            UserError: One of the two is no such data set, or its first item is wrong. A wrong item further on ends the
-                run with a `RunError` that names it.
+            UserError: One of the two is no such data set, or its first item is wrong; or nothing says how many classes
+                there are, or it says fewer than 2. A wrong item further on ends the run with a `RunError` that names
+                it.
 
         Example:
             >>> from torch.utils.data import TensorDataset
@@ -160,7 +162,8 @@ class Data:
         """The same data, tested on some of the training items, which are no longer learnt from.
 
         Settings are chosen by them, so that the test items stay unseen. They are drawn without a seed of the run's, so
-        that all runs are tested on the same ones.
+        that all runs are tested on the same ones. Those of `Data.of` are still read from its `train`, with the
+        transforms that this has.
 
         Args:
             share: Which share of the training items is held out; 0 leaves everything as it is.

@@ -27,7 +27,8 @@ def folder(path: Path) -> Data:
     There are three channels; one, if the first training image is grey.
 
     Raises:
-        UserError: A folder is missing or holds no image, or the first images cannot be read.
+        UserError: A folder is missing or holds no image, there are fewer than 2 classes, a class of the test images has
+            no training images, or the first images cannot be read.
     """
     path, parts = path.absolute(), {}
     layout = "the layout is DIR/train/CLASS/*.png and DIR/test/CLASS/*.png"

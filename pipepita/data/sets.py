@@ -39,7 +39,7 @@ def load(name: str, *, data_dir: str | Path | None = None, download: bool = Fals
         "npz:FILE" are kept as `Data` says, which takes numbers for labels, too.
 
     Raises:
-        UserError: The name is unknown, or a file is missing or damaged.
+        UserError: The name is unknown, a file is missing or damaged, or "digits" lacks scikit-learn.
         RunError: The download failed.
 
     Example:

@@ -32,8 +32,11 @@ class Planned:
     """The result of `plan`.
 
     Attributes:
-        summary: What `pipepita plan --json` prints. Times are milliseconds per sample.
-        prediction: The same for programs.
+        summary: What `pipepita plan --json` prints, but for the names of network and data. A prediction is {"ms": per
+            sample, "limit": what limits it}. "one_process" is one; "stages" has a row for each number of stages, with
+            "split" (layers of each) and one by the name of each schedule; "best" has the fastest way by schedule, and
+            "choice" the fastest of all, or of the schedule that was asked for.
+        prediction: The same as objects.
     """
 
     summary: dict[str, Any]
@@ -59,9 +62,10 @@ def plan(
         model: As `train` takes it.
         data: A `Data`, or a name that `load` knows; only the shape of its items and the number of classes matter.
         rule: The learning rule; `Pepita()` by default.
-        seconds: About how long one run of the measurement takes; there are up to nine.
+        seconds: About how long one run of the measurement takes. There are 15 to 21, and for each schedule up to 12
+            more, if ways to train are predicted to be about equally fast.
         engine: An open `RayEngine`, which is kept open; by default one is opened for the measurement.
-        progress: Called with (runs done, runs in all, what runs next).
+        progress: Called with (runs done, runs in all, what runs next). It begins anew with those further runs.
         **options: The fields of `pipepita.runs.job.Options` that decide the speed: schedule (the one to choose stages
             for; by default the fastest), window (streaming's), optimizer, batch_size, seed, device, address, placement,
             threads.
@@ -70,7 +74,7 @@ def plan(
         The figures, and the choice.
 
     Raises:
-        UserError: What was asked for cannot be measured.
+        UserError: What was asked for cannot be measured, or the network has only one layer.
         RunError: A stage or a channel was lost.
         KeyboardInterrupt: `progress` raised it.
 

@@ -21,7 +21,10 @@ class Latency:
     """The result of `latency`.
 
     Attributes:
-        summary: What `pipepita latency --json` prints. Times are milliseconds; speed-ups are over locked.
+        summary: What `pipepita latency --json` prints, but for the network's name. Times are milliseconds; speed-ups
+            are over locked. "schedules" has by name: "period_ms" (of a sample), "items_per_second", "latency_ms" (from
+            a sample's admission to its prediction and its last update), "lock_ms" (of each layer), "speedup", "ceiling"
+            (the speed-up of the closed form), "efficiency" (the closed form's period over the measured one), ...
         timelines: The timeline of each schedule's last run, by the schedule's name.
         firsts: The first sample of each of these timelines that counts; the ones before are warm-up.
     """

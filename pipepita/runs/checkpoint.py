@@ -128,7 +128,7 @@ def _discard(path: Path) -> None:
 
 
 def newest(folder: Path, *, resumable: bool = False) -> tuple[Checkpoint | None, list[str]]:
-    """The last whole checkpoint in `folder`, or None; and one line for each later one, saying what is wrong with it.
+    """The last whole checkpoint in `folder`, or None; and for each later one that is damaged a line that says how.
 
     resumable: only one from which a resumed run ends with the bits that it would have had without the interruption.
     `UserError` if there are checkpoints, but all that would do are damaged.

@@ -32,6 +32,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measures again how good a run's last checkpoint is on its test items, with the code that trained it.
 
+    If the run held out training items (its option `validation`), these take the place of the test items.
+
     Args:
         run_dir: The run folder. A damaged checkpoint is named in the log, and the one before it is used.
         data: The data of the run, if it was not a named data set.
@@ -42,10 +44,12 @@ def evaluate(
         "run_dir", "checkpoint" and "dataset"; "items", how many test items; "test_accuracy", in percent; "test_loss",
         the mean cross-entropy in nats; "reported_test_accuracy", what the run itself reported (None in the middle of an
         epoch); and "weights_sha256". If numbers are predicted: "test_mae", "test_rmse" and "test_r2" in the place of
-        the accuracy, and the loss is half the squared error.
+        the accuracy, each with its "reported_...", and the loss is half the squared error.
 
     Raises:
-        UserError: The folder or its checkpoint is missing or damaged, or the data or the rule does not fit.
+        UserError: The folder or its checkpoint is missing or damaged, it is that of an online run, or the data or the
+            rule does not fit.
+        RunError: An item could not be read.
 
     Example:
         >>> import pipepita as pp

@@ -42,12 +42,15 @@ def export(
         torch_export: A file for `torch.export.load`.
 
     Returns:
-        "run_dir", "step", "item_shape" and "classes" (or how many numbers are predicted); and for each file "file" and
-        "largest_difference", between its outputs and the network's own.
+        "run_dir", "step", "item_shape" and "classes" (or how many numbers are predicted). And "onnx" and
+        "torch-export", if they were asked for: each has its "file", and the "largest_difference" between its outputs
+        and the network's own.
 
     Raises:
-        UserError: The folder is no run folder or holds no checkpoint, a file cannot be written, or onnx is missing.
-        RunError: The network cannot be exported, or what was exported gives other outputs. Then nothing is written.
+        UserError: The folder is no run folder or holds no checkpoint, a file cannot be written, both files are
+            the same, or onnx is missing.
+        RunError: The network cannot be exported, or what was exported gives other outputs. Then that file is not
+            written. Of two files, the one for ONNX may have been written before.
 
     Example:
         >>> import pipepita as pp

@@ -2,10 +2,11 @@
 
 RUN_DIR/run.json         network, data, rule and options; locked as long as the run is alive
         metrics.jsonl    one line per epoch
-        events.jsonl     one line per restart, and one each time the run was resumed
+        events.jsonl     one line per restart, and one each time the run was resumed, or chose its stages anew
         status.json      how the stages are; written about every second
         order.txt        of an online run: what its schedule decided, 1 for a sample that entered and 0 for one finished
         checkpoints/     see `checkpoint`
+        tensorboard/     curves, if they were asked for
         result.json      what the command printed
 """
 
@@ -35,7 +36,10 @@ _TRIES, _TRY_SECONDS = 5, 0.1
 
 
 class RunFolder:
-    """One run's folder. Raises `UserError` if `path` exists or cannot be made, `RunError` if a write fails."""
+    """One run's folder, which `create` makes.
+
+    Raises `UserError` if `path` exists or cannot be made, `RunError` if a write fails.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -12,8 +12,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupt:
-    """A context in which SIGINT, SIGTERM and SIGHUP set a flag instead of raising. Call it to read the flag.
+    """A context in which the first SIGINT, SIGTERM or SIGHUP sets a flag instead of raising. Call it to read the flag.
 
+    Each one after that raises `KeyboardInterrupt`.
     What this process was told to ignore stays ignored: `nohup pipepita train` outlives its terminal.
 
     words: printed when the first of them comes.

@@ -108,7 +108,7 @@ class Listener:
         """A stage or a link is lost, and will be rebuilt now.
 
         Args:
-            fault: What happened: `StageDied` or `ChannelClosed`.
+            fault: What happened: `StageDied`, `ChannelClosed` or `ClusterDied`.
         """
 
     def restarted(self, restart: Restart) -> None:

@@ -81,7 +81,8 @@ class Where:
         """The engine, and the pipeline that it is to build.
 
         An engine that was given by name is started here, and closed by `cleanup`. batch: items of the largest sample.
-        listener: told what takes a while, and what is chosen. stop: ends a measurement if it says true.
+        listener: told what takes a while, and what is chosen. stop: ends a measurement with `KeyboardInterrupt` if it
+        says true. `UserError` if the options do not go together, or ask for what the engine does not have.
         """
         slowed = paces(settings.standard_ms, settings.modulated_ms, len(task.layers))
         chain = self._chain(settings, task, schedule, batch)

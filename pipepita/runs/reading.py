@@ -16,7 +16,10 @@ _BITS = 63  # the most that a whole number may have, as TOML asks
 
 
 def read_job(path: Path | None, given: dict[str, Any], assignments: list[str], kind: type[Group] = Job) -> Any:
-    """Reads a job. Options in `given` override those of the TOML file, and `key=value` assignments override both."""
+    """Reads a job, of class `kind`. Options in `given` override those of the TOML file, `key=value` assignments both.
+
+    `UserError` if the file is missing or is not TOML, or if an option is unknown or wrong.
+    """
     values: dict[str, Any] = {}
     if path is not None:
         try:
@@ -33,7 +36,7 @@ def read_job(path: Path | None, given: dict[str, Any], assignments: list[str], k
 
 
 def read_changes(given: dict[str, Any], assignments: list[str]) -> dict[str, Any]:
-    """Options given by name. `key=value` assignments override them."""
+    """Options given by name. `key=value` assignments override them; `UserError` if one lacks the "="."""
     values = dict(given)
     for assignment in assignments:
         key, equals, text = assignment.partition("=")

@@ -18,9 +18,12 @@ class Result:
         model: The trained `nn.Sequential`, the same object that was passed to `train`.
         summary: What `--json` prints: what was trained and how ("rule", "network", "lr", ...), and the figures:
             "test_accuracy" (percent; if numbers are predicted: "test_mae", "test_rmse" and "test_r2"), "train_loss"
-            (nats; or half the squared error), "wall_seconds", "items_per_second", "step_ms", "weights_sha256", ... Each
-            key can also be read as an attribute.
-        history: One dict per epoch, as in metrics.jsonl.
+            (nats; or half the squared error), "wall_seconds", "items_per_second", "step_ms" (the quantiles "p50", "p95"
+            and "p99" of the milliseconds from one sample's error to the next one's), "weights_sha256", ... Each key can
+            also be read as an attribute.
+        history: One dict per epoch, as in metrics.jsonl: "epoch" (from 1), "step" (samples so far), "lr", "train_loss",
+            "train_accuracy", "test_loss", "test_accuracy", "seconds" (of training), "items_per_second" and "step_ms".
+            If numbers are predicted, mae, rmse and r2 take the place of the accuracies.
         interrupted: Whether the run was asked to stop before its end.
 
     Raises:

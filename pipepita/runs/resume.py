@@ -53,9 +53,9 @@ def resume(
         deploy: How `devices` are emulated; `pipepita.deployed` does it.
         observer: Told of progress; by default only warnings are passed on.
         stop: Asked before each sample; if it says true, the run ends there, with a checkpoint.
-        **changes: New values for some of `CHANGEABLE`. They also hold when the run is resumed again. With more `epochs`
-            a finished run goes on. And `data_dir`, the folder of the named data set, if it is not where the run found
-            it.
+        **changes: New values for some of `CHANGEABLE`. They also hold when the run is resumed again, except for trace,
+            timeline and address. With more `epochs` a finished run goes on. And `data_dir`, the folder of the named
+            data set, if it is not where the run found it; this holds for one time only, too.
 
     Returns:
         What happened in the whole run, with the trained model. Accuracies are percent, losses nats.
@@ -64,7 +64,10 @@ def resume(
         UserError: The folder is no run folder, its run is still going on, all checkpoints are damaged, the data are not
             the run's, or an option may not be changed.
         Diverged: A weight or an output stopped being finite.
-        StageDied: Stages were lost more often than `max_restarts` allows. (`ChannelClosed`, if it was a link.)
+        StageDied: Stages were lost more often than `max_restarts` allows. (`pipepita.errors.ChannelClosed`, if it was
+            a link; `ClusterDied`, if it was the Ray cluster.)
+        RunError: As `train` says.
+        KeyboardInterrupt: As `train` says.
 
     Example:
         >>> import pipepita as pp

@@ -57,6 +57,8 @@ class RunStatus(BaseModel):
         epoch: The current one, from 1.
         sample: How many of this epoch's `samples` are done; those of a live stream are not known (None).
         loss, accuracy: In nats and percent: the means over those samples, or over the last epoch's if there are none.
+        mae, rmse, r2: If numbers are predicted, these take the place of the accuracy, and the loss is half the squared
+            error. mae and rmse are in the labels' own units.
         samples_per_second: Of the latest samples.
         restarts: So far.
         error: Why the run failed.

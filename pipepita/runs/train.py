@@ -53,26 +53,26 @@ def train(
         rule: The learning rule; by default `Pepita()` (Dellaferrera & Kreiman 2022, section 3).
         engine: "ray" (one actor per stage), "local" (this process), or an open engine, which is then kept open.
         normalize: Whether to put a parameterless `nn.RMSNorm` behind each hidden activation that has none, in `model`
-            too. "auto" does so if there are two or more hidden layers and the model has no normalisation of its own:
-            deep networks do not learn without one.
+            too. "auto" does so if there are two or more hidden layers, and the model has neither a normalisation of its
+            own nor an `nn.Sequential` inside: deep networks do not learn without one.
         standardize: Whether to put a `pipepita.network.standardize.Standardize` with the mean and standard deviation of
             the training items (per channel or feature) in front of the network, in `model` too.
         init: "he" draws He-uniform weights from the seed, as the paper does (frozen layers keep theirs). "zero-output"
             does so, too, but the output layer begins at zero. "keep" begins with the model's own weights.
         costs: What each layer costs, in any unit, for balancing stages. By default multiplications are counted; with
-            stages="auto" it is measured.
+            stages="auto" it is measured, and this must be left out.
         deploy: How `devices` are emulated; `pipepita.deployed` does it.
         observer: Told of progress; by default only warnings are passed on.
-        stop: Asked before each sample; if it says true, the run ends there, with a checkpoint.
-        probe: Called with the weights after each epoch. What it returns becomes the epoch's "probe" in
-            `Result.history`.
+        stop: Asked before each sample; if it says true, the run ends there, with a checkpoint if there is a `run_dir`.
+        probe: Called with the weights, by state_dict key, after each epoch. What it returns becomes the epoch's "probe"
+            in `Result.history`.
         about: More entries for the summary.
         **options: The fields of `pipepita.runs.job.Options`. Learning: augment, validation, lr, optimizer (by default
             the rule's own), lr_decay, batch_size, epochs, seed. Schedule: schedule, window, look_ahead. Where: stages
             (a number, "auto" to measure how many are fastest, or layers like "2,1"), device, threads, address,
-            placement, max_restarts, loader_workers. Emulation: devices, link, assign, trouble, profiles, standard_ms,
-            modulated_ms. Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard, trace,
-            timeline. Nothing is written but `trace`, `timeline` and `run_dir`, if they are given.
+            placement, encrypt, max_restarts, loader_workers. Emulation: devices, link, assign, trouble, profiles,
+            standard_ms, modulated_ms. Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard,
+            trace, timeline. Nothing is written but `trace`, `timeline` and `run_dir`, if they are given.
 
     Returns:
         What happened, with the trained model. Accuracies are percent, losses nats. If the labels are numbers, half the
@@ -82,8 +82,10 @@ def train(
     Raises:
         UserError: An argument is wrong, or the model, the data and the rule do not go together.
         Diverged: A weight or an output stopped being finite. The message says what to change.
-        StageDied: Stages were lost more often than `max_restarts` allows. (`ChannelClosed`, if it was a link.)
-        KeyboardInterrupt: `stop` said true while a lost stage waited for a free node.
+        StageDied: Stages were lost more often than `max_restarts` allows. (`pipepita.errors.ChannelClosed`, if it was
+            a link; `ClusterDied`, if it was the Ray cluster.)
+        RunError: A file could not be written, an item could not be read, or no node had room for a stage.
+        KeyboardInterrupt: `stop` said true while a lost stage waited for a free node, or while stages="auto" measured.
 
     Example:
         >>> import torch.nn as nn

@@ -98,7 +98,7 @@ def survives_a_snapshot(trial: Trial) -> Iterator[str]:
 
 
 def agrees_in_actors(trial: Trial, transport: str, engine: object) -> Iterator[str]:
-    """Ray actors learn the same, over both kinds of channels."""
+    """Ray actors learn the same, over channels of the kind `transport`. engine: an open `RayEngine` with two actors."""
     from pipepita.engines.ray.engine import RayEngine
 
     assert isinstance(engine, RayEngine)

@@ -37,7 +37,8 @@ def check_rule(rule: Rule, *, ray: bool = True) -> list[Verdict]:
     """Checks in under a minute that `rule` keeps the contract of `pipepita.Rule` and `pipepita.Learner`.
 
     The rule trains a small fully connected and a small convolutional network (unless it refuses convolutions with a
-    `UserError`) many times. All engines, splits and schedules must end with the same bits.
+    `UserError`) many times. Under each schedule, all engines and splits must end with the same bits; relaxed and locked
+    must end with the same ones, but streaming may end with others.
 
     Args:
         rule: The rule, with the options that are to be checked.
@@ -76,6 +77,12 @@ def checks(rule: Rule, *, ray: bool = True) -> Iterator[Verdict]:
 
     Raises:
         UserError: `rule` is not a rule.
+
+    Example:
+        >>> import pipepita as pp
+        >>> first = next(checks(pp.Pepita(), ray=False))
+        >>> first.name, first.passed
+        ('plain data', True)
     """
     if not is_rule(type(rule)):
         raise UserError(f"rule is {rule!r}: pass a rule, like pipepita.Pepita()")

@@ -15,6 +15,10 @@ class Verdict:
         note: A remark, like "only linear layers".
         seconds: How long it took.
         reached: Whether the check was run. If the rule cannot even train, later checks are not.
+
+    Example:
+        >>> Verdict("trains", ["no weight has changed"]).passed, Verdict("splits agree", reached=False).passed
+        (False, False)
     """
 
     name: str

@@ -25,7 +25,8 @@ class Tried:
         drawn: The values of the options that were searched.
         scores: After each epoch: the accuracy on the held-out items in percent, or R2. -inf if it diverged.
         weights_sha256: The digest of the trained weights; None if it did not come to its last epoch.
-        trouble: Why it ended early by itself: that it diverged, or which values do not go together.
+        trouble: Why it ended early by itself: that it diverged, which values do not go together, or that its process
+            was lost again and again.
     """
 
     number: int
@@ -36,7 +37,7 @@ class Tried:
 
     @property
     def score(self) -> float:
-        """The last one."""
+        """The last one; -inf if there is none, or it ended in trouble."""
         return self.scores[-1] if self.scores and self.trouble is None else LOWEST
 
     def words(self, epochs: int) -> str:

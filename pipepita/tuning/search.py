@@ -141,15 +141,17 @@ def tune(
         search: What is searched, like "lr=log:1e-4..1"; see `pipepita.tuning.space`. By default what the rule names.
         out: A folder that does not exist yet. The results are written there.
         trials: How often values are drawn.
-        scheduler: Which trials end early: see `Asked`.
+        scheduler: Which trials end early: none with "fifo"; with "asha" and "median" those that did worse than others
+            after as many epochs. Sources are named at `Asked`.
         draws: Decides what is drawn.
-        running: How trials are run, and who watches.
+        running: How trials are run, and who watches: a `pipepita.tuning.search.Running`.
 
     Returns:
-        All trials, the best first. No model is kept: train the best job.
+        All trials, the best first, without models. The run folder of trial N is OUT/runs/N. To learn from the held-out
+        items, too, train the best job with validation=0.
 
     Raises:
-        UserError: The job or the space is wrong, the folder exists, or Ray Tune is not installed.
+        UserError: The job or the space is wrong, the folder exists, or Ray Tune or matplotlib is not installed.
         RunError: The trials could not be run.
 
     Example:
