@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Iterable
+from typing import Self
 
 
 class PipepitaError(Exception):
@@ -22,6 +24,17 @@ class PipepitaError(Exception):
     """
 
     exit_code = 1
+
+    def saying(self, text: str) -> Self:
+        """The same error with another message.
+
+        Example:
+            >>> StageDied("stage 1 died", stage=0).saying("stage 1 died (restarted once)").stage
+            0
+        """
+        error = copy.copy(self)
+        error.args = (text,)
+        return error
 
 
 class UserError(PipepitaError):

@@ -112,7 +112,7 @@ def four_digits(value: float) -> str:
     From 1e9 on, and below 1e-4, it has an exponent.
 
     Example:
-        >>> four_digits(1.23456), four_digits(16008.4)
-        ('1.235', '16008')
+        >>> four_digits(1.23456), four_digits(9999.6), four_digits(16008.4)
+        ('1.235', '10000', '16008')
     """
-    return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
+    return f"{value:.0f}" if 9999.5 <= abs(value) < 1e9 else f"{value:.4g}"

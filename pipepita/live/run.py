@@ -106,7 +106,7 @@ class Online:
             except PipepitaError as error:
                 listeners.finished("failed", str(error))
                 change = f"; try {self._advice(schedule.window)}" if isinstance(error, Diverged) else ""
-                raise type(error)(f"{error}{change} ({keeper.words()})") from None
+                raise error.saying(f"{error}{change} ({keeper.words()})") from None
             except KeyboardInterrupt:
                 listeners.finished("interrupted")
                 raise

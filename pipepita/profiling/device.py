@@ -91,11 +91,12 @@ def profile(seconds: float, progress: Callable[[str], Progress], stop: Callable[
     measured = replace(fitted(passes), together=found.together, apart=found.apart, message=found.message)
     rates = ahead_rates(looked_ahead(advance("passes")), measured)
     measured = replace(measured, rates={**measured.rates, AHEAD: rates})
+    fastest = rate()  # before the load, under which a device may throttle
     with meter() as power:
         idle = loads.idle_watts(power)
         under = loads.load(seconds, power, advance("load"), stop) if seconds else None
         said = "no RAPL, hwmon or INA sensor was found, or only root may read it" if power is None else power.name
     return Findings(
-        rate(), bandwidth(), free(), measured, passes, None if under is None else under.kept, said, idle,
+        fastest, bandwidth(), free(), measured, passes, None if under is None else under.kept, said, idle,
         None if under is None else under.watts,
     )  # fmt: skip

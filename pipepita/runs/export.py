@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipepita.errors import RunError, UserError
+from pipepita.errors import PipepitaError, RunError, UserError
 from pipepita.extras import need
 from pipepita.files import check_apart, check_writable, write_whole
 from pipepita.randomness import generator
@@ -49,8 +49,7 @@ def export(
     Raises:
         UserError: The folder is no run folder or holds no checkpoint, a file cannot be written, both files are
             the same, or onnx is missing.
-        RunError: The network cannot be exported, or what was exported gives other outputs. Then that file is not
-            written. Of two files, the one for ONNX may have been written before.
+        RunError: The network cannot be exported, or what was exported gives other outputs. Then nothing is written.
 
     Example:
         >>> import pipepita as pp
@@ -80,10 +79,12 @@ def export(
     }
     with _quiet():
         program = _traced(network, shape)
+        contents = {}
         for name, path in files.items():
-            content, run = _WRITERS[name](program)
+            contents[path], run = _exported(name, program)
             about[name] = {"file": str(path), "largest_difference": _difference(name, run, network, shape)}
-            write_whole(path, content)
+    for path, content in contents.items():
+        write_whole(path, content)
     return about
 
 
@@ -110,9 +111,24 @@ def _in_own_units(model: nn.Sequential, checkpoint: Checkpoint) -> nn.Sequential
 
 
 def _traced(network: nn.Sequential, shape: tuple[int, ...]) -> Any:
-    try:
+    with _explained():
         batch = torch.export.Dim("batch")
         return torch.export.export(network, (_items(_TRACED, shape),), dynamic_shapes=({0: batch},))
+
+
+def _exported(name: str, program: Any) -> tuple[bytes, Callable[[Tensor], Tensor]]:
+    """What a file is to hold, and a function that computes with it."""
+    with _explained():
+        return _WRITERS[name](program)
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Turns whatever torch's exporters raise into a `RunError`; errors of ours stay as they are."""
+    try:
+        yield
+    except PipepitaError:
+        raise
     except Exception as error:
         raise RunError(f"the network cannot be exported: {(str(error).splitlines() or ['?'])[0]}") from None
 

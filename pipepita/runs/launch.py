@@ -228,7 +228,7 @@ def _failures_explained(listeners: Listener, keeper: Keeper, progress: Progress,
         yield
     except RunError as error:
         change = f"; try {advice}" if isinstance(error, Diverged) else ""
-        failure = type(error)(f"{error}{change} (epoch {progress.epoch}; {keeper.words()})")
+        failure = error.saying(f"{error}{change} (epoch {progress.epoch}; {keeper.words()})")
         listeners.finished("failed", str(failure))
         raise failure from None
     except KeyboardInterrupt:

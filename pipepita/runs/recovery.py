@@ -133,7 +133,7 @@ class Guarded:
             if self.restarts == self._allowed:
                 times = "once" if self.restarts == 1 else f"{self.restarts} times"
                 used = f" (restarted {times}, as often as --max-restarts allows)" * bool(self._allowed)
-                raise type(fault)(f"{fault}{used}") from None
+                raise fault.saying(f"{fault}{used}") from None
             self.restarts += 1
             try:
                 replaced = self._engine.repair(self.stop)

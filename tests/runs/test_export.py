@@ -81,9 +81,17 @@ def test_a_file_with_other_outputs_is_not_written(few_digits, tmp_path, monkeypa
         return content, lambda items: call(items) * 1.01
 
     monkeypatch.setitem(module._WRITERS, "torch-export", wrong)
+    monkeypatch.setitem(module._WRITERS, "onnx", honest)
     with pytest.raises(RunError, match="torch-export: what was exported gives other outputs than the checkpoint"):
-        pp.export(tmp_path / "run", torch_export=tmp_path / "a.pt2")
-    assert not (tmp_path / "a.pt2").exists()
+        pp.export(tmp_path / "run", torch_export=tmp_path / "a.pt2", onnx=tmp_path / "a.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+    def broken(program):
+        raise ValueError("no such operator\nand much more")
+
+    monkeypatch.setitem(module._WRITERS, "onnx", broken)
+    with pytest.raises(RunError, match="^the network cannot be exported: no such operator$"):
+        pp.export(tmp_path / "run", onnx=tmp_path / "a.onnx")
 
 
 def test_mistakes_are_one_line(few_digits, tmp_path):

@@ -85,8 +85,9 @@ def test_more_faults_than_allowed_end_the_run_with_its_last_checkpoint(killable_
     options = {**OPTIONS, "checkpoint_every": 0, "run_dir": tmp_path / "run"}
     log = Log(lambda sample: kill(killable_engine, 2) if sample in (13, 22) else None)
     words = r"stage 2 .* died.*restarted once, as often as --max-restarts allows.*the last good checkpoint is .*-0+19"
-    with pytest.raises(pp.StageDied, match=words):
+    with pytest.raises(pp.StageDied, match=words) as died:
         pp.train(model(few_digits), few_digits, engine=killable_engine, observer=log, max_restarts=1, **options)
+    assert died.value.stage == 2
     whole = pp.train(model(few_digits), few_digits, engine="local", **OPTIONS)
     assert pp.resume(tmp_path / "run", few_digits, engine=killable_engine).weights_sha256 == whole.weights_sha256
 
