@@ -58,7 +58,7 @@ _ENDLESS = {"status --watch": 5.0, "--source mqtt:": 25.0}  # seconds until Ctrl
 
 
 def understood(line: Command) -> str | None:
-    """Whether the command line takes every word of it, without running it; else what it says."""
+    """What the command line says against a command, which is not run; None if it takes every word of it."""
     import typer
 
     from pipepita.cli import app

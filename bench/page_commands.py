@@ -33,7 +33,11 @@ class Command:
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block in a language."""
+    """A fenced block in a language; or a line that is wrong, and then `language` says what is wrong with it.
+
+    Attributes:
+        line: The number of its first line in the page, from 1.
+    """
 
     page: Path
     line: int
@@ -76,7 +80,7 @@ def read(page: Path) -> Iterator[Command | Block]:
 
 
 def block_is_sound(block: Block) -> str | None:
-    """Whether a block can be read as what it says it is; else what is wrong."""
+    """What is wrong with a block; None if it can be read as what it says it is."""
     if block.language not in _LANGUAGES:
         return f"none of {', '.join(_LANGUAGES)}: commands are indented, or in a fence without a language"
     try:

@@ -27,9 +27,9 @@ def check_rule(
 ) -> None:
     """Check that a learning rule keeps its contract; it may be your own.
 
-    The rule trains a small fully connected and a small convolutional network for a moment, on every engine, in every
-    split into stages and on every schedule. All must end with the same bits. If a check fails, the output says what is
-    wrong, and the exit code is 1.
+    The rule trains a small fully connected and a small convolutional network for a moment, with one and with several
+    samples in flight. For each of the two, every split into stages and every engine must end with the same bits; and
+    relaxed must end with those of locked. If a check fails, the output says what is wrong, and the exit code is 1.
     """
     from pipepita.rules import read, reference
 

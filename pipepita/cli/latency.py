@@ -66,7 +66,8 @@ def latency(
     trace: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file for a trace of each schedule, for ui.perfetto.dev",
+            help="JSON file for a trace of each schedule, for ui.perfetto.dev; of the last network or rule, if there "
+            "are several",
             show_default=False,
             rich_help_panel="Output",
         ),
@@ -74,7 +75,8 @@ def latency(
     timeline: Annotated[
         Path | None,
         typer.Option(
-            help="PNG, PDF or SVG file for a picture of a few samples of each schedule",
+            help="PNG, PDF or SVG file for a picture of a few samples of each schedule; of the last network or rule, "
+            "if there are several",
             show_default=False,
             rich_help_panel="Output",
         ),

@@ -13,7 +13,11 @@ from pipepita.runs.reading import read_changes, read_job
 _SIMULATED = ("timing_only", "calibrate", "trouble", "label_delay")
 
 
-@with_options(OnlineJob, [name for name in OnlineJob.model_fields if name not in _SIMULATED])
+# what the help says of options whose defaults depend on others
+_DEFAULTS = {"samples": "2000; with --source, as many as come", "devices": "none"}
+
+
+@with_options(OnlineJob, [name for name in OnlineJob.model_fields if name not in _SIMULATED], _DEFAULTS)
 def online(
     job: JobFile = None,
     *,

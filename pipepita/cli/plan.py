@@ -29,7 +29,10 @@ _DEPTHS, _LINK = "8,64,1000", "gigabit"
 def plan(
     *,
     seconds: Annotated[
-        float, typer.Option(help="about how long one run of the measurement takes", rich_help_panel="Measurement")
+        float,
+        typer.Option(
+            help="without --devices: about how long one run of the measurement takes", rich_help_panel="Measurement"
+        ),
     ] = 0.4,
     devices: Annotated[
         int | None,

@@ -38,7 +38,13 @@ def reproduce(
     epochs: Annotated[
         int | None, typer.Option(help="epochs of each run (default: the experiment's own)", show_default=False)
     ] = None,
-    seeds: Annotated[str, typer.Option(help="seeds of the runs of each cell, like 0,1,2")] = "0",
+    seeds: Annotated[
+        str,
+        typer.Option(
+            help="seeds of the runs of each cell, like 0,1,2; given only 0, locality also takes 1 and 2 for its fully "
+            "connected network, unless --quick is given"
+        ),
+    ] = "0",
     only: Annotated[
         list[str] | None,
         typer.Option(

@@ -34,6 +34,7 @@ def schedule(
     """Draw a schedule: which layer does which pass of which sample, step by step.
 
     Every pass of every layer takes one step, called a slot. S3 is the standard pass of sample 3, M3 its modulated pass.
+    Other rules have B3 in its place: a backward pass or a broadcast.
     """
     for option, count in {"--layers": layers, "--samples": samples}.items():
         if count > _MOST:

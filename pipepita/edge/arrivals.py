@@ -70,6 +70,9 @@ class Queue:
 
     Attributes:
         dropped: The numbers of the samples that were dropped.
+
+    Raises:
+        UserError: The policy is unknown, or the size is below 1.
     """
 
     def __init__(self, arrivals: Iterator[float] | None, samples: int, size: int, policy: str) -> None:
@@ -100,7 +103,7 @@ class Queue:
         return Taken(index, arrived, max(now, arrived))
 
     def arrival(self, now: float) -> float:
-        """When a sample is there that can enter from `now` on; `now` itself if no more will come."""
+        """When a sample is there that can enter from `now` on, in seconds; `now` itself if no more will come."""
         self._pass_time(now)
         return now if self._waiting or self._offered == self._samples else self._next
 

@@ -3,7 +3,7 @@
     seconds on a device = seconds here * FP32 rate here / FP32 rate of the device
 
 where both rates are those of matrix products. Counted work knows only a layer's operations. A measurement also includes
-what small matrices and many small calls cost.
+what small matrices and many small calls cost. What predicting weights costs (`Cost.ahead`) is counted all the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def counted_cost(work: LayerWork, layer: int, device: DeviceProfile, first: bool
 
 
 def measured_cost(task: Task, batch_size: int) -> CostOf:
-    """Measures the layers of `task` on one thread. The layer's number counts from 0."""
+    """Measures the layers of `task` on one thread; what it returns gives their costs on a device, in seconds."""
     here = rate()
     costs = [cost * 0.001 for cost in measured_costs(task, batch_size)]
 

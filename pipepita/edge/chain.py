@@ -71,13 +71,14 @@ def parse_chain(devices: str, link: str | None, catalogue: Catalogue) -> Chain:
     Args:
         devices: Like "rpi4*3,orin-nano".
         link: One link for all hops, like "wifi"; or one per hop, like "wifi,gigabit,wifi", and maybe one more for the
-            way back, which otherwise is the slowest of them. A link whose directions differ is written "lte/wifi": away
-            from the first device, and home to it. All links that name the same air, like "wifi@air1", share it. None
-            means `DEFAULT_LINK`.
+            way back, which otherwise is the one with the longest delay. A link whose directions differ is written
+            "lte/wifi": away from the first device, and home to it. All links that name the same air, like "wifi@air1",
+            share it. None means `DEFAULT_LINK`.
         catalogue: The devices and links that can be named.
 
     Raises:
-        UserError: A name is unknown, a device cannot train, or the number of links does not fit.
+        UserError: A text cannot be read, a name is unknown, a device cannot train, there are more than `MOST_DEVICES`,
+            or the number of links does not fit.
 
     Example:
         >>> from pipepita.edge.devices.profiles import catalogue

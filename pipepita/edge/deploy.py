@@ -27,7 +27,7 @@ from pipepita.schedule.topology import COORDINATOR
 
 @dataclass(frozen=True)
 class Emulation:
-    """A deployment whose devices and links are emulated."""
+    """A deployment whose devices and links are emulated. `deployed` makes it."""
 
     deployment: Deployment
 
@@ -37,7 +37,7 @@ class Emulation:
         return self.deployment.parts
 
     def emulate(self, plan: Plan) -> Plan:
-        """`plan` at the pace of the devices and links. Its stages must hold `parts`."""
+        """`plan` at the pace of the devices and links. Its stages must hold `parts`. `UserError` if links share air."""
         return emulated(self.deployment, plan)
 
 
@@ -54,17 +54,20 @@ def deployed(options: Options, task: Task, schedule: Schedule, batch_size: int) 
         The layers of each device, and a plan's emulation on them.
 
     Raises:
-        UserError: A device or link is unknown, or a device has too little RAM for its layers.
+        UserError: A device or link is unknown, a text cannot be read, the assignment does not fit the layers, or a
+            device has too little RAM for its layers.
 
     Example:
         >>> import pipepita as pp
         >>> from pipepita.network.cut import cut
+        >>> from pipepita.pipeline.task import Task
+        >>> from pipepita.runs.job import Options
         >>> from pipepita.schedule import relaxed
         >>> model = pp.build("fc:16", (1, 8, 8), 10)
         >>> task = Task(cut(model, (1, 8, 8), 10), 10, pp.Pepita(), "sgd", 0.1)
-        >>> deployed(Options(devices="rpi4*2", link="wifi"), task, relaxed(), batch_size=64).parts
+        >>> pp.deployed(Options(devices="rpi4*2", link="wifi"), task, relaxed(), batch_size=64).parts
         [range(0, 1), range(1, 2)]
-        >>> pp.train(model, "digits", devices="rpi4*2", link="wifi", deploy=deployed)  # doctest: +SKIP
+        >>> pp.train(model, "digits", devices="rpi4*2", link="wifi", deploy=pp.deployed)  # doctest: +SKIP
     """
     assert options.devices is not None
     chain = parse_chain(options.devices, options.link, catalogue(options.profiles))

@@ -75,9 +75,10 @@ def _feeder(part: str, text: str) -> Feeder:
 def merged(
     feeders: Sequence[Feeder], process: str, seed: int, rate: float | None = None
 ) -> Iterator[tuple[float, int]]:
-    """(when it arrives, whose it is) of each sample, without end.
+    """(when it arrives, in seconds from 0; its source, from 0) of each sample, without end.
 
-    rate: of all of them together, if it is another one than theirs; whose samples are is the same at every rate.
+    rate: samples per second of all sources together, if it is another one than theirs. Which sample is whose does not
+    depend on it. `UserError` as in `arrivals.times`.
     """
     factor = 1.0 if rate is None else rate / sum(feeder.rate for feeder in feeders)
 
@@ -92,6 +93,7 @@ def fan_in(stream: Stream, feeders: Sequence[Feeder], process: str, seed: int, g
 
     Raises:
         UserError: A source has a class that the stream does not have.
+        RunError: While it is gone through: a hundred thousand items in a row are of no class of a source.
     """
     for number, feeder in enumerate(feeders, 1):
         wrong = [one for one in feeder.classes or () if one >= stream.classes or stream.regression]
@@ -122,7 +124,7 @@ def _own(stream: Stream, place: int, feeder: Feeder, sources: int) -> Iterator[I
 
 @dataclass(frozen=True)
 class Share:
-    """How one source fares.
+    """How one source fares. A figure is NaN where there is nothing to count.
 
     Attributes:
         offered, served: How many of its samples arrived, and were learnt from.
@@ -130,7 +132,7 @@ class Share:
         stale: When one of its samples is predicted, how many seconds ago the network last learnt from this source, p50
             and p95.
         between: How many samples of other sources it learns from meanwhile, on average.
-        right: Percent of its items that were predicted rightly. NaN where there is nothing to count.
+        right: Percent of its items that were predicted rightly.
     """
 
     offered: int
@@ -142,7 +144,7 @@ class Share:
 
     @property
     def dropped_share(self) -> float:
-        """The share of its samples that were dropped."""
+        """The share of its samples that were dropped, 0 to 1."""
         return 1 - self.served / self.offered if self.offered else 0.0
 
 
@@ -156,8 +158,8 @@ def shares(
 ) -> list[Share]:
     """How each source fares in a run.
 
-    owners: whose each arriving sample is. taken, outputs, updates: of the samples that entered. answered: of each item
-    that was predicted, whose it is, and whether rightly.
+    owners: the source, from 0, of each arriving sample. taken, outputs, updates: of the samples that entered, times in
+    seconds. answered: of each item that was predicted, its source, and whether it was predicted rightly.
     """
     whose = [owners[sample.number] for sample in taken]
     found = []

@@ -48,19 +48,19 @@ class Remembered:
     points: list[tuple[int, list[float]]] = field(default_factory=list)
 
     def after(self, concept: int) -> list[float]:
-        """R: the accuracy on each concept once this one had been learnt."""
+        """R: the accuracy on each concept, in percent, once this one had been learnt."""
         end = self.concepts[concept].end
         return next((found for items, found in self.points if items >= end), self.points[-1][1])
 
     @property
     def forgotten(self) -> list[float]:
-        """By how many points the accuracy on each concept fell from its end to the end of the stream."""
+        """By how many points of percent the accuracy on each concept fell from its end to the end of the stream."""
         last = self.points[-1][1]
         return [self.after(place)[place] - last[place] for place in range(len(self.concepts))]
 
     @property
     def backward_transfer(self) -> float:
-        """The mean gain over all concepts but the last; below 0 if they were forgotten."""
+        """The mean gain over all concepts but the last, in points of percent; below 0 if they were forgotten."""
         earlier = self.forgotten[:-1]
         return -sum(earlier) / len(earlier)
 

@@ -71,7 +71,10 @@ class Reader:
         self.predictions: list[Said] = []
 
     def sample(self, number: int) -> Sample:
-        """(B, *item_shape) float32, and what the network is taught of them; `UserError` if the stream ends before."""
+        """(B, *item_shape) float32, and what the network is taught of them, as `Targets.teach` returns it.
+
+        `UserError` if the stream ends before.
+        """
         skipped = (number - self._here) * self._batch_size
         items = list(itertools.islice(self._items, skipped, skipped + self._batch_size))
         if len(items) < self._batch_size:
@@ -144,9 +147,22 @@ def learn(
     stages: Sequence[StageSpec], schedule: Schedule, stream: Stream, chosen: Sequence[int], batch_size: int,
     stop: Callable[[], bool] = lambda: False, order: Sequence[bool] = (), exam: Exam | None = None,
 ) -> Learnt:  # fmt: skip
-    """Trains a copy of what `stages` hold on samples `chosen` of `stream`; in this order, if the schedule adapts.
+    """Trains a copy of what `stages` hold on samples `chosen` of `stream`.
 
-    exam: is held now and then, which changes nothing of what is learnt.
+    Args:
+        stages: The stages; their task stays as it is.
+        schedule: The order of the passes.
+        stream: Gives the items.
+        chosen: The numbers of the samples, from 0, in rising order.
+        batch_size: Items per sample.
+        stop: Asked for each sample; true raises `KeyboardInterrupt`.
+        order: What an adaptive schedule decided, to be repeated.
+        exam: Is held now and then, which changes nothing of what is learnt.
+
+    Raises:
+        UserError: The stream ends before the last of these samples.
+        Diverged: A weight or an output stopped being finite.
+        KeyboardInterrupt: `stop` said so.
     """
     task = stages[0].task.copy()
     stages = [replace(stage, task=task) for stage in stages]

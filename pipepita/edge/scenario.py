@@ -148,7 +148,7 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
         return times(rate, self.arrivals, self.seed)
 
     def owners(self) -> list[int]:
-        """Which source each sample is of."""
+        """Which source each sample is of, from 0; none if there is only one."""
         from pipepita.edge.fan_in import merged
 
         arrivals = merged(self.feeders(), self.arrivals, self.seed)

@@ -37,7 +37,7 @@ class Setup:
         parts: The layers of each device.
         works: Of each layer.
         costs: Seconds of each layer on its device.
-        sizes: Of the messages.
+        sizes: The bytes of each message.
         task: What is learnt, with predicted weights if several samples are in flight.
     """
 
@@ -66,7 +66,7 @@ class Setup:
 
     @property
     def wake(self) -> float:
-        """How much later the prediction of a sample is there that arrives while nothing is to do."""
+        """How many seconds later the prediction of a sample is there that arrives while nothing is to do."""
         coordinator = self.coordinator
         return coordinator.wake + coordinator.cold * sum(cost.standard for cost in self.costs)
 
@@ -101,7 +101,7 @@ class Network:
 
 
 def network(scenario: Scenario, stream: Stream) -> Network:
-    """The untrained network for the items of `stream`, and what it costs."""
+    """The untrained network for the items of `stream`, and what it costs. `UserError` if they do not go together."""
     rule = scenario.make_rule()
     check_epochless(rule)
     model = scenario.build(stream.item_shape, stream.classes, rule)
@@ -125,6 +125,10 @@ def setups(
     """Each schedule on the chain, and the whole network on one of its devices: the fastest that fits.
 
     Also returns why there is no setup with one device, or None if there is one. cost: of a layer (from 0) on a device.
+
+    Raises:
+        UserError: The chain, its batteries, its assignment, the window or a trouble cannot be, or a device has too
+            little RAM.
     """
     chain = parse_chain(scenario.devices, scenario.link, profiles)
     scenario.batteries(len(chain.devices))  # a wrong number shows here

@@ -59,7 +59,7 @@ class Outcome:
     """The results of a setup.
 
     Attributes:
-        capacity: The most samples per second that it can learn from.
+        capacity: The most samples per second that it can learn from; NaN if that is not known.
         curve: Its timing at other arrival rates.
         events: The passes of a few samples.
         order: What was decided, if the schedule adapts.
@@ -128,6 +128,7 @@ def simulate(
 
     Raises:
         UserError: The scenario cannot be simulated.
+        RunError: A device dies so often that it never ends a pass, or the stream has too few items of some classes.
         Diverged: A weight or an output stopped being finite.
         KeyboardInterrupt: `stop` said so.
 
@@ -208,7 +209,7 @@ def _capacity(setup: Setup, scenario: Scenario, rule: Rule) -> float:
 def curve(setup: Setup, scenario: Scenario, rule: Rule, capacities: Sequence[float]) -> list[Point]:
     """The setup's timing at arrival rates from a tenth of the smallest capacity to beyond the largest.
 
-    Without trouble, and at most some hundreds of samples each.
+    Without trouble, and at most some hundreds of samples each. Nothing if a capacity is not known.
     """
     samples = min(scenario.samples, _CURVE_SAMPLES)
     low, high = 0.1 * min(capacities), 1.3 * max(capacities)

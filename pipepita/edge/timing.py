@@ -40,12 +40,12 @@ class Timing:
 
     Attributes:
         offered, served: How many samples arrived, and how many were learnt from.
-        seconds: From the first arrival to the last update.
+        seconds: From the arrival of the first sample that entered, to the last update.
         throughput: Samples served per second.
         prediction: Until the output is known.
         update: Until every layer has learnt.
-        busy: Each device's share of the time.
-        watts: The mean power of each device.
+        busy: Each device's share of the time, 0 to 1.
+        watts: The mean power of each device; NaN if that is not known.
     """
 
     offered: int
@@ -71,7 +71,7 @@ class Timing:
 
     @property
     def dropped_share(self) -> float:
-        """The share of the samples that were dropped."""
+        """The share of the samples that were dropped, 0 to 1."""
         return 1 - self.served / self.offered
 
 
@@ -86,7 +86,8 @@ def timing(
 ) -> Timing:
     """The timing of a run from the way of each sample, in seconds.
 
-    late: how long each sample's error waited for its label; empty if that is not known.
+    late: how long each sample's error waited for its label; empty if that is not known. busy: for how long each device
+    worked. offered: how many samples arrived.
     """
     seconds = max(update.time for update in updates) - taken[0].arrived
     return Timing(
@@ -102,7 +103,10 @@ def timing(
 
 
 def settled_rate(times: Sequence[float]) -> float:
-    """Samples per second from when each was done, without the first quarter (it fills) and last eighth (it drains)."""
+    """Samples per second from when each was done, without the first quarter (it fills) and last eighth (it drains).
+
+    NaN if that leaves fewer than two moments.
+    """
     settled = times[len(times) // 4 : len(times) - len(times) // 8]
     if len(settled) < 2 or settled[-1] <= settled[0]:
         return float("nan")

@@ -34,7 +34,13 @@ _WARM_UP = 8
 
 @dataclass(frozen=True)
 class Real:
-    """One setup in real time, next to its simulation."""
+    """One setup in real time, next to its simulation.
+
+    Attributes:
+        outcome: The simulation.
+        timing: In real time. How busy the devices were, their power and the parts of latencies are not measured.
+        learnt: In real time.
+    """
 
     outcome: Outcome
     timing: Timing
@@ -68,6 +74,10 @@ class Live(Labelled):
 
     began: returns when the run began, in seconds of this host's clock. taught_at_once: whether a sample needs its label
     to enter. stop: asked for each sample; true ends the source.
+
+    Attributes:
+        taken: Each sample as it entered, in seconds since the run began.
+        known: When each output was known, in seconds since the run began.
     """
 
     def __init__(
@@ -122,6 +132,7 @@ def validate(
         stop: Asked for each sample; true drains the pipeline and raises `KeyboardInterrupt`.
 
     Raises:
+        UserError: Links share air, which real time cannot do.
         RunError: A stage or a channel was lost.
         KeyboardInterrupt: `stop` said so.
     """

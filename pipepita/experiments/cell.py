@@ -140,7 +140,7 @@ class Outcome:
 
     @property
     def accuracy(self) -> float | None:
-        """After the last epoch, percent."""
+        """After the last epoch, percent; None if the run diverged, or there was none."""
         return self.accuracies[-1] if self.accuracies and not self.diverged else None
 
 
@@ -167,7 +167,10 @@ def data_of(cell: Cell, data_dir: Path | None) -> Data:
 def run(
     cell: Cell, folder: Path, data_dir: Path | None, epochs_done: Callable[[int], None] = lambda epochs: None
 ) -> None:
-    """Trains `cell` in this process and keeps its outcome in `folder`. epochs_done: called after each epoch."""
+    """Trains `cell` in this process and keeps its outcome in `folder`, also if it diverges.
+
+    epochs_done: called after each epoch with how many are done. `UserError` or `RunError` if it cannot be trained.
+    """
     from pipepita.runs.train import train
 
     job = read_job(None, cell._job(), [])

@@ -53,7 +53,7 @@ _SHARES = (0.9, 0.98)  # of backpropagation's accuracy
 
 
 def options(network: str, dataset: str, rule: str, lr: float) -> dict[str, Any]:
-    """Fields of `Job` for one rule on one network: what `depth-conv` trains with."""
+    """Fields of `Job` for one rule on one network: what `depth-conv` trains with; tanh under drtp, norms on fc."""
     spec = RULES[rule]
     if network == "conv" and spec.startswith("pepita"):
         spec += ",compare=sent"  # the convolutions are pooled

@@ -28,8 +28,8 @@ class Costs:
     """What a rule costs on one network, with items of CIFAR's shape.
 
     Attributes:
-        lock_ms: How long a layer waits on average from one standard pass to the next, with one layer after the other in
-            two stages: locked, relaxed and streaming.
+        lock_ms: Milliseconds that a layer waits from the end of one standard pass to the next one's begin, in two
+            stages: the median over samples, and the mean of all layers. Under locked, relaxed and streaming.
         kept: Bytes that all layers keep of a sample in flight.
         fixed: Bytes of weights, optimizer and feedback of the larger one of two stages.
         one_process: Items per second, one thread.

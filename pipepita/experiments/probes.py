@@ -19,7 +19,8 @@ Probe = Callable[[dict[str, Tensor]], dict[str, Any]]
 def alignment(model: nn.Sequential, data: Data, rule: Rule, seed: int) -> Probe:
     """Degrees between F and the transposed product of the weights W_L ... W_1 (section 4.3), and the norm of each W.
 
-    Above 90 degrees, what F adds to the input works against the error that it comes from.
+    Above 90 degrees, what F adds to the input works against the error that it comes from. The rule must have one matrix
+    F, as pepita with modulate=input has. "degrees" goes from 0 to 180; "norms" has one figure per layer.
     """
     layers = cut(model, data.item_shape, data.classes, seed)
     names = [f"{layer.name}.weight" for layer in layers]

@@ -33,7 +33,10 @@ _RATES: dict[tuple[str, str], dict[str, float]] = {
 
 
 def options(network: str, dataset: str, rule: str) -> dict[str, Any]:
-    """Fields of `Job` for one place of table 1: batch 64, momentum 0.9, dropout 10 %; convolutions have no dropout.
+    """Fields of `Job` for one place of table 1: batch 64, momentum 0.9, dropout 10 %.
+
+    Convolutions have batch 100 and no dropout. drtp has tanh, and dropout only on MNIST. `KeyError` for a place that is
+    not in table 1.
 
     Example:
         >>> options(FC, "mnist", "pepita")["rule"]

@@ -27,9 +27,18 @@ class Counts:
         learnt: How many were learnt from.
         refused: How many lines were refused, by what was wrong with them.
         odd: How many labels, ids and items could not be used, by why.
-        alarms: At which predictions the detector found a drift, as far as nobody has been told yet.
+        alarms: At which items, from 0 and of those whose labels are known, the detector found a drift; only what nobody
+            has been told yet.
         scale: If numbers are predicted: the mean and standard deviation of the labels so far. The network's outputs,
             times the deviation, plus the mean, are in the labels' own units.
+
+    Example:
+        >>> from pipepita.streams import prequential
+        >>> counts = Counts(prequential(regression=False))
+        >>> counts.prediction(milliseconds=1.5)
+        >>> counts.scored(predicted=3, label=3)
+        >>> counts.figures(dropped=0)["accuracy"]
+        100.0
     """
 
     score: Prequential

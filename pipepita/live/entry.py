@@ -27,6 +27,13 @@ class Prediction(NamedTuple):
         prediction: The class, from 0; or the number, or the list of several, in the labels' own units.
         probabilities: Of each class, (classes,), float32; None if numbers are predicted.
         milliseconds: From the item's arrival to the prediction.
+
+    Example:
+        >>> import pipepita as pp
+        >>> model = pp.build("fc:8", (2,), 2)
+        >>> first, second = pp.online(model, [([0.5, 1.0], 0), ([0.25, 0.0], 1)])
+        >>> first.id, first.prediction in (0, 1), first.probabilities.shape
+        (0, True, torch.Size([2]))
     """
 
     id: Id

@@ -75,7 +75,7 @@ class Inbox:
             self._room.notify()
 
     def take(self, timeout: float = 0.0) -> Arrived | None:
-        """What has waited longest. It waits for it, if need be; None if nothing came in time."""
+        """What has waited longest. It waits for it, if need be, for `timeout` seconds; None if nothing came in time."""
         with self._lock:
             if not self._held and timeout:
                 self._arrived.wait_for(lambda: self._held or self._ended, timeout)

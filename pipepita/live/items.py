@@ -51,7 +51,7 @@ class Given:
         x: The item, float32 of the network's input shape; None if this is only a label.
         y: Its class, or the numbers that are to be predicted; None if it is not known yet.
         at: When it arrived, in seconds of this host's monotonic clock.
-        number: Of its line in the journal; of nothing if there is none.
+        number: Of its line in the journal, or of the item in its stream; -1 if it has none.
     """
 
     id: Id | None

@@ -81,7 +81,7 @@ class LiveInput(Group):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """The shape of an item from `source`."""
+        """The shape of an item from `source`; `UserError` if `features` says none."""
         sizes = (self.features or "").split("x")
         if not all(size.isdecimal() and 0 < int(size) < 1 << 24 for size in sizes) or len(sizes) > 3:
             raise UserError(f"features {self.features!r}: write a number like 64, or a shape like 1x28x28")
@@ -117,8 +117,7 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
     )
     encrypt: bool = Field(
         True,
-        description="encrypt what goes over TCP from host to host: TLS 1.3, with a certificate for this run alone "
-        "(default: yes)",
+        description="encrypt what goes over TCP from host to host: TLS 1.3, with a certificate for this run alone",
     )
     queue: int = Field(256, ge=1, le=10_000_000, description="how many items can wait until they enter the pipeline")
     snapshot_every: int | None = Field(
@@ -162,7 +161,10 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
         return Options(**values)
 
     def decided(self, step: int) -> list[bool]:
-        """What `order` holds behind the decisions of the samples before `step`; nothing if it was not given."""
+        """What `order` holds behind the decisions of the samples before `step`; nothing if it was not given.
+
+        `UserError` if the file cannot be read, or is no order.
+        """
         if self.order is None:
             return []
         try:
@@ -174,7 +176,7 @@ class OnlineJob(LiveInput, Scenario, ScheduleChoice, LiveEngine, Places, Output)
         return [bit == "1" for bit in text[2 * step :]]
 
     def chain(self) -> Devices:
-        """The devices that the job names."""
+        """The devices that the job names; `UserError` as in `parse_chain`."""
         from pipepita.edge.chain import parse_chain
         from pipepita.edge.devices.profiles import catalogue
 

@@ -53,7 +53,8 @@ def online(
 ) -> Iterator[Prediction]:
     """Learns from `stream` online: each item is predicted, and then learnt from.
 
-    Learning goes on in another thread. It waits if nobody asks for the predictions, and ends if the iterator is closed.
+    Arguments are checked at once. Learning begins when the first prediction is asked for. It goes on in another thread,
+    waits if nobody asks for more, and ends if the iterator is closed.
 
     Args:
         model: An `nn.Sequential`, which begins with its own weights and is trained in place. It holds what was learnt

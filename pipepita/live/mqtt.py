@@ -22,7 +22,12 @@ _AT_LEAST_ONCE = 1
 
 
 class Topic(Lines):
-    """The messages of a topic. address: HOST/TOPIC or HOST:PORT/TOPIC. name: of the run, and of its session there."""
+    """The messages of a topic. address: HOST/TOPIC or HOST:PORT/TOPIC. name: of the run, and of its session there.
+
+    Raises:
+        UserError: The address names no topic, the broker cannot be reached or refuses, or paho-mqtt is not installed.
+        RunError: In `feed`: there was no connection for a minute.
+    """
 
     def __init__(self, address: str, complain: Complain, name: str) -> None:
         super().__init__(lambda size: b"", complain)

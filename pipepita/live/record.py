@@ -27,6 +27,10 @@ class Record:
         past: What has happened before: the number of the next line, and which predictions have been made known.
         checkpoints: How many stay. What any of them needs is kept, since the last one may be damaged.
         names: The labels that are texts, in the order of their classes, so far.
+
+    Raises:
+        RunError: In its methods: a file, or `out`, cannot be written.
+        BrokenPipeError: In `predicted`: nobody reads `out` any more.
     """
 
     def __init__(

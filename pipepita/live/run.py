@@ -70,6 +70,12 @@ class Online:
         """Learns until the source ends. Returns the summary.
 
         folder: a new or reopened run folder. about: more for its run.json. begin: where the run begins.
+
+        Raises:
+            UserError: An option of the engine is wrong, or an item of a stream is.
+            Diverged: A weight or an output stopped being finite. The message says what to change.
+            RunError: The source, or a stage more often than `max_restarts` allows, was lost; or a file cannot be
+                written.
         """
         start = begin.resumption
         task, schedule, settings = self._settled.task, self._settled.schedule, self._settled.settings

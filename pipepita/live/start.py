@@ -75,7 +75,18 @@ def again(
     run_dir: Path, changes: dict[str, Any], out: TextIO, complaints: Callable[[Counts], Complain],
     observer: Listener,
 ) -> Started:  # fmt: skip
-    """Prepares to go on with a run from its last checkpoint. changes: options that are given anew."""
+    """Prepares to go on with a run from its last checkpoint, when what this returns is called.
+
+    Args:
+        run_dir: The run's folder.
+        changes: Options that are given anew, of those in `CHANGEABLE`.
+        out: Gets the predictions, as lines of JSON.
+        complaints: Told of each line that is of no use.
+        observer: Told how the run goes.
+
+    Raises:
+        UserError: The folder is not that of an online run, is in use or damaged, or an option may not be changed.
+    """
     about = read_run(run_dir)
     if about.get("command") != "online":
         raise UserError(f"{run_dir} is not the folder of an online run: go on with pipepita train --resume {run_dir}")

@@ -12,7 +12,12 @@ _CONNECT_SECONDS = 10.0
 
 
 class Connection(Lines):
-    """Lines from a TCP server, like those of a sensor's gateway. address: HOST:PORT. name: of the run."""
+    """Lines from a TCP server, like those of a sensor's gateway. address: HOST:PORT. name: of the run.
+
+    Raises:
+        UserError: The address is none, or nobody answers there within ten seconds.
+        RunError: In `feed`: the connection is lost.
+    """
 
     def __init__(self, address: str, complain: Complain, name: str) -> None:
         host, _, port = address.rpartition(":")

@@ -35,6 +35,16 @@ class Drift:
 
     Raises:
         UserError: Its values make no such drift.
+
+    Example:
+        >>> from pipepita.streams import as_stream, drifted
+        >>> class Invert(Drift):
+        ...     example = "invert@100"
+        ...     def begin(self, stream, seed, place):
+        ...         return lambda x, y, share: (1 - x, y)
+        >>> stream = drifted(as_stream([([0.25], 0), ([0.25], 1)]), [Invert(start=1)])
+        >>> [x.item() for x, y in stream], stream.marks
+        ([0.25, 0.75], [(1, 'invert')])
     """
 
     start: int

@@ -51,8 +51,17 @@ def drifted(stream: Stream, drifts: str | Iterable[Drift], *, seed: int = 0) -> 
             are chosen first. All indices count the items that come out.
         seed: Decides what is drawn.
 
+    Returns:
+        The changed stream. Its length is not known if classes come in groups, which skips items.
+
     Raises:
-        UserError: A drift does not fit the stream.
+        UserError: A drift cannot be read, or does not fit the stream.
+
+    Example:
+        >>> from pipepita.streams import as_stream
+        >>> stream = drifted(as_stream([([0.5], 0), ([0.5], 1), ([0.5], 1)]), "remap:0-1@2")
+        >>> [y for x, y in stream], stream.marks
+        ([0, 1, 0], [(2, 'remap:0-1')])
     """
     wanted = parse(drifts) if isinstance(drifts, str) else list(drifts)
     if sum(drift.selects for drift in wanted) > 1:

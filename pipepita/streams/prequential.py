@@ -237,5 +237,13 @@ class NumberPrequential(Prequential):
 def prequential(
     regression: bool, window: int = 500, *, detector: str | None = None, seed: int = 0
 ) -> ClassPrequential | NumberPrequential:
-    """For classes, or for numbers. The other arguments are those of `Prequential`."""
+    """For numbers if `regression`, else for classes. The other arguments and the errors are those of `Prequential`.
+
+    Example:
+        >>> score = prequential(regression=False, window=100)
+        >>> score.add(prediction=3, label=3)
+        False
+        >>> score.figures()
+        {'accuracy': 100.0, 'sliding_accuracy': 100.0}
+    """
     return (NumberPrequential if regression else ClassPrequential)(window, detector=detector, seed=seed)

@@ -50,7 +50,9 @@ def open_stream(
         is gone through.
 
     Raises:
-        UserError: The name is unknown, the data are missing, or there are fewer items than `length`.
+        UserError: The name is unknown, the data are missing or have no test items, a drift does not fit, or there are
+            fewer items than `length`.
+        RunError: A file could not be downloaded.
 
     Example:
         >>> stream = open_stream("digits", drift="remap@100", length=200)

@@ -77,8 +77,15 @@ def as_stream(
         The stream; `source` itself if it is one.
 
     Raises:
-        UserError: An item is no pair, is not finite, has another shape or other features than the first one, or has a
-            label that is out of range. The message names the item's index.
+        UserError: `source` is no iterable or is empty, or how many classes there are is neither given nor known. While
+            the stream is gone through: an item is no pair, is not finite, has another shape or other features than the
+            first one, or has a label that is out of range (the message names the item's index); or a generator is to
+            be gone through again.
+
+    Example:
+        >>> stream = as_stream([({"a": 1, "b": True}, "yes"), ({"b": False, "a": 0.5}, "no")])
+        >>> stream.classes, [(x.tolist(), y) for x, y in stream]
+        (2, [([1.0, 1.0], 0), ([0.5, 0.0], 1)])
     """
     if isinstance(source, Stream):
         return source

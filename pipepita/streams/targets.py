@@ -25,13 +25,13 @@ class Targets(Protocol):
     """Labels on their way to the network, and outputs on their way to people."""
 
     def teach(self, labels: Sequence[Label]) -> Tensor:
-        """What the network is taught of some items with these labels, as `pipepita.pipeline.source` has labels."""
+        """What the network is taught of B items: classes, (B,) int64; or numbers, (B, count) float32."""
 
     def scale(self) -> Scale | None:
         """What `read` needs to know of the labels so far."""
 
     def read(self, output: Tensor, scale: Scale | None) -> list[Said]:
-        """What (B, classes) outputs say. scale: as it was when their items were sent."""
+        """What B outputs, (B, classes), say of their items. scale: as it was when these were sent."""
 
     def state(self) -> dict[str, Any]:
         """What `load` needs, in numbers and lists of numbers."""

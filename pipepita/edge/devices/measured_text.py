@@ -6,6 +6,7 @@ call = ["3.1us", "3.2us", "3.9us"]            what each tensor operation takes, 
 standard = "25us"                             what each pass of a layer takes besides
 second = "31us"
 update = "40us"
+first-standard = "9us"                        how much more at the first layer of a stage; first-second, first-update
 bandwidth = "5G"                              bytes/s
 sample = "120us"                              what the coordinator takes for a sample, and more for each item,
 item = "9us"                                  in one process with all layers
@@ -13,8 +14,12 @@ wake = "80us"                                 until a sample enters that arrives
 cold = "20%"                                  and by how much longer its standard passes take
 apart-sample = "300us"                        the same of a coordinator in a process of its own
 message = "60us"                              what a process takes to send or to receive a message
-linear = [[2e3, 1.1e9], [1e6, 8e9]]           flops of a pass, FLOP/s: linear, convolution; "linear update", ...
+"linear standard 8" = [[2e3, 1.1e9], [1e6, 8e9]]
+                                              flops of a pass, and the FLOP/s that it reaches: of linear or convolution;
+                                              standard, second or update; 1, 8 or 64 items
 ahead = [[4e3, 9e9], [5e6, 2e9]]              bytes, bytes/s of predicting a layer's weights
+
+call, standard, second, update and bandwidth must be there.
 """
 
 from __future__ import annotations

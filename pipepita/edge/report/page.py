@@ -123,7 +123,7 @@ samples that entered. Operations and bytes are counted on the network itself:</p
 
 
 def summary(simulation: Simulation) -> str:
-    """One or two sentences that compare streaming's capacity with the others'."""
+    """One or two sentences that compare streaming's capacity with locked's, and with one device's."""
     capacities = {outcome.setup.name: outcome.capacity for outcome in simulation.outcomes}
     ours = capacities["streaming"]
     if not math.isfinite(ours):

@@ -32,7 +32,11 @@ def scores(simulation: Simulation) -> dict[str, Prequential]:
 
 
 def summary(simulation: Simulation, scored: Scores, real: Sequence[Real] = ()) -> dict[str, Any]:
-    """All figures. Latencies in milliseconds, memory in bytes, rates in samples per second, shares from 0 to 1."""
+    """All figures, as JSON has them; None for what is not known.
+
+    Names tell units (`update_ms`, `memory_bytes`). Capacities, throughputs and rates are samples per second; what is
+    called a share goes from 0 to 1; accuracies, `right` and what was forgotten are percent.
+    """
     scenario = simulation.scenario
     given = scenario.model_dump(mode="json", exclude_defaults=True)
     return {
