@@ -10,7 +10,7 @@ from pipepita.errors import UserError
 from pipepita.live.job import OnlineJob
 from pipepita.runs.reading import read_changes, read_job
 
-_SIMULATED = ("timing_only", "calibrate", "trouble", "label_delay")
+_SIMULATED = ("timing_only", "calibrate", "trouble", "label_delay", "forgetting", "battery", "link")
 
 
 # what the help says of options whose defaults depend on others

@@ -22,18 +22,21 @@ _FIELDS = (
     "schedule", "window", "device", "threads", "address", "placement",
 )  # fmt: skip
 _DEFAULTS = {"schedule": "the fastest"}
-_DEPTHS, _LINK = "8,64,1000", "gigabit"
+_DEPTHS, _LINK, _SECONDS = "8,64,1000", "gigabit", 0.4
+_HERE = ("schedule", "window", "address", "placement")  # about this machine or cluster, not about --devices
 
 
 @with_options(Job, _FIELDS, _DEFAULTS)
 def plan(
     *,
     seconds: Annotated[
-        float,
+        float | None,
         typer.Option(
-            help="without --devices: about how long one run of the measurement takes", rich_help_panel="Measurement"
+            help=f"without --devices: about how long one run of the measurement takes (default: {_SECONDS})",
+            show_default=False,
+            rich_help_panel="Measurement",
         ),
-    ] = 0.4,
+    ] = None,
     devices: Annotated[
         int | None,
         typer.Option(
@@ -78,6 +81,9 @@ def plan(
     """
     job: Job = read_job(None, given, [])
     if devices is not None:
+        for name, value in {"seconds": seconds, **{name: given.get(name) for name in _HERE}}.items():
+            if value is not None:
+                raise UserError(f"--{name} {value} means nothing with --devices: leave it out")
         _many(job, devices, _depths(depths or _DEPTHS), link or _LINK, out, as_json)
         return
     for option, value in {"--depths": depths, "--link": link, "--out": out}.items():
@@ -95,7 +101,14 @@ def plan(
     options["schedule"] = given.get("schedule")
     with Interrupt() as stop, progress("measuring") as show_progress:
         advance = stoppable(show_progress, stop)
-        summary = run(job.model(data), data, rule=job.make_rule(), seconds=seconds, progress=advance, **options).summary
+        summary = run(
+            job.model(data),
+            data,
+            rule=job.make_rule(),
+            seconds=_SECONDS if seconds is None else seconds,
+            progress=advance,
+            **options,
+        ).summary
     summary = {"network": job.network, "dataset": data.name, **summary}
     if as_json:
         print(json.dumps(summary))

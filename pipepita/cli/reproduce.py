@@ -49,7 +49,8 @@ def reproduce(
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="run only cells whose name holds this text, like 'fc mnist'; may be repeated (default: all)",
+            help="run only cells whose name holds this text, like 'fc mnist', as whole words if there are such cells; "
+            "may be repeated (default: all)",
             show_default=False,
         ),
     ] = None,
@@ -130,12 +131,19 @@ def _known(only: Sequence[str], cells: Sequence[Cell]) -> None:
 
 
 def _chosen(cells: Sequence[Cell], only: Sequence[str] | None) -> list[Cell]:
-    """Those whose name, with or without a try's learning rate, holds one of the texts; all if there is none."""
+    """Those whose name, with or without a try's learning rate, holds one of the texts; all if there is none.
 
-    def named(cell: Cell, text: str) -> bool:
-        return text in cell.name or text in re.sub(r" lr \S+", "", cell.name)
-
-    return [cell for cell in cells if not only or any(named(cell, text) for text in only)]
+    If a text is a whole word of some names, it does not mean others: "conv cifar10" is not "conv cifar100".
+    """
+    if not only:
+        return list(cells)
+    names = [(cell.name, re.sub(r" lr \S+", "", cell.name)) for cell in cells]
+    chosen: set[int] = set()
+    for text in only:
+        word = re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
+        whole = {place for place, each in enumerate(names) if any(map(word.search, each))}
+        chosen |= whole or {place for place, each in enumerate(names) if any(text in name for name in each)}
+    return [cell for place, cell in enumerate(cells) if place in chosen]
 
 
 def _stem(what: str, *, quick: bool, epochs: int | None, seeds: str, only: Sequence[str] | None) -> str:

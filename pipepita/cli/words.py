@@ -25,7 +25,7 @@ def value_name(annotation: Any) -> str:
 
 def with_default(text: str, default: Any) -> str:
     """`text` and the default, if there is one. In round brackets: the help would take square ones for markup."""
-    if default is None:
+    if default is None or default is inspect.Parameter.empty:
         return text
     said = {True: "yes", False: "no"}[default] if isinstance(default, bool) else f"{default}"
     return f"{text} (default: {said})"

@@ -71,7 +71,7 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
         rows,
         [
             what_ran(learnt),
-            tries.note(RATES, tried),
+            tries.note(tried),
         ],
         lambda figure: _draw(figure, groups),
     )

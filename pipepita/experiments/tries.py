@@ -50,8 +50,9 @@ def separated(outcomes: Sequence[Outcome]) -> tuple[list[Outcome], list[Outcome]
     return tried, [outcome for outcome in outcomes if not outcome.cell.items.held_out]
 
 
-def note(rates: Sequence[float], tried: Sequence[Outcome]) -> str:
+def note(tried: Sequence[Outcome]) -> str:
     """What a report says of its tries."""
+    rates = sorted({float(one.cell.options["lr"]) for one in tried})
     listed = ", ".join(f"{rate:g}" for rate in rates)
     return (
         f"Each rule had {len(rates)} tries, judged on a tenth of the training items, which they did not learn from: "

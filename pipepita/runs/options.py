@@ -29,8 +29,8 @@ class Window(Group):
     window: int | None = Field(
         None,
         ge=1,
-        description="samples in flight at once, for streaming and adaptive (default: enough to fill the pipeline, but "
-        "at most what the rule learns well with, mostly 4)",
+        description="samples in flight at once, for streaming and adaptive (default: enough to fill the pipeline; if "
+        "something is learnt, at most what the rule learns well with, mostly 4)",
     )
 
     look_ahead: Literal["auto", "on", "off"] = Field(
@@ -143,7 +143,8 @@ class Chain(Group):
         None, description="how many layers each device holds, like 2,1,1 (default: balanced by their cost)"
     )
     trouble: str | None = Field(
-        None, description="what goes wrong with devices and links: slow=4@10-20:2, pause@30-35, die~600/30:1"
+        None,
+        description="what goes wrong with devices and links: slow=4@10-20:2, pause@30-35, die~600/30:1, cut@10-12:1",
     )
     profiles: Path | None = Field(None, description="TOML file with devices and links of your own")
 

@@ -75,6 +75,8 @@ def test_the_table(lent_engine, tmp_path):
         (("plan", "--out", "x"), "--out x is for --devices: give both, or neither"),
         (("plan", "--depths", "8"), "--depths 8 is for --devices"),
         (("plan", "--link", "wifi"), "--link wifi is for --devices"),
+        (("plan", "--devices", 4, "--window", 3), "--window 3 means nothing with --devices: leave it out"),
+        (("plan", "--devices", 4, "--seconds", 3), "--seconds 3.0 means nothing with --devices"),
         (("plan", "--devices", 1), "--devices 1: it must be from 2 to 1024"),
         (("plan", "--devices", 4, "--depths", "8,x"), "--depths 8,x: whole numbers from 1 to 1000"),
         (("plan", "--devices", 4, "--out", "/dev/null"), "--out /dev/null is no folder: name another one"),

@@ -109,6 +109,8 @@ def test_only_names_tries_with_and_without_their_rate():
     cells = experiment("locality").cells(Scale())
     assert len(_chosen(cells, ["fc mnist bp"])) == len(locality.RATES)
     assert [cell.options["lr"] for cell in _chosen(cells, ["fc mnist lr 0.001 bp"])] == [0.001]
+    assert {cell.options["dataset"] for cell in _chosen(cells, ["conv cifar10"])} == {"cifar10"}
+    assert {cell.options["dataset"] for cell in _chosen(cells, ["conv cifar"])} == {"cifar10", "cifar100"}
     assert _chosen(cells, None) == cells
 
 

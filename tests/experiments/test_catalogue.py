@@ -22,7 +22,9 @@ from pipepita.experiments.slowness import slowness
 from pipepita.experiments.tsne import purity
 from pipepita.experiments.weights import fits
 from pipepita.experiments.whiten import whitened
+from pipepita.measurement.subject import task_of
 from pipepita.network import spec
+from pipepita.pipeline.stage import StageSpec
 from pipepita.rules import options_of
 from pipepita.runs.reading import read_job
 
@@ -56,6 +58,19 @@ def test_cells_differ_and_their_options_are_options(name):
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
+def test_rules_fit_the_networks_of_cells(name):
+    """A cell that is refused would end its experiment, perhaps hours after the beginning."""
+    names = ("network", "dataset", "rule", "normalize")
+    for options in {tuple(cell.options.get(name) for name in names) for cell in experiment(name).cells(Scale())}:
+        given = {name: value for name, value in zip(names, options, strict=True) if value is not None}
+        job = read_job(None, given, [])
+        x, y = torch.zeros(2, *((3, 32, 32) if "cifar" in job.dataset else (1, 28, 28))), torch.tensor([0, 9])
+        data = pp.Data(x, y, x, y)
+        task = task_of(job.model(data), data, job.make_rule(), job.options())
+        StageSpec(task, task.whole, 0).build()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
 def test_cells_leave_nothing_to_defaults_that_depend_on_rule_or_depth(name):
     for cell in experiment(name).cells(Scale(quick=True)):
         job = read_job(None, cell.options, [])
@@ -64,14 +79,16 @@ def test_cells_leave_nothing_to_defaults_that_depend_on_rule_or_depth(name):
         assert "auto" not in options_of(job.make_rule()).values(), cell.name
 
 
-def test_what_takes_too_long_is_left_out_and_named(tmp_path, monkeypatch):
+def test_what_is_left_out_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(locality, "measured", lambda jobs, *rest: dict.fromkeys(jobs, COSTS))
     cells = experiment("locality").cells(Scale())
     tried = {(*cell.column.split()[:2], cell.row) for cell in cells}
     every = set(itertools.product(("fc", "conv"), locality.DATASETS, locality.RULES))
-    assert every - tried == {("conv", "cifar100", "gevb")}
+    products = {("conv", dataset, "pepita, product") for dataset in locality.DATASETS}
+    assert every - tried == {("conv", "cifar100", "gevb"), *products}
     notes = experiment("locality").report([Outcome(cell, [50.0]) for cell in cells], Place(None, tmp_path)).notes
     assert "conv cifar100 gevb" in notes[-1]
+    assert "products of weights on conv" in notes[-1]
 
 
 def test_the_depths_that_were_trained_before_the_new_defaults_are_trained_again():

@@ -22,6 +22,7 @@ from pipepita.streams import Prequential
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_MEASURED = ("seconds", "what such a pass was measured to take", "on the device; or on this machine, and then scaled")
 # as in work.py, which computes the first two
 FORMULAS = (
     ("seconds", "max(flops / rate, bytes / bandwidth)", "the roofline (Williams et al. 2009)"),
@@ -84,7 +85,7 @@ def page(simulation: Simulation, prequentials: Mapping[str, Prequential], rows: 
     settings = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in _settings(scenario))
     formulas = "".join(
         f"<dt>{name}</dt><dd>{escape(formula)} <small>{escape(remark)}</small></dd>"
-        for name, formula, remark in FORMULAS
+        for name, formula, remark in _formulas(simulation)
     )
     figures = "".join(
         f'<section><h2>{heading}</h2>\n<div class="wide">{_svg(figure, name, heading)}</div>\n'
@@ -120,6 +121,13 @@ samples that entered. Operations and bytes are counted on the network itself:</p
 </body>
 </html>
 """
+
+
+def _formulas(simulation: Simulation) -> Sequence[tuple[str, str, str]]:
+    """Those that were used."""
+    devices = [device for outcome in simulation.outcomes for device in outcome.setup.chain.devices]
+    timed = simulation.scenario.calibrate or all(device.measured is not None for device in devices)
+    return (_MEASURED, *FORMULAS[1:]) if timed else FORMULAS
 
 
 def summary(simulation: Simulation) -> str:

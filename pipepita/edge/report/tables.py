@@ -175,7 +175,7 @@ def _validation(real: Real) -> dict[str, Any]:
 
 def _number(value: float) -> float | None:
     """Rounded to six digits; None for NaN, which JSON does not have."""
-    return float(f"{value:.6g}") if math.isfinite(value) else None
+    return float(f"{value:.6g}") + 0.0 if math.isfinite(value) else None  # + 0.0 makes 0.0 of -0.0
 
 
 def rows(simulation: Simulation, scored: Scores) -> list[dict[str, str]]:

@@ -144,6 +144,13 @@ def test_the_formulas_are_those_of_the_work():
         assert f"{name} = {formula} {remark}".strip() in stated
 
 
+@pytest.mark.parametrize("calibrate", [False, True])
+def test_the_page_says_how_passes_were_timed(simulation, calibrate):
+    timed = replace(simulation, scenario=simulation.scenario.model_copy(update={"calibrate": calibrate}))
+    text = page.page(timed, tables.scores(simulation), [])
+    assert ("max(flops / rate" in text, "was measured to take" in text) == (not calibrate, calibrate)
+
+
 @pytest.mark.parametrize(
     ("capacities", "words"),
     [
