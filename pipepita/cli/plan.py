@@ -89,6 +89,7 @@ def plan(
     for option, value in {"--depths": depths, "--link": link, "--out": out}.items():
         if value is not None:
             raise UserError(f"{option} {value} is for --devices: give both, or neither")
+    seconds = _SECONDS if seconds is None else seconds
     from pipepita.data import load
     from pipepita.measurement.plan import OPTIONS
     from pipepita.measurement.plan import plan as run
@@ -101,14 +102,7 @@ def plan(
     options["schedule"] = given.get("schedule")
     with Interrupt() as stop, progress("measuring") as show_progress:
         advance = stoppable(show_progress, stop)
-        summary = run(
-            job.model(data),
-            data,
-            rule=job.make_rule(),
-            seconds=_SECONDS if seconds is None else seconds,
-            progress=advance,
-            **options,
-        ).summary
+        summary = run(job.model(data), data, rule=job.make_rule(), seconds=seconds, progress=advance, **options).summary
     summary = {"network": job.network, "dataset": data.name, **summary}
     if as_json:
         print(json.dumps(summary))

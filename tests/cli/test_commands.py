@@ -58,6 +58,10 @@ def test_an_unknown_command_is_one_line_with_the_nearest():
     assert done.stderr.endswith(f"{', '.join(sorted(COMMANDS))}\n") and done.stderr.count("\n") == 1
 
 
+def test_help_shows_no_default_where_there_is_none():
+    assert "inspect" not in run("profile", "--help", COLUMNS="200").stdout  # --name must be given
+
+
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("name", ["train", "simulate", "latency"])
 def test_help_has_each_option_in_a_panel(name, columns):
