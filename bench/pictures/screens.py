@@ -15,7 +15,7 @@ import pipepita as pp
 from bench.pictures.theme import HERE
 from pipepita.errors import RunError, UserError
 from pipepita.pipeline.tally import Tally
-from pipepita.runs.display import RichDisplay, in_words
+from pipepita.runs.display import RichDisplay, opening
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _WIDTH, _HEIGHT = 1000, 1420  # pixels
@@ -67,7 +67,8 @@ class _Still(RichDisplay):
 
     def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
         super().begin(epochs, samples, summary, done)
-        self._paper.print(in_words(summary), markup=False, highlight=False)
+        for line in opening(summary):
+            self._paper.print(line, markup=False, highlight=False)
 
     def sample(self, tally: Tally) -> None:
         super().sample(tally)

@@ -121,6 +121,8 @@ def _table(summary: dict[str, Any], title: str) -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for key, value in summary.items():
+        if key == "rule_options" or (key == "rule" and "rule_text" in summary):
+            continue  # the text says it shorter
         if isinstance(value, dict):
             value = "  ".join(f"{k} {v}" for k, v in value.items())
         text = {"test_accuracy": "{} %", "wall_seconds": "{} s"}.get(key, "{}").format("-" if value is None else value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,6 +94,7 @@ def _show(result: Result, as_json: bool) -> None:
     summary = {key: value for key, value in result.summary.items() if key != "data_dir"}
     show(summary, as_json, "trained" if not result.interrupted else "interrupted")
     if result.interrupted:
+        print(f"go on with: pipepita train --resume {result.run_dir}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED)
 
 

@@ -16,7 +16,17 @@ from pipepita.rules.gevb import ErrorVectors
 from pipepita.rules.learner import Learner, Product
 from pipepita.rules.local import LocalLoss
 from pipepita.rules.pepita import Pepita
-from pipepita.rules.registry import BUILT_IN, again, installed, make, options_of, read, reference, split_several
+from pipepita.rules.registry import (
+    BUILT_IN,
+    again,
+    installed,
+    make,
+    options_of,
+    read,
+    reference,
+    split_several,
+    text_of,
+)
 from pipepita.rules.rule import Reads, Rule
 
 __all__ = [
@@ -44,4 +54,5 @@ __all__ = [
     "read",
     "reference",
     "split_several",
+    "text_of",
 ]

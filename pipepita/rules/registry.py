@@ -238,3 +238,18 @@ def options_of(rule: Rule) -> dict[str, Any]:
         {'form': 'stash'}
     """
     return {name: getattr(rule, name) for name in options.options(type(rule))}
+
+
+def text_of(rule: Rule) -> str:
+    """The rule as `read` takes it, with the options that are not at their defaults.
+
+    Example:
+        >>> text_of(make("pepita", {"modulate": "all", "mirror": 3}))
+        'pepita:modulate=all,mirror=3'
+    """
+    given = [
+        f"{name}={value if isinstance(value, str) else json.dumps(value)}"
+        for name, field in options.options(type(rule)).items()
+        if (value := getattr(rule, name)) != field.default
+    ]
+    return f"{reference(rule)}:{','.join(given)}" if given else reference(rule)

@@ -16,6 +16,7 @@ from pipepita.runs.listeners import Listener
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from pipepita.runs.progress import Progress
     from pipepita.runs.restart import Restart
 
 _PLAIN_SECONDS = 10.0
@@ -54,16 +55,28 @@ class _Console(Observer):
 
 def in_words(summary: dict[str, Any]) -> str:
     """What is trained and how, with everything that was chosen because no option said otherwise."""
-    options = ", ".join(f"{name} {value}" for name, value in summary.get("rule_options", {}).items())
-    parts = [f"{summary['rule']} ({options})" if options else str(summary["rule"])]
-    parts += ["normalized"] if summary.get("normalize") else []
+    parts = [str(summary["rule_text"])]
+    parts += ["normalized"] if summary["normalize"] else []
+    parts += [f"dropout {summary['dropout']:g}"] if summary["dropout"] else []
     parts += [f"lr {summary['lr']:g}", str(summary["optimizer"]), f"{summary['schedule']}, window {summary['window']}"]
     return f"{summary['network']}: {'; '.join(parts)}"
+
+
+def opening(summary: dict[str, Any]) -> list[str]:
+    """What is said as a run begins."""
+    lines, folder = [in_words(summary)], summary["run_dir"]
+    if folder is not None:
+        lines.append(f"run folder {folder} (if it is stopped: pipepita train --resume {folder})")
+    return lines
 
 
 def _so_far(tally: Tally) -> str:
     figures = tally.rounded()
     return f"accuracy {headline(figures)}" if "accuracy" in figures else headline(figures)
+
+
+def _goes_on(progress: Progress) -> str:
+    return f"goes on in epoch {progress.epoch}, after {progress.sample} of its samples"
 
 
 class PlainDisplay(_Console):
@@ -74,9 +87,12 @@ class PlainDisplay(_Console):
 
     chose = prepares
 
+    def resumes(self, progress: Progress) -> None:
+        print(_goes_on(progress), file=sys.stderr)
+
     def begin(self, epochs: int, samples: int, summary: dict[str, Any], done: int = 0) -> None:
         super().begin(epochs, samples, summary, done)
-        print(in_words(summary), file=sys.stderr)
+        print(*opening(summary), sep="\n", file=sys.stderr)
         self._last = time.monotonic()
 
     def sample(self, tally: Tally) -> None:
@@ -93,8 +109,10 @@ class PlainDisplay(_Console):
     def epoch_ends(self, line: dict[str, Any]) -> None:
         if line["train_loss"] is None:
             return
+        unfinished = line["step"] < line["epoch"] * self._samples
         print(
-            f"epoch {line['epoch']}/{self._epochs}  {line['items_per_second']:.0f} items/s  "
+            f"epoch {line['epoch']}/{self._epochs}{' (unfinished)' * unfinished}  "
+            f"{line['items_per_second']:.0f} items/s  "
             f"loss {line['train_loss']:.4f}  train {headline(line, 'train_')}  test {headline(line, 'test_')}  "
             f"ETA {self._eta(self._samples)}",
             file=sys.stderr,
@@ -134,6 +152,9 @@ class RichDisplay(_Console):
         self._spinner = self._bar.console.status(text)
         self._spinner.start()
 
+    def resumes(self, progress: Progress) -> None:
+        self.chose(_goes_on(progress))
+
     def chose(self, text: str) -> None:
         self._bar.console.print(text, markup=False, highlight=False)
 
@@ -142,7 +163,8 @@ class RichDisplay(_Console):
         self._end_spinner()
         self._shown = 0.0
         self._bar.start()
-        self._bar.console.print(in_words(summary), markup=False, highlight=False)
+        for line in opening(summary):
+            self._bar.console.print(line, markup=False, highlight=False)
         self._task = self._bar.add_task("", total=epochs * samples, speed="", loss="-", train="-", test="-", eta="-")
 
     def epoch_begins(self, epoch: int, tally: Tally) -> None:

@@ -19,7 +19,7 @@ from pipepita.network.norms import check_batches
 from pipepita.network.partition import AUTO, in_words
 from pipepita.pipeline import optimizers
 from pipepita.pipeline.wiring import Plan
-from pipepita.rules import Rule, options_of, reference
+from pipepita.rules import Rule, options_of, reference, text_of
 from pipepita.rules.conditions import Conditions
 from pipepita.runs import recording
 from pipepita.runs.advice import DivergenceWarning, advice
@@ -116,6 +116,7 @@ class Launch:
             if folder is not None and fresh:
                 folder.create({**summary, **description(self._model, self._data, self._task.rule, settings, init)})
                 self._write_into(folder, listeners, status)
+            summary["run_dir"] = str(folder.path) if folder else None
             listeners.add(status)
             if task.regression:
                 self._look_at_numbers()
@@ -138,7 +139,6 @@ class Launch:
                     run.keep_first()
                 lines = run.all_epochs(summary)
                 summary |= run.figures(lines, began)
-                summary["run_dir"] = str(folder.path) if folder else None
                 if folder is not None:
                     folder.result(summary)
             self._model.load_state_dict(run.weights)
@@ -171,7 +171,9 @@ class Launch:
         return {
             "rule": reference(rule),
             "rule_options": options_of(rule),
+            "rule_text": text_of(rule),
             "normalize": self._normalized,
+            "dropout": self._dropout,
             "network": _in_words(self._task.layers),
             "dataset": self._data.name,
             **({"validation": settings.validation} if settings.validation else {}),
@@ -188,6 +190,11 @@ class Launch:
     @property
     def _normalized(self) -> bool:
         return any(role(module, name) == NORM for name, module in leaves(self._model))
+
+    @property
+    def _dropout(self) -> float:
+        """The largest share that a module drops."""
+        return max((module.p for _, module in leaves(self._model) if isinstance(module, nn.Dropout)), default=0.0)
 
     def _advice(self) -> str:
         """What to change if the run diverges."""

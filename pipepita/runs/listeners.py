@@ -1,7 +1,7 @@
 """Who is told how a run goes: the display, its status, its folder, TensorBoard, and whatever the caller passes.
 
-    prepares  chose   begin   epoch_begins  sample sample ... evaluates  epoch_ends   epoch_begins ...   finished   end
-                                    warn, lost, restarted, snapshot at any time in between, recorded at the end
+    resumes  prepares  chose  begin   epoch_begins  sample sample ...  evaluates  epoch_ends   ...   finished  end
+                                      warn, lost, restarted, snapshot at any time in between, recorded at the end
 
 A new listener is one class that overrides the events it wants to hear.
 """
@@ -42,6 +42,13 @@ class Listener:
 
         Args:
             text: One line, without a final stop.
+        """
+
+    def resumes(self, progress: Progress) -> None:
+        """An earlier run will go on, from its last checkpoint that keeps the bits.
+
+        Args:
+            progress: How far the run was there.
         """
 
     def prepares(self, text: str) -> None:

@@ -105,6 +105,7 @@ def resume(
                 f"epochs {settings.epochs}: {saved.path} is in the middle of epoch {progress.epoch} already"
             )
         folder.history(progress.history)
+        observer.resumes(progress)
         kept = {key: str(value) if isinstance(value, Path) else value for key, value in changes.items()}
         folder.event("resume", step=progress.step, checkpoint=str(saved.place) if saved.place else None, changes=kept)
         about: dict[str, Any] = {key: saved.about[key] for key in ("network", "data_dir") if key in saved.about}

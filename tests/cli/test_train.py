@@ -18,7 +18,9 @@ SUMMARY = {
     *(
         "rule",
         "rule_options",
+        "rule_text",
         "normalize",
+        "dropout",
         "network",
         "dataset",
         "engine",
@@ -147,6 +149,9 @@ def test_interrupt_ends_cleanly_with_a_checkpoint(tmp_path, places, number):
     summary = json.loads(done.stdout)
     assert 0 < summary["steps"] < 2_300_000
     assert "Traceback" not in done.stderr
+    assert "run folder out (if it is stopped: pipepita train --resume out)" in done.stderr
+    assert done.stderr.splitlines()[-1] == "go on with: pipepita train --resume out"
+    assert ("(unfinished)" in done.stderr) == bool(summary["steps"] % 23)
     last = sorted((tmp_path / "out" / "checkpoints").iterdir())[-1]
     assert last.name == f"step-{summary['steps']:08d}"
     again = json.loads(run("evaluate", "out", "--json", cwd=tmp_path).stdout)

@@ -11,7 +11,7 @@ import pytest
 
 import pipepita as pp
 from pipepita import rules
-from pipepita.rules.registry import split_several
+from pipepita.rules.registry import read, split_several, text_of
 
 EXAMPLE = Path(__file__).parents[2] / "scripts" / "examples" / "my_rule.py"
 RULE = """
@@ -218,3 +218,8 @@ def test_a_rule_that_no_name_leads_to_can_be_passed():
 
 def test_the_example_is_short():
     assert len(EXAMPLE.read_text().splitlines()) <= 60
+
+
+@pytest.mark.parametrize("text", ["pepita:modulate=all,mirror=3", "usf:keep_signs=true", "pepita:f_scale=0.2", "bp"])
+def test_a_rule_as_text_can_be_read_again(text):
+    assert text_of(read(text)) == text

@@ -62,7 +62,7 @@ def test_what_was_chosen_is_said(few_digits):
     assert (deep["rule_options"]["f_scale"], deep["window"]) == (0.1, 4)
     assert (deep["rule_options"]["feedback"], deep["look_ahead"]) == ("learned", "on")
     words = in_words(deep)
-    assert all(part in words for part in ("pepita", "modulate all", "normalized", "lr 0.05", "streaming, window 4"))
+    assert all(part in words for part in ("pepita", "modulate=all", "normalized", "lr 0.05", "streaming, window 4"))
 
 
 def test_an_explicit_option_wins(few_digits):

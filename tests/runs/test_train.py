@@ -62,10 +62,10 @@ def test_init_keep_goes_on_from_the_models_weights(few_digits):
 def test_summary_has_what_the_command_line_promises(few_digits):
     result = pp.train(small(few_digits), few_digits, engine="local", epochs=2, batch_size=32)
     assert list(json.loads(result.to_json())) == [
-        "rule", "rule_options", "normalize", "network", "dataset", "engine", "schedule", "window",
-        "look_ahead", "stages", "lr",
-        "optimizer", "seed", "epochs", "steps", "items", "test_accuracy", "train_loss", "wall_seconds",
-        "items_per_second", "step_ms", "restarts", "weights_sha256", "run_dir",
+        "rule", "rule_options", "rule_text", "normalize", "dropout", "network", "dataset", "engine", "schedule",
+        "window", "look_ahead", "stages", "lr", "optimizer", "seed", "run_dir", "epochs", "steps", "items",
+        "test_accuracy", "train_loss", "wall_seconds",
+        "items_per_second", "step_ms", "restarts", "weights_sha256",
     ]  # fmt: skip
     assert (result.steps, result.items, result.epochs) == (10, 300, 2)
     assert set(result.step_ms) == {"p50", "p95", "p99"}
