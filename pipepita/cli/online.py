@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from pipepita.cli.options import Assignments, JobFile, RunToResume, with_options
-from pipepita.errors import UserError
+from pipepita.errors import RunError, UserError
 from pipepita.live.job import OnlineJob
 from pipepita.runs.reading import read_changes, read_job
 
@@ -46,3 +46,5 @@ def online(
     with Interrupt("stopping after what has arrived (press Ctrl-C again to stop at once)") as stop:
         summary = started(stop)
     print(f"{summary['run_dir']}: {in_words(summary)}", file=sys.stderr)
+    if refused := summary["refused"] if not summary["items"] else None:
+        raise RunError(f"no line was of use: {sum(refused.values())} were refused ({', '.join(refused)})")

@@ -104,6 +104,12 @@ class Data:
         data.items, data.name, data.file = items, name, file
         return data
 
+    def __repr__(self) -> str:
+        labels = f"{self.classes} {'numbers each' if self.regression else 'classes'}"
+        shape = " x ".join(map(str, self.item_shape))
+        counts = f"{self.items.train_items} training and {self.items.test_items} test items"
+        return f"<Data {self.name}: {counts} of {shape}, {labels}>"
+
     @property
     def item_shape(self) -> tuple[int, ...]:
         """The shape of one item."""

@@ -39,7 +39,8 @@ def in_words(figures: dict[str, Any]) -> str:
     if latency["p50"] is not None:
         parts.append(f"latency {latency['p50']:.1f}, {latency['p95']:.1f}, {latency['p99']:.1f} ms (p50, p95, p99)")
     parts += [f"{figures['dropped']} dropped"] if figures["dropped"] else []
-    return "  ".join(parts + [f"{count} x {what}" for what, count in {**figures["refused"], **figures["odd"]}.items()])
+    troubles = {**figures["refused"], **figures["odd"]}
+    return "  ".join(parts + [f"{count} of no use ({what})" for what, count in troubles.items()])
 
 
 class Complaints:

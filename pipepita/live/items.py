@@ -134,7 +134,8 @@ class Parser:
             raise Refused("not text") from None
         features, more = self._features, self._label_cells
         if len(cells) not in (features, features + more):
-            raise Refused("the wrong number of cells", f": {len(cells)} instead of {features}, or {more} more")
+            what = "the wrong number of cells" if len(cells) > 1 else "neither JSON nor cells of CSV"
+            raise Refused(what, f": {len(cells)} instead of {features}, or {more} more" if len(cells) > 1 else "")
         cells, last = cells[:features], [cell.strip() for cell in cells[features:]]
         label = self.label(self._read(last)) if any(last) else None
         try:

@@ -78,7 +78,8 @@ def _notes(summary: dict[str, Any]) -> list[str]:
     notes = [
         f"ceiling: the speed-up of the closed form with the measured cost of each layer, on {used}; efficiency: its "
         "period over the measured one",
-        "after: since the admission of the sample; hop: between two stages, if the receiver was already waiting",
+        "after: since the admission of the sample; hop: between two stages, if the receiver was already waiting; below "
+        "0 if it had the message before the sender went on",
     ]
     if summary["flow"] == "all":
         notes.append(

@@ -26,10 +26,18 @@ class Observer(Listener):
     """Keeps silent, except for warnings. A run that is given no other observer has this one."""
 
     def warn(self, text: str) -> None:
-        warnings.warn(text, stacklevel=5)
+        warnings.warn(text, stacklevel=_levels())
 
     def restarted(self, restart: Restart) -> None:
         self.warn(str(restart))
+
+
+def _levels() -> int:
+    """How far up the caller is who is not pipepita: a warning is to point at the user's own line."""
+    frame, levels = sys._getframe(2), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("pipepita."):
+        frame, levels = frame.f_back, levels + 1
+    return levels
 
 
 class _Console(Observer):

@@ -206,6 +206,11 @@ class Launch:
     def _look_at_numbers(self) -> None:
         """Warns if the labels are of a size at which rates that suit classes are far too high, or too low."""
         y = self._data.items.some(_LOOKED_AT)[1].double()
+        if y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all()) and bool((y.sum(1) == 1).all()):
+            self._watch.observer.warn(
+                "the labels look like one-hot classes, and are learnt as numbers: to learn classes, pass y.argmax(1)"
+            )
+            return
         mean, spread = float(y.mean(0).abs().max()), y.std(0)
         if len(y) > 1 and (mean > _FAR or float(spread.max()) > _FAR or float(spread.min()) < 1 / _FAR):
             self._watch.observer.warn(

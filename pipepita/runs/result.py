@@ -47,7 +47,8 @@ class Result:
         summary = self.__dict__.get("summary", {})
         if name in summary:
             return summary[name]
-        raise AttributeError(f"a result has no {name!r}")
+        figures = ", ".join(key for key in summary if key.startswith("test_"))
+        raise AttributeError(f"a result has no {name!r}" + (f"; of the test items it has {figures}" if figures else ""))
 
     def to_json(self) -> str:
         """The summary as one JSON object in one line."""

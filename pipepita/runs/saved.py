@@ -144,7 +144,10 @@ class SavedRun:
     def _loaded(self, data_dir: str | Path | None) -> Data:
         name = self.entry("dataset")
         if not is_named(name):
-            raise UserError(f"{self.path} was trained on data {name!r}, to which no name leads: pass them, data=...")
+            raise UserError(
+                f"{self.path} was trained on data {name!r}, to which no name leads: pass them from Python, like "
+                "pipepita.evaluate(run_dir, data)"
+            )
         return load(name, data_dir=data_dir or self.about.get("data_dir"))
 
     @contextlib.contextmanager

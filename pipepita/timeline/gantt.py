@@ -23,7 +23,7 @@ def draw(timelines: Mapping[str, Timeline], path: Path, *, samples: int = _SAMPL
     """Draws one panel per timeline, all on one scale, so that a schedule with a shorter period repeats more often.
 
     timelines: by the titles of their panels. path: the file to write; its suffix decides the format. samples: about how
-    many of the slowest to show, from the middle of its timeline. `UserError` if the file cannot be written.
+    many of the slowest to show: a stretch that takes as long as most. `UserError` if the file cannot be written.
     """
     from matplotlib.figure import Figure
 
@@ -45,7 +45,7 @@ def paint(timelines: Mapping[str, Timeline], figure: Any, *, samples: int = _SAM
     for axes, (title, timeline), (begin, _) in zip(panels, timelines.items(), intervals, strict=True):
         _panel(axes, title, timeline, begin, begin + longest)
         axes.set_xlim(0, longest / 1e6)
-    panels[-1].set_xlabel("milliseconds")
+    panels[-1].set_xlabel("milliseconds (numbers are those of samples; every second one is paler)")
     passes = next(iter(timelines.values())).passes
     legend = [Patch(color=colour, label=f"{name} pass") for name, colour in zip(passes, COLOURS, strict=False)]
     legend += [Patch(color=UPDATE_COLOUR, label="update"), Patch(color=_SEND_COLOUR, label="send")]
@@ -68,7 +68,7 @@ def _panel(axes: Any, title: str, timeline: Timeline, begin: int, end: int) -> N
                 axes.text(
                     x + width / 2, row, str(step % 1000), ha="center", va="center", fontsize=7, color="w", clip_on=True
                 )
-    names = [f"stage {row}" for row in range(len(timeline.stages))]
+    names = [spans.holds or f"stage {row}" for row, spans in enumerate(timeline.stages)]
     waits = _waits(timeline, begin, end)
     if len(waits):
         lengths, lefts = (waits["end"] - waits["begin"]) / 1e6, (waits["begin"] - begin) / 1e6
@@ -87,14 +87,23 @@ def _waits(timeline: Timeline, begin: int, end: int) -> np.ndarray[Any, Any]:
 
 
 def _interval(timeline: Timeline, samples: int) -> tuple[int, int]:
-    """From the admission of a sample in the middle to the admission of the one `samples` later, in nanoseconds."""
+    """From the admission of a sample to that of the one `samples` later, in nanoseconds.
+
+    Of all such stretches the most usual one, so that nothing that happens once is taken for the schedule.
+    """
     first = timeline.stages[0].of(PASS, timeline.passes[0])
     lowest = first["layer"].min() if len(first) else 0
     begins = np.sort(first["begin"][first["layer"] == lowest])
     if len(begins) < 2:
         return (int(begins[0]), int(begins[0]) + 1) if len(begins) else (0, 1)
-    middle = max(0, (len(begins) - samples) // 2)
-    return int(begins[middle]), int(begins[min(len(begins) - 1, middle + samples)])
+    samples = min(samples, len(begins) - 1)
+    lengths = begins[samples:] - begins[:-samples]
+    # without the first and last quarter, where the pipeline fills and drains, unless there is nothing else
+    quarter = len(lengths) // 4
+    inner = np.arange(quarter, len(lengths) - quarter)
+    usual = np.abs(lengths[inner] - np.median(lengths[inner]))
+    chosen = int(inner[np.argmin(usual)])
+    return int(begins[chosen]), int(begins[chosen + samples])
 
 
 def _blocks(rows: np.ndarray) -> list[tuple[int, int, int, int, int]]:

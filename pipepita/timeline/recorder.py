@@ -45,6 +45,14 @@ class Spans:
             chosen &= self.rows["layer"] == layer
         return self.rows[chosen]
 
+    @property
+    def holds(self) -> str:
+        """Which layers the stage holds: "layer 3" or "layers 1 to 2"; "" if it made no pass."""
+        layers = sorted(set(self.rows["layer"].tolist()) - {0})
+        if not layers:
+            return ""
+        return f"layer {layers[0]}" if len(layers) == 1 else f"layers {layers[0]} to {layers[-1]}"
+
     def shifted(self, nanoseconds: int) -> Spans:
         """The same on a clock that is `nanoseconds` ahead."""
         rows = self.rows.copy()

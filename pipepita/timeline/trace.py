@@ -39,7 +39,8 @@ def _events(title: str, timeline: Timeline, pid: int) -> Iterator[dict[str, Any]
     start = min((int(spans.rows["begin"].min()) for spans in rows if len(spans.rows)), default=0)
     yield _label("process_name", pid, 0, title)
     for row, spans in enumerate(rows):
-        yield _label("thread_name", pid, row, "coordinator" if row == 0 else f"stage {row - 1}{_holds(spans)}")
+        holds = f" ({spans.holds})" if spans.holds else ""
+        yield _label("thread_name", pid, row, "coordinator" if row == 0 else f"stage {row - 1}{holds}")
         yield {"ph": "M", "name": "thread_sort_index", "pid": pid, "tid": row, "args": {"sort_index": row}}
         for span in spans.rows:
             yield {**_slice(spans, span, start, timeline.passes), "pid": pid, "tid": row}
@@ -49,13 +50,6 @@ def _events(title: str, timeline: Timeline, pid: int) -> Iterator[dict[str, Any]
 
 def _label(kind: str, pid: int, row: int, text: str) -> dict[str, Any]:
     return {"ph": "M", "name": kind, "pid": pid, "tid": row, "args": {"name": text}}
-
-
-def _holds(spans: Spans) -> str:
-    layers = sorted(set(spans.rows["layer"].tolist()) - {0})
-    if not layers:
-        return ""
-    return f" (layer {layers[0]})" if len(layers) == 1 else f" (layers {layers[0]} to {layers[-1]})"
 
 
 def _slice(spans: Spans, span: np.void, start: int, passes: tuple[str, ...]) -> dict[str, Any]:

@@ -85,7 +85,8 @@ class Found:
         ]  # fmt: skip
         notes = [
             f"{self.job.rule} on {self.job.dataset}, {self.job.network}: up to {self.job.epochs} epochs, seed "
-            f"{self.job.seed}; {self.job.validation:.0%} of the training items were held out and tested on."
+            f"{self.job.seed}; {self.job.validation:.0%} of the training items were held out and tested on. "
+            "score: their accuracy in percent after the last epoch, or R2 if numbers are predicted."
         ]
         return Report(
             "Trials, the best first", ["trial", *options, "epochs", "score", "how it ended"], rows, notes, self._draw

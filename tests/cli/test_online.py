@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from commandline import ended, error_of, piped, run, start
+from commandline import command, ended, error_of, piped, run, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipepita.live.past import Past
@@ -31,8 +31,8 @@ def test_a_pipe_in_two_parts_ends_as_in_one(few_digits, tmp_path):
     passes = [event for event in json.loads((tmp_path / "whole.json").read_text())["traceEvents"] if event["ph"] == "X"]
     assert {event["args"]["sample"] for event in passes} >= {*range(60)} and (tmp_path / "whole.png").stat().st_size
     assert [one["id"] for one in whole] == list(range(60)) and len(whole[0]["probabilities"]) == 10
-    assert said.count("\n") <= 5 and "line 1 is skipped: the wrong number of cells: 1 instead of 64" in said
-    assert "100 x the wrong number of cells" in said and "60 learnt from" in said
+    assert said.count("\n") <= 5 and "line 1 is skipped: neither JSON nor cells of CSV" in said
+    assert "100 of no use (neither JSON nor cells of CSV)" in said and "60 learnt from" in said
     first, _ = piped(lines(data, range(25)), *OPTIONS, "--run-dir", "parts", cwd=tmp_path)
     nothing, _ = piped("", "--resume", "parts", cwd=tmp_path)  # what was learnt from before must not come again
     second, _ = piped(lines(data, range(25, 60)), "--resume", "parts", cwd=tmp_path)
@@ -149,3 +149,11 @@ def test_runs_of_one_kind_are_not_gone_on_with_as_if_of_the_other(tmp_path):
         assert "live is the folder of an online run, which has no test items: go on with pipepita online" in error_of(
             done
         )
+
+
+@pytest.mark.slow
+def test_an_input_of_which_no_line_is_of_use_is_a_failure(tmp_path):
+    words = command("online", "--source", "-", "--features", 7, "--classes", 2)
+    done = subprocess.run(words, cwd=tmp_path, input="1,2,3\n" * 5, capture_output=True, text=True, timeout=120)
+    said = "error: no line was of use: 5 were refused (the wrong number of cells)"
+    assert (done.returncode, done.stdout, done.stderr.splitlines()[-1]) == (1, "", said)

@@ -205,3 +205,10 @@ def test_a_named_data_set_may_lie_there_as_a_numpy_file(tmp_path):
     with pytest.raises(pp.UserError, match="not a readable .npz file"):
         pp.load("cifar100", data_dir=tmp_path)
     assert pp.load("digits").file is None
+
+
+def test_data_say_what_they_are(few_digits):
+    words = "<Data few digits: 150 training and 40 test items of 1 x 8 x 8, 10 classes>"
+    x, y = few_digits.x_train[:2], torch.rand(2, 3)
+    assert repr(few_digits) == words
+    assert repr(pp.Data(x, y, x, y)).endswith("2 training and 2 test items of 1 x 8 x 8, 3 numbers each>")

@@ -52,7 +52,7 @@ def test_an_item_has_the_shape_of_the_input():
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        ("hello", "the wrong number of cells"),
+        ("hello", "neither JSON nor cells of CSV"),
         ("1,2,3,4", "the wrong number of cells"),
         ("1,cat", "a cell is no number"),
         (b"\xff\xfe,1", "not text"),

@@ -8,7 +8,7 @@ def test_lines_are_read_and_what_is_of_no_use_is_said():
     read = reader(Parser((2,), 2), lambda place, error: complaints.append((place, error.kind)))
     assert read(Line(b"3,4,1", 1, 0.5, 7)).number == 7
     assert read(Line(b"nothing", 2, 0.5, 8)) is None
-    assert complaints == [(2, "the wrong number of cells")]
+    assert complaints == [(2, "neither JSON nor cells of CSV")]
 
 
 def test_lines_that_are_too_long_are_only_counted():

@@ -63,7 +63,7 @@ def test_refuses_what_would_be_another_run(few_digits, digits, tmp_path):
         pp.resume(tmp_path / "run", digits)
     with pytest.raises(pp.UserError, match="is not a run folder: it has no run.json"):
         pp.resume(tmp_path, few_digits)
-    with pytest.raises(pp.UserError, match="data 'few digits', to which no name leads: pass them, data="):
+    with pytest.raises(pp.UserError, match="data 'few digits', to which no name leads: pass them from Python"):
         pp.resume(tmp_path / "run")
     with pytest.raises(pp.UserError, match="data is list"):
         pp.resume(tmp_path / "run", [1])

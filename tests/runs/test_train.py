@@ -101,7 +101,7 @@ def test_run_folder_and_evaluate(few_digits, tmp_path):
     assert evaluated["weights_sha256"] == result.weights_sha256
     with pytest.raises(pp.UserError, match="run folder .* exists"):
         pp.train(model, few_digits, engine="local", epochs=1, run_dir=folder)
-    with pytest.raises(pp.UserError, match="data 'few digits', to which no name leads: pass them, data="):
+    with pytest.raises(pp.UserError, match="data 'few digits', to which no name leads: pass them from Python"):
         pp.evaluate(folder)
     others = pp.Data(few_digits.x_train, few_digits.y_train, 1 - few_digits.x_test, few_digits.y_test, 10)
     with pytest.raises(pp.UserError, match="is not what .*run was trained on: pass the same"):
@@ -286,3 +286,15 @@ def test_a_recording_that_cannot_be_written_costs_no_run(few_digits, tmp_path, o
     result = pp.train(model, few_digits, engine="local", epochs=1, observer=Heard(), **options)
     assert weights_sha256(model.state_dict()) == result.weights_sha256
     assert [line for line in said if f"it.{suffix} cannot be written: No such file" in line]
+
+
+def test_one_hot_labels_are_named(few_digits):
+    """Floats are numbers to be predicted. Somebody who passes one-hot classes means something else."""
+    y = [torch.nn.functional.one_hot(labels, 10).float() for labels in (few_digits.y_train, few_digits.y_test)]
+    data = pp.Data(few_digits.x_train, y[0], few_digits.x_test, y[1])
+    model = pp.build("fc:8", data.item_shape, data.classes)
+    with pytest.warns(UserWarning, match=r"one-hot classes.*pass y\.argmax\(1\)") as told:
+        result = pp.train(model, data, engine="local", epochs=1, lr=0.001)
+    assert told[0].filename == __file__  # where the mistake is, not inside pipepita
+    with pytest.raises(AttributeError, match="of the test items it has test_mae, test_rmse, test_r2"):
+        print(result.test_accuracy)

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from pipepita.timeline import gantt
-from pipepita.timeline.recorder import PASS, SEND, UPDATE
+from pipepita.timeline.recorder import PASS, SEND, UPDATE, Spans
 
 
 def test_blocks_join_the_layers_of_a_stage_and_leave_waiting_out(timeline):
@@ -20,6 +24,24 @@ def test_blocks_join_the_layers_of_a_stage_and_leave_waiting_out(timeline):
 
 def test_interval_is_from_one_admission_to_another(timeline):
     assert gantt._interval(timeline, 1) == (4_000_000, 44_000_000)
+
+
+def test_the_interval_is_a_usual_one(timeline):
+    """A stretch in which something stalled once would be taken for the schedule."""
+    ms = 1_000_000
+    admitted = np.cumsum([0, *(10, 11) * 5, 90, *(10, 11) * 5]) * ms  # the middle one stalls
+    rows = np.zeros(len(admitted), timeline.stages[0].rows.dtype)
+    rows["phase"], rows["layer"], rows["begin"] = PASS, 1, admitted
+    rows["name"], rows["end"] = timeline.stages[0].names.index(timeline.passes[0]), admitted + ms
+    begin, end = gantt._interval(replace(timeline, stages=[Spans(timeline.stages[0].names, rows)]), 4)
+    assert end - begin == 42 * ms
+
+
+def test_rows_say_which_layers_they_are(timeline):
+    figure = Figure()
+    gantt.paint({"relaxed": timeline}, figure, samples=1)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels[:2] == ["layers 1 to 2", "layer 3"]
 
 
 def test_waits_for_data_that_can_be_seen(timeline):

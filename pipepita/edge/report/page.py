@@ -39,6 +39,8 @@ FORMULAS = (
     ),
 )
 
+_SELDOM = 0.1  # a device that works for less of its time is hardly seen in the picture
+
 _FIRST = ("devices", "link", "network", "rule", "stream", "drift", "samples", "rate", "arrivals", "queue", "policy")
 _LAST = ("lr", "seed")
 _UNSAID = {"data_dir", "download", "profiles", "detector", "sliding"}  # about this machine, or about how it is shown
@@ -94,7 +96,7 @@ def page(simulation: Simulation, prequentials: Mapping[str, Prequential], rows: 
             ("rates", "How late, by how much arrives", picture.rates(simulation), _of_rates(simulation)),
             ("accuracy", "How well it learns", picture.accuracy(simulation, prequentials), _of_accuracy(scenario)),
             ("forgetting", "What it remembers", picture.forgetting(simulation), _of_forgetting()),
-            ("gantt", "Who does what when", picture.gantt(simulation), _of_gantt()),
+            ("gantt", "Who does what when", picture.gantt(simulation), _of_gantt(simulation)),
         )
         if figure is not None
     )
@@ -148,7 +150,7 @@ def _against(ours: float, name: str, theirs: float) -> str:
     if abs(ratio - 1) < 0.005:
         return f"as many as {name}"
     if ratio < 0.5:
-        return f"one in {1 / ratio:.3g} of those of {name} ({number(theirs)})"
+        return f"{name} from {1 / ratio:.3g} times as many as that ({number(theirs)})"
     much = f"{ratio:.3g} times as many as" if ratio >= 2 else f"{100 * abs(ratio - 1):.0f} % {_more(ratio)} than"
     return f"{much} {name} ({number(theirs)})"
 
@@ -184,15 +186,17 @@ def _of_rates(simulation: Simulation) -> str:
         text += " Beyond a setup's capacity the source has to wait, and latencies grow as long as samples arrive."
     window = max(outcome.setup.schedule.window for outcome in simulation.outcomes)
     if window > 1 and len(simulation.network.passes) > 1:
+        later = "the next one has" if window == 2 else f"{window - 1} later ones have"
         text += (
-            f" With {window} samples in flight, one is learnt from once {window - 1} later ones have entered: where few"
-            " arrive, its update waits for them."
+            f" With {window} samples in flight, one is learnt from once {later} entered: if few arrive, its update "
+            "waits for them."
         )
     return text
 
 
 def _of_accuracy(scenario: Scenario) -> str:
-    text = "Each item is predicted before it is learnt from; dropped items are not shown. Dashed: drifts."
+    text = "Each item is predicted before it is learnt from; dropped items are not shown."
+    text += " Dashed: drifts." if scenario.drift is not None else ""
     return text if scenario.detector is None else f"{text} Ticks below: where {scenario.detector} found one."
 
 
@@ -200,8 +204,14 @@ def _of_forgetting() -> str:
     return "Now and then the network answers items of all concepts that it never learns from. Dashed: a concept begins."
 
 
-def _of_gantt() -> str:
-    return "A few samples from the middle of the run. The numbers are theirs, and every second one is fainter."
+def _of_gantt(simulation: Simulation) -> str:
+    text = "A few samples from the middle of the run. Numbers, if there is room, are theirs; every second one is paler."
+    busy = max(share for outcome in simulation.outcomes for share in outcome.timing.busy)
+    if busy < _SELDOM:
+        text += (
+            f" Devices work for {100 * busy:.2g} % of the time at most: messages are on their way, or none has come."
+        )
+    return text
 
 
 def _table(rows: Sequence[Mapping[str, str]]) -> str:

@@ -154,7 +154,7 @@ def test_the_page_says_how_passes_were_timed(simulation, calibrate):
 @pytest.mark.parametrize(
     ("capacities", "words"),
     [
-        ((100, 100, 149, 1000), "149 samples per second: 49 % more than locked (100), and one in 6.71 of those of one"),
+        ((100, 100, 149, 1000), "149 samples per second: 49 % more than locked (100), and one device from 6.71 times"),
         ((100, 100, 300, 300), "3 times as many as locked (100), and as many as one device."),
         ((100, 100, 90, 0), "10 % fewer than locked (100), and one device's capacity is not known."),
         ((float("nan"), 1, 90, 30), "locked's capacity is not known, and 3 times as many as one device (30)."),
