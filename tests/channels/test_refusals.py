@@ -16,7 +16,7 @@ import torch
 
 from pipepita.channels import handshake, header, tls, transports
 from pipepita.channels.channel import END, Inlet, Outlet, Wire
-from pipepita.channels.shared_memory import SharedMemoryOutlet
+from pipepita.channels.shared_memory import SharedMemoryInlet, SharedMemoryOutlet
 from pipepita.channels.transports import TRANSPORTS, Address, Listener, connect
 from pipepita.errors import ChannelClosed, RunError, UserError
 from pipepita.schedule import STANDARD
@@ -68,6 +68,18 @@ def with_a_made_up_proof(peer):
     peer.sendall(bytes(32))
 
 
+def with_a_proof(role: str, wire: str, listener: bytes | None = None):
+    """A proof that somebody who knows the secret once made: the listener's own, of another wire, or of another time."""
+
+    def come(peer):
+        ours = bytes(32)
+        peer.sendall(ours)
+        theirs = handshake.read_exactly(peer, 64)[:32]
+        peer.sendall(handshake._proof(SECRET, role, wire, ours, theirs if listener is None else listener))
+
+    return come
+
+
 def with_a_truncated_frame(peer):
     peer.sendall(GOOD[:20])
     peer.close()
@@ -85,6 +97,9 @@ def with_frames(frame):
 STRANGERS = [
     (with_another_secret, "hung up"),
     (with_a_made_up_proof, "does not know this run's secret"),
+    (with_a_proof("listener", WIRE.name), "does not know this run's secret"),
+    (with_a_proof("connector", "another"), "does not know this run's secret"),
+    (with_a_proof("connector", WIRE.name, listener=bytes(32)), "does not know this run's secret"),
     (with_a_truncated_frame, "hung up"),
     (with_frames(header.pack(WIRE, STANDARD, 0, (1 << 60, 3))), "does not know this run's secret"),
     (with_frames(b"\xff" * 64), "does not know this run's secret"),
@@ -255,6 +270,19 @@ def receiver(memory_bytes: int) -> tuple[socket.socket, socket.socket]:
     socket.send_fds(theirs, [b"memory"], [memory])
     os.close(memory)
     return ours, theirs
+
+
+def test_memory_keeps_its_size_whatever_the_sender_asks_for():
+    """Otherwise a receiver that reads from where memory was would be ended by the system."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    inlet = SharedMemoryInlet(ours, WIRE)
+    memory = socket.recv_fds(theirs, 16, 1)[1][0]
+    for bytes_ in (0, 1 << 20):
+        with pytest.raises(PermissionError):
+            os.ftruncate(memory, bytes_)
+    os.close(memory)
+    inlet.close()
+    theirs.close()
 
 
 def test_a_receiver_with_too_little_memory_is_refused():

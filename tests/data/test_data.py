@@ -212,3 +212,10 @@ def test_data_say_what_they_are(few_digits):
     x, y = few_digits.x_train[:2], torch.rand(2, 3)
     assert repr(few_digits) == words
     assert repr(pp.Data(x, y, x, y)).endswith("2 training and 2 test items of 1 x 8 x 8, 3 numbers each>")
+
+
+def test_a_wrong_item_far_behind_is_named_by_its_own_number():
+    x = np.zeros((5000, 1), np.float32)
+    x[4500] = np.nan
+    with pytest.raises(pp.UserError, match=r"x_train\[4500\] holds a NaN"):
+        pp.Data(x, np.arange(5000) % 2, x[:4], np.arange(4) % 2)

@@ -1,12 +1,14 @@
 """What is remembered of earlier concepts, on items that are never learnt from."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import pipepita as pp
 from pipepita.edge.forgetting import Concept, Exam, Remembered, divided
+from pipepita.edge.learning import Replay
 from pipepita.edge.report import page, picture, tables
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import Simulation, simulate
@@ -151,3 +153,14 @@ def test_rivers_generators_have_other_items_of_another_seed():
 def test_what_cannot_be_asked(options, words):
     with pytest.raises(pp.UserError, match=words):
         simulated(forgetting=True, **options)
+
+
+def test_an_answer_tells_how_many_samples_had_arrived():
+    reader, told = SimpleNamespace(sample=lambda number: number, answered=lambda output: None), []
+    replay = Replay(reader, [0, 2, 5], answered=told.append)
+    assert [replay.take(), replay.take()] == [0, 2]
+    replay.answer(0, torch.zeros(1), 0.0)
+    assert replay.take() == 5 and replay.take() is None
+    for step in (1, 2):
+        replay.answer(step, torch.zeros(1), 0.0)
+    assert told == [1, 3, 6]

@@ -43,6 +43,11 @@ def test_troubles_add_up():
     assert fate("pause@1-2,pause@3-4").finish(0, 3) == 5
 
 
+def test_of_troubles_that_overlap_the_worst_counts():
+    assert fate("slow=2@0-100,slow=4@10-20").finish(10, 1) == 14
+    assert fate("slow=4@0-100,slow=2@10-20").finish(10, 1) == 14
+
+
 def test_a_place_befalls_that_device_only():
     assert fate("pause@10-20:2", place=1).finish(10, 1) == 21
     assert fate("pause@10-20:2", place=0).finish(10, 1) == 11

@@ -161,6 +161,10 @@ def test_slowness_of_what_is_no_plateau(accuracies):
     assert found is None or len(accuracies) >= 3
 
 
+def test_a_curve_that_never_bends_has_no_slowness():
+    assert slowness([0.05 * epoch for epoch in range(1, 31)]) is None
+
+
 def test_whitening_takes_correlations_away(digits):
     white = whitened(digits, smallest=1e-4)
     flat = white.x_train.flatten(1).double()

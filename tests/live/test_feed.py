@@ -89,3 +89,15 @@ def test_what_cannot_be_used_does_not_wait():
     assert desk.feed.waiting() and desk.feed.take()[1].tolist() == [1]
     assert not desk.feed.waiting() and desk.feed.over
     assert sum(desk.counts.odd.values()) == 4
+
+
+def test_what_was_read_ahead_and_not_used_is_not_behind_the_position():
+    """A sample holds items with labels, or without: the first of the other kind has to wait."""
+    desk = Desk(batch_size=4)
+    for number, y in enumerate((1, 2, None, None)):
+        desk.feed._inbox.put(Given(None, torch.zeros(2), y, number=number))
+    positions = []
+    for _ in range(2):
+        desk.feed.take()
+        positions.append((desk.feed.position, desk.feed.state()["position"]))
+    assert positions == [(2, 2), (4, 4)]

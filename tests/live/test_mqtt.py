@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import queue
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import paho.mqtt.client as paho
 import paho.mqtt.publish as publish
@@ -20,6 +22,8 @@ from amqtt.broker import Broker
 from pipepita.errors import UserError
 from pipepita.live.inbox import Inbox
 from pipepita.live.journal import Journal, read
+from pipepita.live.mqtt import Topic
+from pipepita.live.source import Lines
 from pipepita.live.sources import open_source
 
 
@@ -130,3 +134,16 @@ def test_addresses_that_name_no_topic(address):
 def test_a_broker_that_is_not_there():
     with pytest.raises(UserError, match=r"source mqtt:127.0.0.1:\d+/sensors/one cannot be reached"):
         opened(free_port())
+
+
+def test_a_message_is_answered_once_its_lines_are_kept():
+    """So a broker sends it again to a run that died before that."""
+    inbox, answered = Inbox(9, "block"), []
+    topic = Topic.__new__(Topic)
+    Lines.__init__(topic, lambda size: b"", print)
+    topic._client = SimpleNamespace(ack=lambda mid, qos: answered.append((mid, qos, inbox.waiting())))
+    topic._arrived = queue.Queue()
+    for message in (SimpleNamespace(payload=b"1\n2", mid=7, qos=1), SimpleNamespace(payload=b"3", mid=8, qos=1), None):
+        topic._arrived.put(message)
+    topic.feed(inbox)
+    assert answered == [(7, 1, 2), (8, 1, 3)]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import pipepita as pp
 from pipepita.measurement import show
+from pipepita.measurement.report import Closed, median_hop_ms, schedule_figures
 from pipepita.network import spec
+from pipepita.planning.contender import TimedRun
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,18 @@ def test_every_schedule_has_every_figure(measured):
     assert summary["in_process"]["all_threads_ms"] > 0
     assert summary["one_stage"]["over_in_process"] > 0
     assert summary["machine"]["cores"] >= 1
+
+
+def test_a_speed_up_is_how_much_longer_locked_took_in_the_same_round():
+    timeline = SimpleNamespace(
+        stages=[], prediction_ms=lambda first: [3.0], update_ms=lambda first: [5.0], lock_ms=lambda layer, first: [],
+        hops_ms=lambda first: {"send": [1.0, 2.0, 9.0], "wake": [0.5, 0.5, 0.5]},
+    )  # fmt: skip
+    mine, locked = ([TimedRun(period, 0, timeline) for period in of] for of in ((2.0, 5.0, 1.0), (4.0, 5.0, 3.0)))
+    row = schedule_figures(mine, locked, window=3, batch_size=8, layers=1, closed=Closed(1.5, 2.5, 2.25))
+    assert (row["speedup"], row["speedup_range"]) == (2, [1, 3])
+    assert (row["period_ms"], row["items_per_second"], row["efficiency"]) == (2, 4000, 0.75)
+    assert median_hop_ms(mine) == 2.5
 
 
 def test_timelines_of_every_schedule(measured):

@@ -135,6 +135,32 @@ def test_pepitas_scales_learn_by_the_difference_of_activities(form):
     )
 
 
+@pytest.mark.parametrize("form", ["difference", "textbook", "stash", "recompute"])
+def test_behind_pooling_pepitas_scales_learn_by_the_difference_of_what_is_sent(form):
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False), nn.ReLU(), nn.AvgPool2d(2), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(36, 10)
+    )
+    task = Task(cut(model, (1, 8, 8), 10), 10, pp.Pepita(modulate="all", form=form), "sgd:momentum=0", 0.1)
+    one = stages(task, task.whole)[0].build()
+    one.begin(0.1)
+    x, target = torch.rand(16, 1, 8, 8), torch.eye(10)[torch.arange(16) % 10]
+    with compute_mode(1):
+        feedback = one.trainers[0].learner._perturbation.feedback
+        weight = one.trainers[0].layer.parameters[0].clone()
+        error = one.standard(0, x) - target
+        one.second(0, None, error)
+        one.update(0)
+        state = one.state().weights
+    first, second = (
+        nn.functional.group_norm(nn.functional.avg_pool2d(nn.functional.conv2d(items, weight).relu(), 2), 2)
+        for items in (x, x + (error @ feedback).view_as(x))
+    )
+    change = first - second
+    torch.testing.assert_close(state["3.bias"], -0.1 * change.mean((0, 2, 3)), rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(state["3.weight"], 1 - 0.1 * (change * second).mean((0, 2, 3)), rtol=1e-4, atol=1e-6)
+    assert state["3.bias"].abs().max() > 1e-5
+
+
 def test_a_frozen_normalisation_keeps_its_scale(few_digits):
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 20), nn.BatchNorm1d(20), nn.ReLU(), nn.Linear(20, 10))
     model[2].requires_grad_(False)

@@ -152,6 +152,12 @@ def test_normalized_goes_behind_hidden_activations_and_keeps_names():
     torch.testing.assert_close((hidden**2).mean((1, 2, 3)), torch.ones(5), atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_normalized_leaves_the_model_in_its_mode(training):
+    model = normalized(build("fc:4", (6,), 3, dropout=0.5).train(training), (6,))
+    assert model.training is training and all(module.training is training for module in model)
+
+
 def test_description_rebuilds_the_same_model():
     model = nn.Sequential(
         nn.Conv2d(1, 4, (3, 5), stride=2, padding="valid", padding_mode="reflect"), nn.LeakyReLU(0.3),

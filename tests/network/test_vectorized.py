@@ -39,6 +39,24 @@ def test_it_computes_at_first_what_an_ordinary_network_of_half_the_units_does():
     assert all(bool((weight >= 0).all()) for weight in (second, last)) and bool((first < 0).any())
 
 
+def test_a_gate_lets_pass_what_is_exactly_on_its_edge():
+    gate = Gate(2, 2)
+    gate.signs.copy_(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
+    a = torch.tensor([[3.0, 1.0, 3.0, 2.0]])  # class by class: t . a is 0 for the first unit, -1 for the second
+    assert torch.equal(gate(a), torch.tensor([[3.0, 0.0, 3.0, 0.0]]))
+
+
+def test_weights_between_pairs_have_the_size_of_those_of_an_ordinary_network():
+    """He's: a variance of 2 over the inputs, of which an ordinary network has half as many."""
+    first, shared, last = (
+        module.weight.detach() for module in made("fc:400x2", (50,)) if isinstance(module, nn.Linear)
+    )
+    assert float(first.std()) == pytest.approx(50**-0.5, rel=0.03)
+    for weight in (shared[::2], last):
+        ordinary = weight[:, ::2] - weight[:, 1::2]
+        assert float(ordinary.square().mean()) == pytest.approx(2 / 200, rel=0.25)
+
+
 def test_behind_flatten_a_pair_is_two_channels():
     model = made("conv:4,3/pool:2/fc:6", (1, 6, 6))
     pooled = model[:-3](torch.rand(5, 1, 6, 6))  # (5, classes * 4 * 2 * 2)

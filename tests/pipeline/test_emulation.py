@@ -1,4 +1,5 @@
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ import torch
 import pipepita as pp
 from pipepita.errors import UserError
 from pipepita.network import spec
-from pipepita.pipeline.emulation import Device
+from pipepita.pipeline.emulation import Device, PacedLearner
 from pipepita.pipeline.pace import Pace, paces
 
 
@@ -44,6 +45,21 @@ def test_a_slow_host_is_never_faster_than_the_device():
     assert time.perf_counter() - began >= 0.03
 
 
+def test_a_look_ahead_takes_time_only_while_another_sample_is_in_flight():
+    nothing = SimpleNamespace(layer=None, heads=(), standard=lambda *_: None, second=lambda *_: None)
+    took = []
+    learner = PacedLearner(nothing, Pace(1.0, 2.0, ahead=0.25), SimpleNamespace(takes=took.append))
+    for step in (0, 1):
+        learner.standard(step, torch.zeros(1))
+    for step in (0, 1):
+        learner.second(step, None, None)
+    learner.standard(2, torch.zeros(1))
+    assert took == [1.0, 1.25, 2.0, 2.0, 1.0]
+    learner.begin()
+    learner.standard(3, torch.zeros(1))
+    assert took[-1] == 1.0
+
+
 def test_emulation_changes_no_weight(few_digits):
     digests = [
         pp.train(
@@ -70,4 +86,3 @@ def test_every_pass_takes_at_least_its_time(few_digits):
 def test_wrong_number_of_layers(few_digits):
     with pytest.raises(UserError, match="2 numbers for 3 layers"):
         pp.train(spec.build("fc:8x2", (1, 8, 8), 10), few_digits, engine="local", epochs=1, standard_ms="1,2")
-    assert torch.get_num_threads() >= 1

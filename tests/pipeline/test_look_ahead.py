@@ -64,6 +64,23 @@ def test_the_last_step_is_repeated_once_for_each_sample_in_flight(optimizer):
     assert torch.equal(mine.parameters[0], weights[-1])
 
 
+def test_nothing_is_predicted_from_what_was_forgotten():
+    mine = layer()
+    trainer = Trainer(Task([mine, mine], 3, pp.Pepita(), "sgd", 0.1, look_ahead=True), Constant(mine))
+    trainer.begin(0.1)
+    initial = trainer.state()
+    initial = type(initial)(*({key: value.clone() for key, value in part.items()} for part in initial))
+    with compute_mode(1):
+        for step in range(2):
+            trainer.standard(step, torch.rand(2, 4), None)
+            trainer.update(step, "modulated")
+        assert all(tensor.any() for tensor in trainer.state().optimizer.values())
+        trainer.forget(initial)
+        assert not any(tensor.any() for tensor in trainer.state().optimizer.values())
+        with trainer.ahead.predicted(2):
+            assert torch.equal(mine.parameters[0], initial.weights["0.weight"])
+
+
 def test_nothing_is_predicted_without_samples_in_flight():
     mine = layer()
     learner = Constant(mine)

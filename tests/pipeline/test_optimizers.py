@@ -60,6 +60,7 @@ def test_momentum_of_sgd_is_the_papers_unless_given():
         ("sgd:momentum", "cannot use 'momentum'"),
         ("sgd:lr=1", "the rate is --lr"),
         ("sgd:momentum=1.5", r"momentum 1.5 is not in \[0, 1\)"),
+        ("sgd:momentum=1", r"momentum 1 is not in \[0, 1\)"),
         ("sgd:momentum=1.5,nesterov=true", r"momentum 1.5 is not in \[0, 1\)"),
         ('sgd:momentum="a"', "momentum a is not in"),
         ("sgd:maximize=true", "maximize has no meaning"),

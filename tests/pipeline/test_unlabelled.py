@@ -107,6 +107,18 @@ def test_outputs_that_arrive_before_their_turn_are_kept(few_digits, rule):
     assert_same(one, slow)
 
 
+def test_no_more_of_them_are_on_their_way_than_the_window_has(few_digits):
+    on_their_way = []
+
+    class Counted(Mixed):
+        def take(self):
+            on_their_way.append(self._kinds[: self._next].count("U") - len(self.outputs))
+            return super().take()
+
+    run(pp.LocalEngine("cpu"), few_digits, "up", 2, "LL" + "U" * 9 + "LLL", mixed=Counted)
+    assert max(on_their_way) == ADAPTIVE.window
+
+
 def test_they_need_a_schedule_that_adapts(few_digits):
     with pytest.raises(RunError, match="a sample without labels needs the schedule adaptive, not streaming"):
         run(pp.LocalEngine("cpu"), few_digits, "up", 1, schedule=streaming(2))

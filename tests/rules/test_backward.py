@@ -170,6 +170,24 @@ def test_in_flight_stash_goes_back_through_the_weights_of_the_standard_pass(samp
     assert not torch.allclose(*deltas["textbook"], atol=1e-6)
 
 
+def test_a_stash_survives_several_updates(sample):
+    """Three samples in flight at layer 2: the last one's weights were replaced twice before its backward pass."""
+    model = NETWORKS["fully connected"]()
+    spec.initialise(model, SEED)
+    task = Task(cut(model, (1, 8, 8), 10, SEED), 10, pp.Backprop(), "sgd", LR, SEED)
+    stage = stages(task, [range(1), range(1, 2), range(2, 4)])[1].build()
+    inputs, signal = sample[0].flatten(1)[:, :24].contiguous(), torch.ones(BATCH, 24)
+    with compute_mode(1):
+        for step in range(3):
+            stage.standard(step, inputs)
+        sent = []
+        for step in range(3):
+            sent.append(stage.second(step, signal, None))
+            stage.update(step)
+    torch.testing.assert_close(sent[1], sent[0])
+    torch.testing.assert_close(sent[2], sent[0])
+
+
 def test_nothing_is_stashed_without_samples_in_flight(sample):
     x, y = sample
     layers = cut(NETWORKS["fully connected"](), (1, 8, 8), 10, SEED)

@@ -63,6 +63,25 @@ def test_a_guess_learns_the_gradient_of_the_layer_above(network):
     torch.testing.assert_close(head.weight, -0.1 * copy.grad, rtol=1e-3, atol=1e-6)
 
 
+def test_a_guess_of_images_learns_the_same_way():
+    """Between two convolutions, where the guess is one too: also of the bias."""
+    one = stage("conv:4,3/pool:2/conv:5,3")
+    (x, target), trainer = sample(), one.trainers[0]
+    wanted = torch.randn(len(x), *trainer.layer.out_shape)
+    with compute_mode(1):
+        sent = trainer.standard(0, x, target)
+        trainer.learner.second(0, wanted, None)
+        trainer.update(0, "backward")
+        head = trainer.learner.heads[0]
+    assert sent.ndim == 4
+    copies = [torch.zeros_like(parameter).requires_grad_() for parameter in head.map.parameters]
+    labels = target[:, :, None, None].expand(-1, -1, *sent.shape[2:])
+    given = torch.nn.functional.conv2d(torch.cat([sent, labels], 1).clone(), *copies, padding=1)
+    ((given - wanted).square().sum() / 2 / len(x)).backward()
+    for learnt, copy in zip(head.map.parameters, copies, strict=True):
+        torch.testing.assert_close(learnt, -0.1 * copy.grad, rtol=1e-3, atol=1e-6)
+
+
 def test_guesses_come_near_the_true_gradient():
     """With the network held still, by a rate of zero for its weights, the error of the guess falls."""
     one = stage("fc:20", lr=0.1)

@@ -56,6 +56,14 @@ def test_weights_behind_the_first_layer_stay_nonnegative(few_digits, nonnegative
     assert all(bool((weight >= 0).all()) for weight in shared) == nonnegative
 
 
+def test_frozen_weights_stay_even_if_they_are_negative(few_digits):
+    model = vectorized(pp.build("fc:16x2", few_digits.item_shape, 10), 10)
+    shared = next(module for module in model if isinstance(module, SharedLinear)).requires_grad_(False)
+    before = shared.weight.clone()
+    pp.train(model, few_digits, rule=pp.ErrorVectors(), engine="local", epochs=1)
+    assert (before < 0).any() and torch.equal(shared.weight, before)
+
+
 def test_more_memory_is_announced(few_digits):
     with pytest.warns(UserWarning, match="10 times the memory .*: 170 numbers per item"):
         pp.train(pp.build("fc:16", (1, 8, 8), 10), few_digits, rule=pp.ErrorVectors(), engine="local", epochs=1)

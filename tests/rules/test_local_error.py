@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 import pipepita as pp
 from pipepita.network.cut import cut
@@ -42,6 +43,23 @@ def test_both_passes_and_both_updates(network):
     else:
         product = change.t() @ modulated / 16
     torch.testing.assert_close(after, weight - 0.1 * product, rtol=1e-4, atol=1e-6)
+
+
+def test_scales_learn_up_to_the_pooling():
+    """The modulated pass does not go further."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.GroupNorm(2, 4), nn.ReLU(), nn.AvgPool2d(2), nn.GroupNorm(2, 4), nn.Flatten(),
+        nn.Linear(36, 10),
+    )  # fmt: skip
+    task = Task(cut(model, (1, 8, 8), 10), 10, pp.Pepita(error="local"), "sgd:momentum=0", 0.1)
+    one = stages(task, task.whole)[0].build()
+    one.begin(0.1)
+    with compute_mode(1):
+        one.standard(0, torch.rand(16, 1, 8, 8), torch.eye(10)[torch.arange(16) % 10])
+        one.update(0, name="standard")
+        state = one.state().weights
+    assert state["1.bias"].any() and not torch.equal(state["1.weight"], torch.ones(4))
+    assert not state["4.bias"].any() and torch.equal(state["4.weight"], torch.ones(4))
 
 
 def test_nothing_is_locked():

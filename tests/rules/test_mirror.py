@@ -11,6 +11,7 @@ from pipepita.network.cut import cut
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
+from pipepita.rules.mirror import Mirror
 from pipepita.schedule import relaxed
 
 
@@ -49,6 +50,19 @@ def test_more_noise_aligns_better(few_digits):
         _, (after,), weights = feedbacks(pp.Pepita(mirror=batches), batches, few_digits)
         cosines.append(cosine(after, torch.linalg.multi_dot([*reversed(weights)])))
     assert cosines == sorted(cosines, reverse=True)
+
+
+def test_an_estimate_follows_weights_that_change_late():
+    """However many batches it has seen, a new one counts a 256th: what was before fades."""
+    (layer, _) = cut(spec.build("fc:4", (6,), 3), (6,), 3)
+    weight = layer.parameters[0]
+    weight.copy_(torch.linspace(-1, 1, 24).view(4, 6))
+    mirror = Mirror(layer, 600, seed=1)
+    assert float((mirror.product(1, None) * weight).sum() / weight.square().sum()) == pytest.approx(1, abs=0.1)
+    weight.neg_()
+    old = (1 - 1 / 256) ** 600
+    share = float((mirror.product(2, None) * weight).sum() / weight.square().sum())
+    assert share == pytest.approx(1 - 2 * old, abs=0.1)
 
 
 def test_training_aligns_before_each_epoch(few_digits):

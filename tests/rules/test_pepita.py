@@ -168,6 +168,15 @@ def test_feedback_has_the_papers_range():
     assert feedback.std() == pytest.approx(bound / 3**0.5, rel=0.1)
 
 
+def test_signs_which_are_larger_than_errors_enter_through_a_tenth_of_f():
+    layer = cut(pp.build("fc:50", (64,), 10), (64,), 10)[0]
+    whole, tenth = (
+        pp.Pepita(perturbation=perturbation).learner(layer, 2, 10, 0).fixed()["0.feedback"]
+        for perturbation in ("error", "sign")
+    )
+    torch.testing.assert_close(tenth, 0.1 * whole)
+
+
 @pytest.mark.parametrize("perturbation", ["error", "sign", "random"])
 def test_layers_of_one_width_have_feedback_of_their_own(perturbation):
     layers = cut(pp.build("fc:30x3", (30,), 10), (30,), 10)

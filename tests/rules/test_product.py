@@ -67,6 +67,11 @@ def test_bjorck_approaches_the_nearest_orthogonal_matrix(shape):
     assert (bjorck(weight, 5) - u @ v).norm() < (weight - u @ v).norm()
 
 
+def test_bjorck_scales_only_what_is_too_large():
+    torch.testing.assert_close(bjorck(0.5 * torch.eye(3), 1), (1.5 * 0.5 - 0.5 * 0.5**3) * torch.eye(3))
+    torch.testing.assert_close(bjorck(5 * torch.eye(3), 1), torch.eye(3))
+
+
 def test_refreshing_drains_and_changes_what_is_learnt_and_resumes(few_digits, tmp_path):
     def trained(refresh, **options):
         model = pp.build("fc:24x2", few_digits.item_shape, 10, activation="tanh")

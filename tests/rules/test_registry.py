@@ -170,6 +170,15 @@ def test_a_module_that_cannot_be_loaded_is_one_line(elsewhere, text, reason):
             rules.read(name)
 
 
+def test_a_file_that_could_not_be_loaded_is_read_again_once_it_is_mended(elsewhere):
+    for text, reason in (("import nowhere_to_be_found\n", "ModuleNotFoundError"), ("def f(:\n", "SyntaxError")):
+        Path("mended.py").write_text(text)
+        with pytest.raises(pp.UserError, match=f"mended.py cannot be loaded: {reason}"):
+            rules.read("mended.py:Mine")
+    Path("mended.py").write_text(RULE)
+    assert rules.read("mended.py:Mine").scale == 1.0
+
+
 def test_a_class_that_raises_anything_is_one_line(elsewhere):
     Path("picky.py").write_text(RULE + "    def __post_init__(self):\n        raise KeyError('why')\n")
     with pytest.raises(pp.UserError, match=r"^rule picky.py:Mine cannot be made with scale=2.0: KeyError: 'why'$"):

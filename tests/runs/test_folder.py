@@ -27,3 +27,11 @@ def test_a_line_that_was_not_written_to_its_end_costs_no_later_one(folder):
     assert folder.lines() == [{"epoch": 1}]
     folder.metrics({"epoch": 2})
     assert folder.lines() == [{"epoch": 1}, {"epoch": 2}]
+
+
+def test_decisions_behind_a_snapshot_take_the_place_of_those_of_the_run_that_died(folder):
+    folder.order([True, False, True, False], step=0)
+    folder.order([True, True, False, False], step=1)
+    assert (folder.path / "order.txt").read_text() == "10" + "1100"
+    folder.order([], step=0)
+    assert (folder.path / "order.txt").read_text() == "10" + "1100"

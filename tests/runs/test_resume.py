@@ -6,7 +6,6 @@ import json
 import shutil
 
 import pytest
-import torch
 
 import pipepita as pp
 
@@ -155,6 +154,7 @@ def test_every_optimizer_goes_on_to_the_same_bits(few_digits, tmp_path):
     """All optimizers of torch.optim. One whose state is not saved completely would end with other bits."""
     from pipepita.pipeline.optimizers import _known
 
+    done = []
     for name in (*sorted(_known()), "adam:fused=true", "sgd:momentum=0.9,fused=true"):
         options = {"engine": "local", "optimizer": name, "lr": 0.01, "epochs": 2}
         try:
@@ -164,7 +164,8 @@ def test_every_optimizer_goes_on_to_the_same_bits(few_digits, tmp_path):
         copy = cut_off(tmp_path / name.replace(":", "-"), tmp_path / f"{name}-2", 3)
         result = pp.resume(copy, few_digits)
         assert result.weights_sha256 == whole.weights_sha256, name
-    assert torch.get_num_threads() > 0
+        done.append(name)
+    assert {"adam", "adamw", "rmsprop", "sgd", "adam:fused=true", "sgd:momentum=0.9,fused=true"} <= {*done}
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

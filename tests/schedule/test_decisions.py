@@ -104,6 +104,15 @@ def test_an_order_of_another_run_is_refused(decided, complaint):
         done(order, 9, window=2)
 
 
+def test_the_actions_of_an_order_are_counted_from_its_beginning():
+    order = Order([True, False, True, False, False])
+    for _ in range(2):
+        assert order.enters(0, 2, bool) and not order.enters(1, 2, bool)
+        order.mark()
+    with pytest.raises(UserError, match="by action 5 a sample is finished, while none is in flight"):
+        order.enters(0, 2, bool)
+
+
 def test_an_order_with_more_samples_is_refused():
     with pytest.raises(UserError, match="by action 4 a sample enters, while 1 are in flight"):
         done(Order([True, False, True, True]), 2)

@@ -67,6 +67,21 @@ def test_every_message_is_work_for_both_ends():
     assert staged.limit == "cores"
 
 
+def test_what_a_receiver_does_is_a_part_of_its_waking_up():
+    """One stage. The sample is there already; then the output, its error, and locked also a report and the sample."""
+    found = {
+        (name, wake): forecast(
+            SCHEDULES[name], [Cost(10, 10, 4)], split(1), Route(), message=Message(wake=wake, receive=2), cores=8
+        ).period
+        for name in ("relaxed", "locked")
+        for wake in (3, 1)
+    }
+    both_passes, answer = (2 + 10) + (2 + 10 + 4), 2
+    assert found["relaxed", 3] == both_passes + answer + 2 * (3 - 2)
+    assert found["relaxed", 1] == both_passes + answer
+    assert found["locked", 3] == both_passes + answer + 2 + 4 * (3 - 2)
+
+
 @pytest.mark.parametrize(("route", "expected"), [("up", 6), ("down", 6), ("all", 6), ("none", 3)])
 def test_arrivals(route, expected):
     """Three stages. With the flow ALL each gets the error; with NONE this route has no signal."""

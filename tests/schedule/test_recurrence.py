@@ -128,6 +128,12 @@ def test_time_is_computing_and_travelling_if_nothing_waits(flow):
     assert update.computed == {Flow.UP: 24, Flow.DOWN: 24, Flow.ALL: 14}[flow]
 
 
+@pytest.mark.parametrize("seconds", [(9, 2), (2, 9)])
+def test_a_sample_is_learnt_from_once_the_last_layer_is_done_whichever_that_is(seconds):
+    course = run(relaxed(), World([Cost(1, second, 0) for second in seconds]), 1, Route(flow=Flow.ALL))
+    assert course.updates[0].time == 2 + 9
+
+
 def test_a_world_may_slow_a_stage_down():
     class Tired(World):
         def finish(self, stage, begin, work):
@@ -155,6 +161,9 @@ def test_time_at_a_standstill_is_not_work():
     assert course.busy == [11, 11]
     assert course.outputs[0] == (6 + 10 + 6, 12, 0)
     assert course.updates[0] == (22 + 4 + 4 + 1, 12 + 4 + 4 + 1, 0)
+    course = run(relaxed(), Off([Cost(1, 1, 6)]), 1)  # the update is interrupted
+    assert course.busy == [8]
+    assert course.updates[0] == (2 + 6 + 10, 8, 0)
 
 
 def test_a_signal_that_nobody_sends_is_an_error_not_a_hang():

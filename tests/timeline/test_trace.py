@@ -1,4 +1,7 @@
 import json
+from dataclasses import replace
+
+import pytest
 
 from pipepita.timeline import trace
 
@@ -18,6 +21,16 @@ def test_what_perfetto_needs(timeline, tmp_path):
     assert all(event["dur"] >= 0 and event["ts"] >= 0 for event in slices)
     first = next(event for event in slices if event["name"] == "standard 0")
     assert (first["tid"], first["ts"], first["dur"], first["args"]) == (1, 4000, 2000, {"sample": 0, "layer": 1})
+
+
+@pytest.mark.parametrize("early", [0, 1, 2])
+def test_time_begins_with_the_row_that_begins_first(timeline, tmp_path, early):
+    rows = [timeline.coordinator, *timeline.stages]
+    rows[early] = rows[early].shifted(-3_000_000)
+    trace.write({"relaxed": replace(timeline, coordinator=rows[0], stages=rows[1:])}, tmp_path / "trace.json")
+    events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    begins = [min(event["ts"] for event in events if event["ph"] == "X" and event["tid"] == row) for row in range(3)]
+    assert begins == [0 if row == early else 3000 for row in range(3)]
 
 
 def test_arrows_lead_from_sends_to_receives(timeline, tmp_path):

@@ -76,7 +76,7 @@ def test_a_search_that_was_stopped_goes_on(tmp_path, places):
     assert stopped.returncode == 130, stopped.stderr
     assert "Traceback" not in stopped.stderr and "--resume out" in stopped.stderr
     assert not processes_of(places["TMPDIR"])
-    begun = {path.name: path.read_text() for path in runs.glob("*/metrics.jsonl")}
+    begun = {path.relative_to(runs): path.read_text() for path in runs.glob("*/metrics.jsonl")}
     assert len(table(tmp_path / "out")) <= 4
     done = run("tune", "--resume", "out", "--json", cwd=tmp_path, **places)
     assert done.returncode == 0, done.stderr

@@ -13,7 +13,9 @@ import ray
 
 import pipepita as pp
 from pipepita.engines.ray import engine, monitor
+from pipepita.engines.ray.diagnosis import _distance_from_cause
 from pipepita.engines.ray.engine import RayPipeline
+from pipepita.errors import ChannelClosed, Malformed, StageDied
 from pipepita.network import spec
 
 
@@ -98,3 +100,10 @@ def _killed(actor):
         while True:
             ray.get(actor.where.remote())
     return actor
+
+
+def test_of_several_failures_the_likeliest_cause_is_named():
+    """Channels close because of what happened elsewhere, unless what came through one was wrong."""
+    closed, died, malformed, raised = ChannelClosed("1"), StageDied("2"), Malformed("3"), pp.RunError("4")
+    assert sorted([closed, malformed, died], key=_distance_from_cause) == [died, malformed, closed]
+    assert sorted([closed, raised], key=_distance_from_cause) == [raised, closed]

@@ -43,6 +43,13 @@ def quick(monkeypatch):
     monkeypatch.setattr(head, "_EVERY_SECONDS", 0.05)
 
 
+@pytest.mark.parametrize(
+    ("address", "where"), [("10.0.0.1:6379", ("10.0.0.1", 6379)), ("[fd00::1]:6379", ("fd00::1", 6379))]
+)
+def test_an_address_is_a_host_and_a_port(address, where):
+    assert head._parsed(address) == where
+
+
 @pytest.mark.slow
 def test_a_head_that_ends_is_lost_and_one_that_is_started_again_is_not(quick):
     listener = socket.create_server(("127.0.0.1", 0))

@@ -6,14 +6,13 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import ray
 
 from pipepita.engines.ray import monitor
 from pipepita.engines.ray.monitor import Monitor
-
-pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -52,5 +51,36 @@ def test_an_actor_that_may_still_be_starting_does_not_count_as_silent(ray_engine
         wait_for(lambda: watching.pulses[0] is not None)
         time.sleep(11)
         assert silent == []
+    finally:
+        watching.close()
+
+
+def test_time_in_which_this_process_did_not_run_is_nobody_elses_silence(monkeypatch):
+    """As if it had been stopped, or the machine had slept. The actor has answered once, and never again."""
+    now, looks, silent = [0.0], [0], list[int]()
+
+    def wait(refs, **_):
+        looks[0] += 1
+        return (refs, []) if looks[0] == 1 else ([], refs)
+
+    fake = SimpleNamespace(wait=wait, get=lambda ref: None, exceptions=SimpleNamespace(RayError=KeyError))
+    monkeypatch.setattr(monitor, "load_ray", lambda: fake)
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(monitor, "_TICK_SECONDS", 0.001)
+
+    def passes(seconds):
+        now[0] += seconds
+        until = looks[0] + 3
+        wait_for(lambda: silent or looks[0] >= until)
+
+    watching = Monitor([SimpleNamespace(pulse=SimpleNamespace(remote=object))], 0.0, silent.append)
+    try:
+        passes(0.0)
+        watching.all_there()
+        passes(1000.0)
+        assert silent == []
+        for _ in range(30):
+            passes(0.9)
+        assert silent == [0]
     finally:
         watching.close()

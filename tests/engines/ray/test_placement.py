@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib import import_module
 
 import pytest
 import ray
@@ -21,6 +22,40 @@ def test_placements_that_are_understood(text):
 def test_placements_that_are_not_understood(text):
     with pytest.raises(pp.UserError, match="is neither pack, spread, one-per-host nor one node per stage, like A,B,B"):
         placement.check(text)
+
+
+def offered(monkeypatch, taken=frozenset(), **facts) -> list[str]:
+    """The nodes that a lost stage would be offered. Of four, c does not answer, and b has most room."""
+    known = [
+        {"NodeID": name, "NodeName": name, "NodeManagerAddress": address}
+        for name, address in (("a", "10.0.0.1"), ("b", "10.0.0.1"), ("c", "10.0.0.1"), ("d", "10.0.0.2"))
+    ]
+    monkeypatch.setattr(placement, "alive_nodes", lambda: known)
+    monkeypatch.setattr(placement, "_free_cpus", lambda: {"a": 1, "b": 4, "d": 2})
+    monkeypatch.setattr(placement, "_answers", lambda node: node["NodeID"] != "c")
+    monkeypatch.setattr(placement, "_onto", lambda name: name)
+    made = placement.Placement.__new__(placement.Placement)
+    vars(made).update({"_group": None, "_one_per_host": False, "_in_group": lambda index: "reserved"} | facts)
+    return made.candidates(0, set(taken))
+
+
+def test_a_lost_stage_goes_where_there_is_most_room(monkeypatch):
+    assert offered(monkeypatch, _names=["10.0.0.1"]) == ["b", "a"]
+    assert offered(monkeypatch, _names=["d"]) == ["d"]
+    assert offered(monkeypatch, _names=["c"]) == []
+
+
+def test_a_lost_stage_gets_its_own_room_first_and_a_host_of_its_own_if_each_has_one(monkeypatch):
+    for reserved, first in (("a", ["reserved"]), ("c", [])):
+        monkeypatch.setattr(
+            import_module("ray.util.placement_group"),  # ray.util has a function of that name
+            "placement_group_table",
+            lambda group, reserved=reserved: {"bundles_to_node_id": {0: reserved}},
+        )
+        others = [name for name in ("b", "d", "a") if name != reserved]
+        assert offered(monkeypatch, _group="group") == first + others
+        others.remove("b")
+        assert offered(monkeypatch, {"b"}, _group="group", _one_per_host=True) == first + others
 
 
 def _wait_for_room(address, cpus):

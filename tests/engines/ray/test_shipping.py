@@ -6,10 +6,12 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import pipepita as pp
+from pipepita.engines.ray import shipping
 from pipepita.randomness import generator, uniform
 from pipepita.rules import read
 
@@ -73,3 +75,19 @@ def test_what_an_actor_lacks_is_said_in_one_line(ray_engine, few_digits, tmp_pat
     with pytest.raises(pp.RunError, match="No module named 'no_such_module'") as error:
         pp.train(model, few_digits, rule=read(f"{tmp_path}/late.py:MyRule"), engine=ray_engine, stages=2, epochs=1)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "folder"),
+    [
+        ("mine", "/x/mine.py", Path("/x")),
+        ("rules.deep.mine", "/x/rules/deep/mine.py", Path("/x")),
+        ("rules.deep", "/x/rules/deep/__init__.py", Path("/x")),
+        ("__main__", "/x/main.py", None),
+        ("mine", "mine.py", None),
+    ],
+)
+def test_modules_that_lie_together_have_the_folder_of_their_outermost_package(name, file, folder):
+    module = ModuleType(name)
+    module.__file__ = file
+    assert shipping._folder(module) == folder
