@@ -1,8 +1,9 @@
 """What every channel promises.
 
-Messages arrive in the order of sending. A channel holds at most `capacity` messages, for which memory is allocated
-beforehand. Tensors arrive contiguous and aligned to 64 bytes, since a BLAS may pick another kernel for another
-alignment. If the peer is gone, `ChannelClosed` is raised at once.
+Messages arrive in the order of sending. Between processes, memory for `capacity` tensors is allocated beforehand. A
+sender that is further ahead than this waits (over TCP only once the sockets are full, too). Tensors arrive contiguous
+and aligned to 64 bytes, since a BLAS may pick another kernel for another alignment. If the peer is gone,
+`ChannelClosed` is raised at once.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ class Message:
         step: The number of the sample that it belongs to.
         tensor: (rows, *item), float32, or None. It may be a view of the channel's own memory, which is valid until
             `release` is called.
-        sent: When it was sent, in nanoseconds of this host's monotonic clock; 0 if another host, which has another
-            clock, sent it.
+        sent: When it was sent, in nanoseconds of this host's monotonic clock; 0 over TCP, whose other end may be a host
+            with another clock.
         release: Tells the channel that the tensor is no longer used.
     """
 
@@ -62,7 +63,7 @@ class Outlet(Protocol):
     """
 
     def send(self, kind: str, step: int, tensor: Tensor | None = None) -> None:
-        """Sends one message, and blocks while the receiver has not released `capacity` others.
+        """Sends one message. One with a tensor may block while the receiver has not released `capacity` others.
 
         Args:
             kind: What the message is: a pass of the rule, or one of `CONTROL`.
@@ -71,6 +72,7 @@ class Outlet(Protocol):
 
         Raises:
             ChannelClosed: The peer is gone.
+            RunError: The wire does not carry this kind of message (not over a `MemoryChannel`, which has no wire).
         """
 
     def close(self) -> None:
@@ -117,14 +119,18 @@ class Wire:
         name: Its name.
         source: The stage that sends; -1 is the coordinator.
         target: The stage that receives; -1 is the coordinator.
-        capacity: How many messages it can hold. With 2 x window messages no ring of channels can deadlock: the channel
-            to the coordinator never fills up, so the last stage never blocks, so the one before it never blocks...
+        capacity: How many messages with a tensor it can hold. With 2 x window of them no ring of channels can deadlock:
+            the channel to the coordinator never fills up, so the last stage never blocks, so the one before it never
+            blocks...
         rows: A tensor has 1 to `rows` rows.
         item: The shape of one row.
         kinds: The kinds of messages that are allowed; all others are refused. In a header a kind is its place in this
             list, which both ends know. So a rule may give its passes any name.
         spin: For how many seconds the receiver looks for a message before it sleeps. This is useful only if a core has
-            nothing else to do.
+            nothing else to do. Only shared memory does so.
+
+    Raises:
+        UserError: A kind occurs twice.
     """
 
     name: str

@@ -32,7 +32,10 @@ class MemoryChannel:
         self._queue.append(Message(kind, step, tensor, time.perf_counter_ns()))
 
     def receive(self, timeout: float | None = None) -> Message:
-        """The next message, for which it calls the pump. Raises `ChannelClosed` if none can come."""
+        """The next message, for which it calls the pump. Raises `ChannelClosed` if none can come.
+
+        It never waits, so `timeout` has no meaning here.
+        """
         while not self._queue:
             if self._pump is None or not self._pump(self):
                 raise ChannelClosed("nothing is left to run that could send this message")

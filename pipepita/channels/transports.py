@@ -59,7 +59,12 @@ TRANSPORTS = {
 
 @dataclass(frozen=True)
 class Address:
-    """Where a listener can be reached."""
+    """Where a listener can be reached.
+
+    Attributes:
+        transport: The name of a transport.
+        name: "host:port", or for shared memory the abstract name of a Unix socket.
+    """
 
     transport: str
     name: str
@@ -93,7 +98,11 @@ class Listener:
 
     Attributes:
         address: Where the peer can reach this listener.
-        refused: One line per peer that was turned away, with the reason; only the first `_NAMED`.
+        refused: One line per peer that was turned away, with the reason; only the first 100.
+
+    Raises:
+        UserError: `node_address` stands for all networks.
+        RunError: It cannot listen there.
     """
 
     def __init__(
@@ -195,7 +204,10 @@ class Listener:
 
 
 def connect(address: Address, wire: Wire, secret: bytes, identity: tls.Identity | None = None) -> Outlet:
-    """The authenticated sending end of `wire`. Raises `ChannelClosed` if the listener is absent or of another run."""
+    """The authenticated sending end of `wire`. Raises `ChannelClosed` if the listener is absent or of another run.
+
+    Raises `UserError` if there is no such transport.
+    """
     if address.transport not in TRANSPORTS:
         raise unknown("transport", address.transport, TRANSPORTS)
     transport = TRANSPORTS[address.transport]

@@ -21,7 +21,7 @@ class Wanted:
         stages: How many stages its pipelines have at most.
         device: "auto", "cpu" or "cuda".
         address: Of an existing cluster; None for none.
-        placement: Which nodes the stages go to.
+        placement: Which nodes the stages go to: see `engines.ray.placement`.
         encrypt: Whether what goes over TCP between hosts is encrypted.
     """
 

@@ -45,8 +45,14 @@ def cut(
         The layers in order.
 
     Raises:
-        UserError: A module cannot be trained, stands in the wrong place, or gets items of a shape that it cannot take.
-            The message names the module by its state_dict prefix.
+        UserError: The model is no `nn.Sequential`, has nothing to train, or its output layer does not have `classes`
+            units. Or a module cannot be trained, stands in the wrong place, shares its weights with another one, or
+            gets items of a shape that it cannot take. Then the message names it by its state_dict prefix.
+
+    Example:
+        >>> model = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.ReLU(), nn.Linear(5, 3))
+        >>> [(layer.number, layer.name, layer.in_shape, layer.out_shape) for layer in cut(model, (1, 8, 8), 3)]
+        [(1, '1', (64,), (5,)), (2, '3', (5,), (3,))]
     """
     if not isinstance(model, nn.Sequential):
         raise UserError(f"the model is {type(model).__name__}: pipepita trains an nn.Sequential")

@@ -32,7 +32,7 @@ class Part(NamedTuple):
 
     Attributes:
         kind: What it is, like "conv".
-        arguments: What follows the colon, like ("32", "5").
+        arguments: What follows the colon, like ("32", "5"); ("",) if there is no colon.
         text: As it was written, for errors.
     """
 

@@ -28,7 +28,8 @@ def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
         `model` itself.
 
     Raises:
-        UserError: The model holds an `nn.Sequential`.
+        UserError: The model holds an `nn.Sequential`, or a module that pipepita cannot train.
+        RuntimeError: Items of this shape cannot pass through the model.
 
     Example:
         >>> import pipepita as pp

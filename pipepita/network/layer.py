@@ -31,7 +31,9 @@ Named = tuple[str, nn.Module]
 
 
 class Layer:
-    """A linear or convolutional map with the modules that follow it. Everything runs without autograd.
+    """A linear or convolutional map with the modules that follow it. No parameter of it requires a gradient.
+
+    All activities are float32. A rule may begin an autograd graph at the pre-activation or at the activity.
 
     Args:
         number: The layer's place in the network, from 1.
@@ -42,6 +44,8 @@ class Layer:
         seed: Dropout masks are drawn from (seed, "dropout", number, step).
 
     Attributes:
+        number: As above.
+        seed: As above.
         frozen: Whether the weights are never updated.
         regression: Whether the network predicts numbers instead of classes: see `answer`.
         affines: The scales and shifts of the normalisations that have some.
@@ -126,7 +130,7 @@ class Layer:
 
     @property
     def names(self) -> list[str]:
-        """The state_dict prefixes of the modules whose tensors belong to the layer."""
+        """The state_dict prefixes of all its modules, also of those without tensors."""
         return [name for name, _ in self._modules]
 
     @property
@@ -174,7 +178,8 @@ class Layer:
     def masks(self, batch: int, step: int) -> list[Tensor | NormPass]:
         """What one sample meets in each of its passes: the dropout masks, and empty statistics.
 
-        An entry of a mask is 0, or 1 divided by the probability of not being dropped.
+        An entry of a mask is 0, or 1 divided by the probability of not being dropped. A mask has the shape of what it
+        multiplies, (batch, ...); that of an `nn.Dropout2d` is (batch, channels, 1, 1).
         """
         device = self.parameters[0].device
         source = generator(self.seed, "dropout", self.number, step, device=device) if self._mask_shapes else None
@@ -204,15 +209,15 @@ class Layer:
         return sum(is_affine(module) for _, module in self._activity)
 
     def arrive(self, x: Tensor) -> Tensor:
-        """`x` in the shape that the linear map takes."""
+        """`x`, (B, *item_shape), as the linear map takes it, (B, *in_shape): standardised and flattened, if need be."""
         return self._run_incoming(x, ())
 
     def activity(self, preactivation: Tensor, masks: Masks = ()) -> Tensor:
-        """The activity h: after the activation function, before pooling. Without masks there is no dropout."""
+        """The activity h, (B, *activity_shape), before pooling. Without masks it is that of an evaluation."""
         return self._run_activity(preactivation, masks[: self._activity_masks])
 
     def outgoing(self, activity: Tensor, masks: Masks = ()) -> Tensor:
-        """What the next layer gets: `activity` after pooling and all that follows it."""
+        """What the next layer gets, (B, *out_shape): `activity` after pooling and all that follows it."""
         return self._run_outgoing(activity, masks[self._activity_masks :])
 
     def pulled_back(self, activity: Tensor, change: Tensor, masks: Masks) -> Tensor:
@@ -247,7 +252,7 @@ class Layer:
         return scores if self.regression else scores.softmax(1)
 
     def evaluate(self, x: Tensor) -> Tensor:
-        """The layer's forward pass without dropout."""
+        """The layer's forward pass without dropout: (B, *item_shape) to (B, *out_shape)."""
         return self.outgoing(self.activity(self.synapse.forward(self.arrive(x))))
 
     @property

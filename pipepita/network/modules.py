@@ -113,7 +113,16 @@ def leaves(model: nn.Sequential, prefix: str = "") -> list[tuple[str, nn.Module]
 
 
 def describe(model: nn.Sequential) -> list[dict[str, Any]]:
-    """`model` as JSON data: one dict per child, with its type and arguments, or its own children if it is nested."""
+    """`model` as JSON data, without its weights: one dict per child, with its type and arguments.
+
+    A nested `nn.Sequential` has its own children instead. Raises `UserError` for a module that pipepita cannot train.
+
+    Example:
+        >>> describe(nn.Sequential(nn.Linear(3, 2), nn.ReLU()))[0]
+        {'name': '0', 'type': 'Linear', 'in_features': 3, 'out_features': 2, 'bias': True}
+        >>> rebuild(describe(nn.Sequential(nn.Linear(3, 2), nn.ReLU())))[1]
+        ReLU()
+    """
     return [{"name": name, **_describe(module, name)} for name, module in children(model)]
 
 
@@ -141,7 +150,7 @@ def frozen(module: nn.Module, name: str) -> bool:
 
 
 def rebuild(description: list[dict[str, Any]]) -> nn.Sequential:
-    """The inverse of `describe`. Raises `UserError` for a type that is not in the table."""
+    """The inverse of `describe`, with weights as torch draws them. Raises `UserError` for a type that is not known."""
     model = nn.Sequential()
     for entry in description:
         arguments: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}

@@ -60,6 +60,7 @@ class Affine:
 
     Attributes:
         name: As above.
+        module: As above.
         frozen: As above.
     """
 
@@ -100,7 +101,7 @@ class Affine:
 
 
 def needs_pass(module: nn.Module) -> bool:
-    """Whether a sample leaves something at this module: it takes statistics, or has a scale that learns."""
+    """Whether a sample leaves something at this module: it takes statistics, or has a scale (even a frozen one)."""
     return isinstance(module, BATCH) or is_affine(module)
 
 

@@ -22,7 +22,7 @@ def balance(costs: Sequence[float], stages: int) -> list[range]:
         One range of layers, counted from 0, per stage. Of equally good divisions, the one whose stages end earliest.
 
     Raises:
-        UserError: There are fewer layers than stages.
+        UserError: There are fewer layers than stages, or `stages` is below 1.
 
     Example:
         >>> balance([3, 1, 1, 1], 2)
@@ -44,7 +44,7 @@ def balance_by(layers: int, stages: int, cost: Callable[[int, range], float]) ->
         As `balance`. If no division fits, one that does not.
 
     Raises:
-        UserError: There are fewer layers than stages.
+        UserError: There are fewer layers than stages, or `stages` is below 1.
     """
     if not 1 <= stages <= layers:
         raise UserError(f"{stages} stages for {layers} layers: 1 to {layers}")

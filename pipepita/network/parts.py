@@ -83,7 +83,10 @@ POOLS: dict[str, Callable[[Part, Shape], Made]] = {"pool": _pool(nn.MaxPool2d), 
 
 
 def norm(part: Part, shape: Shape) -> nn.Module:
-    """The normalisation of items of `shape`: `norm:batch`, `norm:layer`, `norm:rms`, `norm:item` or `norm:group,G`."""
+    """The normalisation of items of `shape`: `norm:batch`, `norm:layer`, `norm:rms`, `norm:item` or `norm:group,G`.
+
+    Raises `UserError` if it is none of these, or G does not divide the channels.
+    """
     kind, *rest = part.arguments
     if kind not in _NORMS:
         raise unknown(f"normalisation of {part.text!r}:", kind, _NORMS)
@@ -111,7 +114,7 @@ _NORMS: dict[str, Callable[[Part, Shape], nn.Module]] = {
 
 
 def share_of(part: Part) -> float:
-    """The probability of `dropout:P`."""
+    """The probability of `dropout:P`. Raises `UserError` if it is not a number of at least 0 and below 1."""
     try:
         (text,) = part.arguments
         share = float(text)

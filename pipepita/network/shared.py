@@ -16,6 +16,8 @@ Pair = tuple[int, int]
 class SharedLinear(nn.Linear):
     """A linear map of `inputs` to `units` units, each of which holds one number per class.
 
+    It takes (B, classes * inputs) and makes (B, classes * units), class by class. The weight is (units, inputs).
+
     Args:
         classes: How many classes there are.
         inputs: How many units it takes.
@@ -37,6 +39,8 @@ class SharedLinear(nn.Linear):
 
 class SharedConv2d(nn.Conv2d):
     """A convolution of `inputs` to `units` channels, each of which holds one number per class and position.
+
+    It takes (B, classes * inputs, height, width), class by class, and makes (B, classes * units, ...).
 
     Args:
         classes: How many classes there are.
@@ -63,6 +67,8 @@ class SharedConv2d(nn.Conv2d):
 
 class Gate(nn.Module):
     """Lets all numbers of a unit pass, h = a, if t . a >= 0, and else none, h = 0.
+
+    The numbers lie class by class: (B, classes * units), or (B, classes * units, height, width).
 
     Args:
         classes: How many classes there are.

@@ -158,7 +158,8 @@ def initialise(model: nn.Sequential, seed: int, init: str = "he") -> None:
     """Draws He-uniform weights, U(-b, b) with b = sqrt(6 / fan_in), in place, and sets biases to zero.
 
     Layer l draws from (seed, "weights", l), so its weights do not depend on the layers around it. Frozen layers keep
-    their weights. Source: He et al. 2015; Dellaferrera & Kreiman 2022, Appendix A.
+    their weights, and normalisations their scales. A vectorised network is drawn as `vectorized.draw` describes.
+    Source: He et al. 2015; Dellaferrera & Kreiman 2022, Appendix A.
 
     Args:
         model: The network. Its `nn.Linear` and `nn.Conv2d` modules are numbered from 1; a nested `nn.Sequential` is

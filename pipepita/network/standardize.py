@@ -24,6 +24,11 @@ class Standardize(nn.Module):
         shape: The shape of the figures: (channels, 1, 1) for images, (features,) for flat items. They are 0 and 1 at
             first; `of` takes them from items.
 
+    Attributes:
+        shape: As above.
+        mean: What is subtracted, of that shape, float32.
+        std: What is divided by, of that shape, float32.
+
     Example:
         >>> items = torch.rand(100, 3, 8, 8) * 5
         >>> standardize = Standardize.of(items)

@@ -91,7 +91,9 @@ class Synapse(Protocol):
         """
 
     def accumulate(self, post: Tensor, pre: Tensor, into: list[Tensor], decay: float, scale: float) -> None:
-        """into <- decay * into + scale * (post pre^T, averaged over the batch), in place.
+        """into <- decay * into + scale * (post pre^T, averaged over the batch), in place. A bias gets post alone.
+
+        For a convolution the product is averaged over the positions, too.
 
         Args:
             post: (B, *out_shape), postsynaptic.

@@ -30,7 +30,7 @@ def is_vectorized(model: nn.Sequential) -> bool:
 
 
 def vectorized(model: nn.Sequential, classes: int) -> nn.Sequential:
-    """The vectorised counterpart of an ordinary network, with weights that are not drawn yet.
+    """The vectorised counterpart of an ordinary network, with weights that are not drawn yet: `draw` draws them.
 
     Activation functions become gates, and max pooling becomes average pooling, which keeps the numbers of a unit
     together. An `nn.RMSNorm` without a scale normalises all numbers of an item together.
@@ -40,10 +40,12 @@ def vectorized(model: nn.Sequential, classes: int) -> nn.Sequential:
         classes: How many classes there are.
 
     Returns:
-        A new network with the same names; `model` itself if it is vectorised already.
+        A new network with the same names, which shares the modules that need no counterpart of their own; `model`
+        itself if it is vectorised already.
 
     Raises:
-        UserError: A module has no counterpart, or a layer has an odd number of units. (They come in pairs.)
+        UserError: A module has no counterpart or a bias, a hidden layer has an odd number of units (they come in
+            pairs), or there is no hidden layer.
 
     Example:
         >>> import pipepita as pp
@@ -112,7 +114,8 @@ def draw(model: nn.Sequential, seed: int, *, zero_output: bool = False) -> None:
 
     The two units of a pair have opposite weights in the first layer and opposite gates. From there on a weight w of an
     ordinary network becomes max(w, 0) to the one and max(-w, 0) to the other. So nothing is negative, and the network
-    computes at first what an ordinary one of half the units does.
+    computes at first what an ordinary one of half the units does. If a unit of the latter has n inputs, weights are
+    N(0, 1 / n) in the first layer, and w is N(0, 2 / n) behind it. Frozen layers keep their weights.
 
     Args:
         model: The network.

@@ -75,7 +75,7 @@ class Coordinator:
         self._early, self._asked = deque(), 0
 
     def train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
-        """Trains on each item once, in an order drawn from (seed, epoch). All updates are applied when it returns.
+        """Trains on each item once, in an order drawn from (seed, "shuffle", epoch). In the end all updates are applied.
 
         Args:
             x: The items, (N, *item_shape), float32.
@@ -113,7 +113,7 @@ class Coordinator:
 
         Raises:
             Diverged: As above.
-            RunError: The pipeline failed.
+            RunError: The pipeline failed, or a sample has no labels and the schedule does not adapt.
             UserError: `order` repeats decisions that are not possible here.
         """
         with compute_mode(self._pipeline.threads):
@@ -272,6 +272,7 @@ class Coordinator:
 
         Raises:
             Diverged: An output is not a number.
+            RunError: The pipeline failed.
         """
         return self.test(batches(x, y, torch.arange(len(x)), self._batch_size))
 

@@ -108,7 +108,7 @@ class Pipeline(Protocol):
         """A copy of what all layers have learnt, on the CPU."""
 
     def load(self, state: State) -> None:
-        """Every stage continues from its part of `state`."""
+        """Every stage continues from its part of `state`, which must hold all that `state()` returns."""
 
     def pulses(self) -> Sequence[Pulse | None]:
         """The latest pulse of each stage; None for a stage that gives none."""

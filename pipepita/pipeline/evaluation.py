@@ -29,6 +29,7 @@ def evaluate(pipeline: Pipeline, samples: Iterable[Sample], in_flight: int) -> T
 
     Raises:
         Diverged: An output is not a number.
+        RunError: The pipeline failed.
     """
     with compute_mode(pipeline.threads):
         return _evaluate(pipeline, samples, in_flight)

@@ -203,7 +203,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
         The name in lower case, and the options.
 
     Raises:
-        UserError: The name is unknown, or an option cannot be read.
+        UserError: The name is unknown, an option cannot be read, or one is "lr". `check` says whether they make sense.
 
     Example:
         >>> parse("adam:betas=[0.9,0.99],weight_decay=0.1"), parse("sgd")
@@ -229,7 +229,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def momentum(spec: str) -> float:
-    """The momentum of SGD; 0 for another optimizer."""
+    """The momentum of SGD; 0 for another optimizer. Raises `UserError` as `parse` does."""
     name, options = parse(spec)
     return float(options.get("momentum", 0.0)) if name == "sgd" else 0.0
 

@@ -46,17 +46,27 @@ class Scores(Protocol):
     items: int
 
     def add(self, outputs: Tensor, labels: Tensor) -> None:
-        """Adds items: their outputs, (B, classes), and their labels."""
+        """Adds items.
+
+        Args:
+            outputs: (B, classes), float32: probabilities of classes, or predicted numbers.
+            labels: Classes, (B,), int64; or numbers, (B, classes), float32.
+        """
 
     def figures(self) -> dict[str, float]:
         """The results by name; "loss" is one of them, whatever the labels are. NaN before the first item."""
 
     def sums(self) -> dict[str, Any]:
-        """Everything, in numbers and lists of numbers, from which `of` makes the same again."""
+        """Everything but `items`, in numbers and lists of numbers."""
 
     @classmethod
     def of(cls, sums: dict[str, Any]) -> Self:
-        """Makes scores from what `sums` returned. Raises `KeyError` if something is missing."""
+        """Makes the same again, from what `sums` returned and `items`. Raises `KeyError` if something is missing.
+
+        Example:
+            >>> ClassScores.of({"items": 2, "loss_sum": 1.5, "correct": 1}).figures()
+            {'loss': 0.75, 'accuracy': 50.0}
+        """
 
 
 class ClassScores:

@@ -48,10 +48,10 @@ class Tally:
         return cls(int(sums["items"]), int(sums["steps"]), float(sums["seconds"]), [], scores)
 
     def add(self, output: Tensor, labels: Tensor) -> None:
-        """Adds one sample. It keeps copies.
+        """Adds one sample. It keeps a copy of the output, but the labels themselves: do not change them.
 
         Args:
-            output: (B, classes), float32.
+            output: (B, classes), float32: probabilities of classes, or predicted numbers.
             labels: Classes, (B,), int64; or numbers, (B, classes), float32.
         """
         self.steps += 1

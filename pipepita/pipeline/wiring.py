@@ -58,7 +58,7 @@ class Plan:
 
 
 def wires(plan: Plan) -> list[Wire]:
-    """Every channel of `plan`. A name consists of a purpose and a stage."""
+    """Every channel of `plan`. Its name is "samples" or "outputs", or another purpose and a stage, like "forward-0"."""
     topology, schedule, task = plan.topology, plan.schedule, plan.task
     rule, stages, by_kind = task.rule, range(len(plan.stages)), told(plan)
     # a receiver keeps the messages of the samples in flight until their updates: 2 x window. There is one more slot per

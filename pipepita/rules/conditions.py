@@ -22,7 +22,8 @@ class Conditions:
         window: How many samples are in flight.
         lr: The learning rate.
         momentum: That of SGD; 0 with another optimizer.
-        items: Returns so many training items, (N, *item_shape), float32, as the first layer gets them.
+        items: Returns so many training items (or all, if there are fewer) as the first layer's linear map takes them:
+            (N, *in_shape), float32, standardised and flattened if the network does so.
     """
 
     layers: Sequence[Layer]

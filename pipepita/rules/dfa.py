@@ -31,7 +31,7 @@ class DirectFeedbackAlignment(Rule):
         feedback_rate: If it learns: its learning rate, as a multiple of the layer's.
 
     Raises:
-        UserError: A value is none of these.
+        UserError: `feedback` is neither, or the rate is negative or not finite.
 
     Example:
         >>> rule = DirectFeedbackAlignment()

@@ -30,7 +30,15 @@ class Feedback(NamedTuple):
 
 
 class BackwardLearner(GradientLearner):
-    """One layer of a backward pass. Its message to the layer below is V_l^T delta_l, (B, *in_shape)."""
+    """One layer of a backward pass. Its message to the layer below is V_l^T delta_l, (B, *in_shape).
+
+    Args:
+        layer: The layer.
+        layers: How many layers the network has.
+        feedback: How V_l is made.
+        stash: Whether V_l is made from the weights of the sample's own standard pass, instead of today's.
+        keep_signs: Whether a weight whose sign an update changes becomes 0.
+    """
 
     def __init__(self, layer: Layer, layers: int, feedback: Feedback, *, stash: bool, keep_signs: bool = False) -> None:
         super().__init__(layer, layer.number == layers, feedback.drawn)

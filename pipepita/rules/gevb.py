@@ -35,6 +35,9 @@ class ErrorVectors(Rule):
         nonnegative: Whether the weights behind the first layer are kept from becoming negative, by taking their
             absolute value after each update (the published code). Without it the proof does not hold.
 
+    Raises:
+        UserError: `nonnegative` is not true or false.
+
     Example:
         >>> rule = ErrorVectors()
         >>> rule.name, rule.flow, rule.defaults(layers=3).optimizer
@@ -50,7 +53,7 @@ class ErrorVectors(Rule):
         return Defaults(lr=0.0003, optimizer="adam", search=("lr=log:3e-5..0.03",))
 
     def network(self, model: nn.Sequential, classes: int) -> nn.Sequential:
-        """The vectorised counterpart of `model`; itself if it is vectorised."""
+        """The vectorised counterpart of `model`; itself if it is vectorised. Raises `UserError` if there is none."""
         from pipepita.network.vectorized import vectorized
 
         return vectorized(model, classes)

@@ -21,6 +21,9 @@ class Guess:
         layer: The layer.
         classes: How many classes there are.
         rate: Its learning rate, as a multiple of the layer's.
+
+    Attributes:
+        head: The map, whose output has the shape of what the layer sends, (B, *out_shape).
     """
 
     def __init__(self, layer: Layer, classes: int, rate: float) -> None:
@@ -36,7 +39,15 @@ class Guess:
         self.head = Head(layer, "guess", module, rate)
 
     def inputs(self, sent: Tensor, target: Tensor) -> Tensor:
-        """What the guess is made from: the activity and the target; for images, one constant plane per class."""
+        """What the guess is made from: what the layer sends, then the target; for images, a constant plane per class.
+
+        Args:
+            sent: (B, *out_shape), float32.
+            target: (B, classes), float32.
+
+        Returns:
+            (B, width + classes), or (B, channels + classes, height, width).
+        """
         if sent.ndim == 4:
             target = target[:, :, None, None].expand(-1, -1, *sent.shape[2:])
         return torch.cat([sent, target], 1)

@@ -38,7 +38,7 @@ class LocalLoss(Rule):
         head_rate: The learning rate of the layer's own maps, as a multiple of the layer's.
 
     Raises:
-        UserError: A value is none of these.
+        UserError: `loss` is none of these, `beta` is not from 0 to 1, or the rate is negative or not finite.
 
     Example:
         >>> rule = LocalLoss(loss="predsim")

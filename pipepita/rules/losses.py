@@ -50,7 +50,10 @@ class Loss(Protocol):
 
 
 class Prediction:
-    """The network's own loss, of a linear read-out of the activity, which is average-pooled to at most 2,048 numbers.
+    """The network's own loss (cross-entropy, or half the squared error), of a linear read-out of the activity.
+
+    An image is first average-pooled to at most 2,048 numbers, or to one per channel if it has more channels than that.
+    A flat activity is read as it is, whatever its width. The read-out is at first zero.
 
     Args:
         layer: The layer.
@@ -121,8 +124,8 @@ class Similarity:
     """Mean squared difference of two matrices: how similar the items of a sample are, by a map and by their targets.
 
     The similarity of two items is the cosine of their centred features: of what a linear map, or a 3 x 3 convolution,
-    makes of the activity (for images: the standard deviation of each channel). A single item is similar to itself
-    whatever the layer does, so with samples of one item nothing is learnt.
+    makes of the activity (for images of more than three channels: the standard deviation of each channel). A single
+    item is similar to itself whatever the layer does, so with samples of one item nothing is learnt.
 
     Args:
         layer: The layer.

@@ -30,6 +30,9 @@ class Mirror:
         layer: The layer, which must be linear.
         batches: How many mini-batches of noise it learns from before each epoch.
         seed: What the noise is drawn from.
+
+    Raises:
+        UserError: The layer is a convolution.
     """
 
     def __init__(self, layer: Layer, batches: int, seed: int) -> None:

@@ -52,25 +52,27 @@ class Pepita(Rule):
             published code), or what is "sent" to the next layer: see `pipepita.rules.forms.hebbian`.
         perturbation: What enters: the projected "error" F e (section 3), F times the "sign" of the error (Discussion),
             or "random" noise (Appendix D). See `pipepita.rules.projection`.
-        f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), where fan_in is the width that F projects onto. The
-            paper has 0.05 (Appendix A). With 0 the error does not enter. "auto" is 0.05, or 0.1 if `modulate` is
-            "auto" and all layers are modulated.
+        f_scale: F ~ U(-b, b) with b = f_scale * sqrt(6 / fan_in), where fan_in is the width that F projects onto. With
+            the perturbation "sign", b is a tenth of that. The paper has 0.05 (Appendix A). With 0 the error does not
+            enter. "auto" is 0.05, or 0.1 if `modulate` is "auto" and all layers are modulated.
         feedback: Whether F_l is "fixed" (the paper), "learned" as `pipepita.rules.kolen_pollack` describes, or the
             "product" of the weights as in `pipepita.rules.product`. "auto" is "learned" if `modulate` is "auto" and all
             layers are modulated, and nothing else forbids it; else "fixed".
         feedback_rate: If it learns: its learning rate, as a multiple of the layer's.
         error: Whether the error is that of the output, "broadcast" to the layers (the paper), or a "local" one of each
             layer, from a read-out that learns: see `pipepita.rules.forms.local_error`. Then both passes of a layer
-            follow each other, no layer is ever locked, and `form` and `feedback` mean nothing.
+            follow each other, and no layer is ever locked. `form`, `perturbation` and `mirror` must keep their
+            defaults, and `feedback` must be "auto" or "fixed". `feedback_rate` is that of the read-out.
         refresh: With "product": after how many samples it is taken anew; 0 means before each epoch. The pipeline
-            drains for it, so with several samples in flight it helps to decide the bits, as snapshots do. In a stream
-            it is taken once, at the start.
-        orthogonal: With "product": how many steps of Bjorck's iteration keep the weights orthogonal, each time.
+            drains for it, so with several samples in flight it helps to decide the bits, as snapshots do. A stream
+            takes it once, at the start, and refuses any other number than 0. At most 100000.
+        orthogonal: With "product": how many steps of Bjorck's iteration keep the weights orthogonal, each time, from 0
+            to 100000.
         mirror: How many mini-batches of noise align every F_l with the weights before each epoch, from 0 to 100000: see
             `pipepita.rules.mirror`.
 
     Raises:
-        UserError: A value is none of these.
+        UserError: A value is none of these, or has no meaning with that of another option.
 
     Example:
         >>> Pepita(modulate="all").flow

@@ -25,6 +25,9 @@ class WeightProduct:
     Args:
         layer: The layer, which must be linear.
         orthogonal: How many steps of Bjorck's iteration the weights make before each product; 0 for none.
+
+    Raises:
+        UserError: The layer is a convolution.
     """
 
     def __init__(self, layer: Layer, orthogonal: int) -> None:
@@ -33,7 +36,10 @@ class WeightProduct:
         self._layer, self._orthogonal = layer, orthogonal
 
     def product(self, epoch: int, above: Tensor | None) -> Tensor:
-        """W_L ... W_l, (classes, width of h_{l-1}); `above` is W_L ... W_{l+1}."""
+        """W_L ... W_l, (classes, width of h_{l-1}); `above` is W_L ... W_{l+1}, or None at the output layer.
+
+        If weights are kept orthogonal, it first changes W_l in place, unless the layer is frozen. `epoch` is not used.
+        """
         weight = self._layer.parameters[0]
         if self._orthogonal and not self._layer.frozen:
             weight.copy_(bjorck(weight, self._orthogonal))
@@ -48,7 +54,9 @@ class WeightProduct:
 
 
 def bjorck(weight: Tensor, steps: int) -> Tensor:
-    """`weight`, (rows, columns), after `steps` of Bjorck's iteration. Larger singular values are first scaled to 1.
+    """`weight`, (rows, columns), after `steps` of Bjorck's iteration: a new tensor.
+
+    If the largest singular value is above 1, the whole matrix is first divided by it.
 
     Example:
         >>> weight = bjorck(torch.randn(5, 9, generator=torch.Generator().manual_seed(0)), steps=30)

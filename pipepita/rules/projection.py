@@ -54,7 +54,7 @@ class Perturbation(Protocol):
 
         Args:
             step: The sample's number.
-            error: (B, classes): output minus one-hot target.
+            error: (B, classes): output minus target.
 
         Returns:
             (B, width).
@@ -94,7 +94,7 @@ class ProjectedError:
 
 
 class ProjectedSign(ProjectedError):
-    """F_l sign(e): only the signs of the error enter."""
+    """F_l sign(e): only the signs of the error enter, and the entries of F_l are a tenth as large."""
 
     _scale = 0.1
 

@@ -40,7 +40,12 @@ _RULE = re.compile(r"(?P<name>[^:=]+(:[^\W\d][\w.]*(?=:|$))?)(:(?P<options>.*))?
 
 
 def installed() -> dict[str, EntryPoint]:
-    """The rules that installed packages offer, by name, not loaded yet. None of them can replace a built-in rule."""
+    """The rules that installed packages offer, by name, not loaded yet. None of them can replace a built-in rule.
+
+    Example:
+        >>> "pepita" in installed()
+        False
+    """
     from importlib.metadata import entry_points  # slow: it reads about all installed packages
 
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in BUILT_IN}
@@ -211,11 +216,15 @@ def again(name: str, given: Mapping[str, Any], passed: Rule | None = None) -> Ru
 
     Args:
         name: What `reference` returned.
-        given: What `options_of` returned, perhaps written to JSON and read again.
+        given: What `options_of` returned, written to JSON and read again, so that tuples are lists.
         passed: The rule itself, if its class cannot be loaded by name because a script defines it.
 
     Raises:
         UserError: The rule cannot be loaded, or `passed` is another rule or has other options.
+
+    Example:
+        >>> again("bp", {"form": "textbook"})
+        Backprop(form='textbook')
     """
     if passed is None:
         try:

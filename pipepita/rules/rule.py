@@ -90,6 +90,9 @@ class Rule(Protocol):
         Args:
             model: The user's network.
             classes: How many classes there are.
+
+        Raises:
+            UserError: There is no such network for `model`.
         """
         return model
 

@@ -53,7 +53,15 @@ def _one_unit(module: nn.Linear | nn.Conv2d) -> Synapse:
 
 
 def stability_index(module: nn.Linear | nn.Conv2d, x: Tensor, lr: float, momentum: float, window: int) -> float:
-    """The left side of the condition above, for a network's first layer and its inputs `x`, (N, *in_shape)."""
+    """The left side of the condition at the top of this module: the form is stable while it is below 1.
+
+    Args:
+        module: The linear map of the network's first layer. Its weights do not matter.
+        x: Its inputs, (N, *in_shape), float32, of which the first 1024 are used.
+        lr: The learning rate.
+        momentum: That of SGD.
+        window: How many samples are in flight. With one the index is 0.
+    """
     if window <= 1:
         return 0.0
     with torch.inference_mode():

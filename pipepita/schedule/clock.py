@@ -20,7 +20,7 @@ from pipepita.schedule.world import Cost, World
 
 
 class Event(NamedTuple):
-    """One pass at one stage (counted from 0), without its update."""
+    """One pass at one stage (counted from 0), without its update. The times have the unit of the costs."""
 
     stage: int
     action: Action
@@ -110,7 +110,10 @@ class Clock:
 
     @property
     def period(self) -> float:
-        """Slots from one sample to the next, over the second half of the diagram (once the pipeline is full)."""
+        """Slots from one sample to the next, over the second half of the samples (once the pipeline is full).
+
+        NaN with fewer than three samples.
+        """
         return _period(self.admitted)
 
 
@@ -119,6 +122,12 @@ def clock(schedule: Schedule, layers: int, samples: int, *, route: Travels = Rou
 
     Raises:
         UserError: There is no layer or no sample.
+
+    Example:
+        >>> from pipepita.schedule import relaxed
+        >>> drawn = clock(relaxed(), layers=2, samples=3)
+        >>> " ".join(str(action or ".") for action in drawn.rows[0]), drawn.period
+        ('S0 . M0 S1 . M1 S2 . M2 .', 3.0)
     """
     passes = events(schedule, [Cost()] * layers, samples, route=route)
     rows: list[list[Action | None]] = [[None] * round(max(event.end for event in passes)) for _ in range(layers)]

@@ -58,8 +58,8 @@ class Forecast:
 
     Attributes:
         period: The time from one sample to the next, in the unit of the costs.
-        limit: What makes it no shorter: the cores, the coordinator, one stage ("stage 2", from 1), the order in which
-            passes wait for each other, or the hops of messages between them.
+        limit: What makes it no shorter: the "cores", the "coordinator", one stage ("stage 2", from 1), the "order" in
+            which passes wait for each other, or the "hops" of messages between them.
     """
 
     period: float

@@ -57,6 +57,10 @@ class Action(NamedTuple):
         name: The name of the pass.
         step: The sample's number.
         part: Which group of the stage's layers makes it (see `Schedule.groups`).
+
+    Example:
+        >>> str(Action("modulated", 3))
+        'M3'
     """
 
     name: str
@@ -74,6 +78,10 @@ class Group(NamedTuple):
         start: The place of the first layer in the network, from 0.
         stop: The place after the last layer.
         window: How many samples may be in flight at these layers.
+
+    Example:
+        >>> streaming(2).groups(range(3), total=3, flow=Flow.DOWN)
+        [Group(start=0, stop=2, window=2), Group(start=2, stop=3, window=1)]
     """
 
     start: int
@@ -87,9 +95,16 @@ class Schedule:
 
     Attributes:
         name: The schedule's name.
-        window: How many samples may be in flight. A standard pass then uses weights that lack window - 1 updates.
+        window: How many samples may be in flight. A standard pass then uses weights that lack window - 1 updates. (With
+            a backward pass that is so at the first layer, and the window falls from there. Without a second pass no
+            update is lacking.)
         waits: Whether the coordinator admits the next sample only when every layer has applied the last update.
         adapts: Whether the coordinator decides the order as samples arrive. All stages then work in its order.
+
+    Example:
+        >>> from itertools import islice
+        >>> [str(action) for action in islice(streaming(2).actions(), 6)]
+        ['S0', 'S1', 'M0', 'S2', 'M1', 'S3']
     """
 
     name: str
@@ -140,6 +155,21 @@ class Actions:
 
     Call `end(step)` when `step`'s first pass is due and there is no such sample. Then only the second passes of the
     samples before it remain.
+
+    Args:
+        windows: The window of each group of layers, from the bottom one.
+        first: The number of the first sample.
+        passes: The names of the rule's one or two passes.
+
+    Example:
+        >>> order, done = relaxed().actions(), []
+        >>> for action in order:
+        ...     if action == ("standard", 2, 0):  # there are two samples
+        ...         order.end(2)
+        ...     else:
+        ...         done.append(str(action))
+        >>> done
+        ['S0', 'M0', 'S1', 'M1']
     """
 
     def __init__(self, windows: Sequence[int], first: int, passes: tuple[str, ...]) -> None:
@@ -178,7 +208,7 @@ def relaxed() -> Schedule:
 
 
 def streaming(window: int) -> Schedule:
-    """`window` samples are in flight: each standard pass uses weights that lack window - 1 updates."""
+    """`window` samples are in flight, so standard passes use weights that lack updates: see `Schedule.window`."""
     return Schedule("streaming", window)
 
 
@@ -210,6 +240,10 @@ def make(name: str, layers: int, window: int | None = None, flow: Flow = Flow.UP
     Raises:
         UserError: The name is unknown, the window is below 1 or above `MAX_WINDOW`, or it is above 1 for a schedule
             that has one sample in flight.
+
+    Example:
+        >>> make("streaming", layers=8).window, make("streaming", layers=8, flow=Flow.DOWN, most=4).window
+        (5, 4)
     """
     if name not in SCHEDULES:
         raise unknown("schedule", name, SCHEDULES)

@@ -31,8 +31,8 @@ class Reads(NamedTuple):
     Attributes:
         upstream: Whether it needs the message of the layer below (at the first layer: the items themselves).
         downstream: Whether it needs the message of the layer above.
-        signal: Whether it needs the coordinator's signal, (B, classes), float32: in the first pass the one-hot target,
-            in the second pass the error, which is the output minus the one-hot target.
+        signal: Whether it needs the coordinator's signal, (B, classes), float32: in the first pass the target (one-hot,
+            or the numbers to be predicted), in the second pass the error, which is the output minus the target.
 
     Example:
         >>> Reads(upstream=True)
@@ -155,7 +155,10 @@ class Topology:
         return len(self.parts) - 1
 
     def source(self, stage: int, name: str) -> int | None:
-        """Who sends `stage` the message that pass `name` starts from; None if it starts from the signal alone."""
+        """Who sends `stage` the message that pass `name` starts from: a stage or `COORDINATOR`.
+
+        None if there is no such message: the pass starts from the signal, or from what the first pass left.
+        """
         part = self.parts[stage]
         if self.down(name):
             return stage + 1 if self._reads(name, part.stop - 1).downstream else None

@@ -35,7 +35,7 @@ class Cluster:
 
     address: an existing cluster ("host:port", "auto", or "ray://host:port"). None or "local" starts an embedded cluster
     with `cpus` and `gpus`. If this process is connected to Ray already, that connection is used and left alone.
-    Raises `UserError` if `address` cannot be reached.
+    Raises `UserError` if `address` cannot be reached, and `RunError` if an embedded cluster cannot start.
     """
 
     def __init__(self, address: str | None, cpus: int, gpus: int) -> None:

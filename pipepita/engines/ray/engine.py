@@ -54,11 +54,13 @@ class RayEngine:
             there are fewer, and uses the CPU if there are none.
         transport: "shared_memory", "tcp" or "tls" for all channels. None uses shared memory on one host and TCP between
             hosts.
-        encrypt: Whether TCP between hosts is encrypted.
+        encrypt: Whether TCP between hosts is encrypted. It counts only if `transport` is None.
         placement: "pack", "spread", "one-per-host", or one node per stage like "A,B,B"; see `engines.ray.placement`.
 
     Attributes:
         stages: As above.
+        transport: As above.
+        encrypt: As above.
         cpus: How many CPUs the cluster has, as far as Ray knows.
 
     Raises:
@@ -270,6 +272,7 @@ class RayEngine:
 
 
 def gpus_here() -> int:
+    """How many CUDA devices this process sees."""
     import torch
 
     return torch.cuda.device_count()

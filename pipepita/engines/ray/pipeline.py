@@ -40,7 +40,7 @@ class RayPipeline:
     """Actors wired up for one plan, one actor per stage.
 
     head: of the actors' cluster. transport: of every channel, instead of what the two ends' hosts suggest.
-    on_pulse: see `Monitor`. encrypt: what goes from host to host.
+    on_pulse: see `Monitor`. encrypt: what goes from host to host, if `transport` is not given.
     """
 
     threads = 1

@@ -36,7 +36,7 @@ class StandardPass(NamedTuple):
         preactivation: a_l, if the form needs it.
         activity: h_l before pooling; at the output layer the network's answer.
         sent: h_l after pooling; with the graph that begins at `activity`, if an update will need its derivative.
-        masks: The dropout masks.
+        masks: What the sample met at dropouts and normalisations.
     """
 
     inputs: Tensor
