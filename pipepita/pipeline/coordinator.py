@@ -75,7 +75,7 @@ class Coordinator:
         self._early, self._asked = deque(), 0
 
     def train_epoch(self, x: Tensor, y: Tensor, epoch: int, lr: float) -> Tally:
-        """Trains on each item once, in an order drawn from (seed, "shuffle", epoch). In the end all updates are applied.
+        """Trains on each item once, in an order drawn from (seed, "shuffle", epoch). It drains the pipeline.
 
         Args:
             x: The items, (N, *item_shape), float32.
