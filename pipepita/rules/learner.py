@@ -46,25 +46,30 @@ class Learner(Protocol):
         heads: Trainable maps beside the layer, like a read-out. Optimizers update them in place, too. None by default.
 
     Example:
-        A layer that never learns:
+        A hidden layer that learns from its own activity alone, by Oja's subspace rule. (At the output layer, `standard`
+        and `evaluate` return `layer.answer` of the scores.)
 
         >>> import pipepita as pp
-        >>> class Frozen(pp.Learner):
+        >>> class Oja(pp.Learner):
         ...     def __init__(self, layer):
-        ...         self.layer = layer
+        ...         self.layer, self.kept = layer, {}
         ...     def standard(self, step, x, target=None):
-        ...         return self.layer.evaluate(x)
+        ...         layer, x = self.layer, self.layer.arrive(x)
+        ...         masks = layer.masks(len(x), step)
+        ...         h = layer.activity(layer.synapse.forward(x), masks)
+        ...         self.kept[step] = pp.Product(post=h, pre=x - h @ layer.parameters[0], scale=-1.0)
+        ...         return layer.outgoing(h, masks)
         ...     def second(self, step, arriving, error):
         ...         return None
         ...     def product(self, step):
-        ...         return None
+        ...         return self.kept.pop(step)
         ...     def evaluate(self, x):
         ...         return self.layer.evaluate(x)
         >>> import torch
         >>> from pipepita.network.cut import cut
-        >>> hidden = Frozen(cut(pp.build("fc:5", (4,), 3), (4,), 3)[0])
-        >>> hidden.standard(0, torch.rand(8, 4)).shape, hidden.memory()
-        (torch.Size([8, 5]), {})
+        >>> hidden = Oja(cut(pp.build("fc:5", (4,), 3), (4,), 3)[0])
+        >>> hidden.standard(0, torch.rand(8, 4)).shape, hidden.product(0).pre.shape
+        (torch.Size([8, 5]), torch.Size([8, 4]))
     """
 
     layer: Layer
