@@ -38,7 +38,7 @@ class Layer:
     Args:
         number: The layer's place in the network, from 1.
         trainable: The linear map, with its state_dict prefix.
-        activity: The modules that make the activity h, with their state_dict prefixes (see the picture above).
+        activity: The modules that make the activity h, with their state_dict prefixes.
         outgoing: The modules between h and the next layer, with their state_dict prefixes.
         incoming: The modules in front of the linear map, with their state_dict prefixes. Only the first layer has any.
         seed: Dropout masks are drawn from (seed, "dropout", number, step).

@@ -39,6 +39,11 @@ FORMULAS = (
     ),
 )
 
+_OF_TABLE = (
+    "capacity: how many samples per second are learnt from at most, and how many times as many as locked. learnt: of "
+    "those that arrived. Milliseconds count from a sample's arrival. busiest: the share of the time that the busiest "
+    "device works. accuracy: each item is predicted before it is learnt from."
+)
 _SELDOM = 0.1  # a device that works for less of its time is hardly seen in the picture
 
 _FIRST = ("devices", "link", "network", "rule", "stream", "drift", "samples", "rate", "arrivals", "queue", "policy")
@@ -115,6 +120,7 @@ def page(simulation: Simulation, prequentials: Mapping[str, Prequential], rows: 
 <dl class="settings">{settings}</dl>
 <h2>In figures</h2>
 {_table(rows)}
+<p>{escape(_OF_TABLE)}</p>
 {figures}<section><h2>How it was computed</h2>
 <p>The passes of each sample run in virtual time, in the schedule's order; what is learnt is learnt for real, from the
 samples that entered. Operations and bytes are counted on the network itself:</p>
