@@ -53,7 +53,7 @@ if TYPE_CHECKING:  # "as" says to type checkers that these names are for everybo
     )
     from pipepita.rules.gradient import GradientLearner as GradientLearner
     from pipepita.runs.evaluate import evaluate as evaluate
-    from pipepita.runs.export import export as export
+    from pipepita.runs.store.export import export as export
     from pipepita.runs.result import Result as Result
     from pipepita.runs.resume import resume as resume
     from pipepita.runs.train import train as train
@@ -94,7 +94,7 @@ _HOMES = {
     "build": "network.spec",
     "deployed": "edge.deploy",
     "evaluate": "runs.evaluate",
-    "export": "runs.export",
+    "export": "runs.store.export",
     "initialise": "network.spec",
     "latency": "measurement.latency",
     "load": "data",

@@ -7,7 +7,7 @@ from typing import Any
 from bench.common import note
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 
 RATES = (10, 50, 100, 200, 350)
 _CHAIN = {"devices": "rpi4*4", "link": "wifi", "network": "fc:256x3", "timing_only": True}

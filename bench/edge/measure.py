@@ -23,7 +23,7 @@ from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate
 from pipepita.edge.world import ChainWorld
 from pipepita.rules import Pepita
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 from pipepita.schedule import Schedule, locked, relaxed
 from pipepita.schedule.recurrence import run
 from pipepita.schedule.world import Cost

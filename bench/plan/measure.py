@@ -20,7 +20,7 @@ from pipepita.pipeline.stage import stages
 from pipepita.pipeline.wiring import Plan
 from pipepita.planning.contender import Contender, interleaved
 from pipepita.planning.predict import LOCAL, Choice, Prediction
-from pipepita.runs.job import Job
+from pipepita.runs.options.job import Job
 from pipepita.schedule import Schedule
 
 BATCH = 64

@@ -25,8 +25,8 @@ from bench.rivals.turn import Turn, together
 from pipepita.engines.ray.cluster import Cluster
 from pipepita.measurement import scaled
 from pipepita.planning.scale import OURS, RIVALS, Wire
-from pipepita.runs.job import Options
-from pipepita.runs.reading import checked
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.reading import checked
 from pipepita.schedule import make
 
 DEVICES = 2

@@ -21,6 +21,6 @@ def export(
 
     What is written is checked first: it must give the checkpoint's own outputs.
     """
-    from pipepita.runs.export import export as run
+    from pipepita.runs.store.export import export as run
 
     show(run(run_dir, onnx=onnx, torch_export=torch_export), as_json, "exported")

@@ -13,8 +13,8 @@ from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
 from pipepita.files import check_apart, check_picture, check_writable
 from pipepita.pipeline.pace import read_milliseconds
-from pipepita.runs.job import Job
-from pipepita.runs.reading import read_job
+from pipepita.runs.options.job import Job
+from pipepita.runs.options.reading import read_job
 
 _FIELDS = (
     "network", "dataset", "data_dir", "batch_size", "stages", "window", "rule",

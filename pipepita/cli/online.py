@@ -8,7 +8,7 @@ from typing import Any
 from pipepita.cli.options import Assignments, JobFile, RunToResume, with_options
 from pipepita.errors import RunError, UserError
 from pipepita.live.job import OnlineJob
-from pipepita.runs.reading import read_changes, read_job
+from pipepita.runs.options.reading import read_changes, read_job
 
 _SIMULATED = ("timing_only", "calibrate", "trouble", "label_delay", "forgetting", "battery", "link")
 

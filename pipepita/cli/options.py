@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
     from rich.table import Table
 
-    from pipepita.runs.group import Group
+    from pipepita.runs.options.group import Group
 
 Assignments = Annotated[
     list[str] | None,

@@ -14,8 +14,8 @@ from pipepita.cli.words import JSON_HELP
 from pipepita.errors import RunError, UserError
 from pipepita.extras import need
 from pipepita.files import check_folder
-from pipepita.runs.job import Job
-from pipepita.runs.reading import read_job
+from pipepita.runs.options.job import Job
+from pipepita.runs.options.reading import read_job
 
 _FIELDS = (
     "network", "dataset", "data_dir", "activation", "normalize", "dropout", "rule", "optimizer", "batch_size", "seed",

@@ -15,7 +15,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.errors import RunError, UserError
 from pipepita.extras import need
 from pipepita.files import check_apart, check_picture, check_writable
-from pipepita.runs.reading import read_job
+from pipepita.runs.options.reading import read_job
 
 
 @with_options(Scenario)

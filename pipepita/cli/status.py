@@ -55,8 +55,8 @@ def look(run_dir: Path) -> dict[str, Any]:
     living: whether the run is still going on. eta: the seconds that are left. age: the seconds since the status was
     written. `UserError` if `run_dir` is no run folder, or holds something else than a run's files.
     """
-    from pipepita.runs import folder as run_folder
-    from pipepita.runs.status import ENDED, RunStatus, read_status
+    from pipepita.runs.store import folder as run_folder
+    from pipepita.runs.store.status import ENDED, RunStatus, read_status
 
     about = run_folder.read_run(run_dir)
     living = run_folder.alive(run_dir)  # before the status is read: a run that ends now has written its last one

@@ -12,8 +12,8 @@ from pipepita.cli import INTERRUPTED
 from pipepita.cli.options import Assignments, JobFile, RunToResume, show, with_options
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
-from pipepita.runs.job import Job
-from pipepita.runs.reading import read_changes, read_job
+from pipepita.runs.options.job import Job
+from pipepita.runs.options.reading import read_changes, read_job
 
 if TYPE_CHECKING:
     from pipepita.runs.result import Result
@@ -41,8 +41,8 @@ def train(
     from pipepita.data import load
     from pipepita.edge.deploy import deployed
     from pipepita.runs.display import display
-    from pipepita.runs.folder import fresh
     from pipepita.runs.interrupt import Interrupt
+    from pipepita.runs.store.folder import fresh
     from pipepita.runs.train import train as run
 
     data = load(settings.dataset, data_dir=settings.data_dir, download=settings.download)

@@ -13,8 +13,8 @@ from pipepita.cli import INTERRUPTED
 from pipepita.cli.options import Assignments, JobFile, with_options
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
-from pipepita.runs.job import Job
-from pipepita.runs.reading import read_job
+from pipepita.runs.options.job import Job
+from pipepita.runs.options.reading import read_job
 
 if TYPE_CHECKING:
     from pipepita.tuning.found import Found
@@ -100,8 +100,8 @@ def tune(
     else:
         settings: Job = read_job(job, given, assignments or [])
     from pipepita.runs.display import progress
-    from pipepita.runs.folder import fresh
     from pipepita.runs.interrupt import Interrupt
+    from pipepita.runs.store.folder import fresh
     from pipepita.tuning.search import Running, go_on
     from pipepita.tuning.search import tune as run
 

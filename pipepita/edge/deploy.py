@@ -20,7 +20,7 @@ from pipepita.pipeline.emulation import EmulatedPlan, EmulatedSpec
 from pipepita.pipeline.pace import Pace
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
-from pipepita.runs.job import Options
+from pipepita.runs.options.job import Options
 from pipepita.schedule import Schedule
 from pipepita.schedule.topology import COORDINATOR
 
@@ -61,7 +61,7 @@ def deployed(options: Options, task: Task, schedule: Schedule, batch_size: int) 
         >>> import pipepita as pp
         >>> from pipepita.network.cut import cut
         >>> from pipepita.pipeline.task import Task
-        >>> from pipepita.runs.job import Options
+        >>> from pipepita.runs.options.job import Options
         >>> from pipepita.schedule import relaxed
         >>> model = pp.build("fc:16", (1, 8, 8), 10)
         >>> task = Task(cut(model, (1, 8, 8), 10), 10, pp.Pepita(), "sgd", 0.1)

@@ -24,7 +24,7 @@ from pipepita.pipeline.source import Labelled, Sample, Source
 from pipepita.pipeline.stage import StageSpec
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
-from pipepita.runs.checkpoint import weights_sha256
+from pipepita.runs.store.checkpoint import weights_sha256
 from pipepita.schedule import Schedule
 from pipepita.schedule.decisions import Order
 from pipepita.streams import Stream

@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from pipepita.edge.arrivals import POLICIES, PROCESSES
 from pipepita.edge.devices.quantities import BATTERY, figure
 from pipepita.errors import UserError, unknown
-from pipepita.runs.group import Group
-from pipepita.runs.learning import DataFolder, NetworkChoice, RuleChoice, Updates
-from pipepita.runs.options import Chain, Window
+from pipepita.runs.options.group import Group
+from pipepita.runs.options.learning import DataFolder, NetworkChoice, RuleChoice, Updates
+from pipepita.runs.options.running import Chain, Window
 
 if TYPE_CHECKING:
     from pipepita.edge.fan_in import Feeder
@@ -197,7 +197,7 @@ class Scenario(DataFolder, NetworkChoice, RuleChoice, Updates, Window, Chain, St
     @classmethod
     def unknown(cls, name: str) -> UserError:
         """The error for an option that a simulation does not have; it says so if it is one of `train`."""
-        from pipepita.runs.job import Job
+        from pipepita.runs.options.job import Job
 
         if name in Job.model_fields:
             return UserError(f"option {name!r} is an option of train and has no meaning for a simulation")

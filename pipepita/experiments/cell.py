@@ -20,7 +20,7 @@ from pipepita.experiments.whiten import whitened
 from pipepita.machine import machine
 from pipepita.network import spec
 from pipepita.runs.display import Observer
-from pipepita.runs.reading import read_job
+from pipepita.runs.options.reading import read_job
 
 _VERSION = 2  # of what an outcome holds; raise it if an outcome kept by an older version would mislead
 

@@ -16,8 +16,8 @@ from pipepita.engines.ray.engine import RayEngine
 from pipepita.measurement.latency import latency
 from pipepita.measurement.subject import task_of
 from pipepita.progress import Progress
-from pipepita.runs.job import Options
-from pipepita.runs.reading import checked, read_job
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.reading import checked, read_job
 
 _STAGES, _ROUNDS, _SECONDS = 2, 3, 0.5
 _SHAPE = "3x32x32"  # of CIFAR's items

@@ -12,8 +12,8 @@ from pipepita.experiments.experiment import Experiment, Place, Scale
 from pipepita.experiments.settings import CONV, FC
 from pipepita.measurement.subject import task_of
 from pipepita.report import Report, Value
-from pipepita.runs.job import Options
-from pipepita.runs.reading import checked, read_job
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.reading import checked, read_job
 
 _BATCH, _SHAPE = 1, "3x32x32"  # as on a device that learns online
 _NETWORKS = {

@@ -15,7 +15,7 @@ from pipepita.experiments.report import grouped, what_ran
 from pipepita.experiments.settings import RULES, kept_cells
 from pipepita.network.cut import cut
 from pipepita.report import Report, Value
-from pipepita.runs.reading import read_job
+from pipepita.runs.options.reading import read_job
 
 _ITEMS, _NEIGHBOURS = 1500, 10
 

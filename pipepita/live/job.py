@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from pipepita.edge.scenario import Scenario
 from pipepita.engines.registry import ENGINES
 from pipepita.errors import UserError, unknown
-from pipepita.runs.group import Group
-from pipepita.runs.job import Options
-from pipepita.runs.options import Chain, Output, Places, ScheduleChoice
+from pipepita.runs.options.group import Group
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.running import Chain, Output, Places, ScheduleChoice
 
 if TYPE_CHECKING:
     from pipepita.edge.chain import Chain as Devices

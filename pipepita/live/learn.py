@@ -23,12 +23,12 @@ from pipepita.pipeline.engine import Engine
 from pipepita.rules import Pepita, Rule
 from pipepita.rules.epochless import check_epochless
 from pipepita.runs.display import Observer
-from pipepita.runs.job import Options
-from pipepita.runs.kinds import check_actors
 from pipepita.runs.listeners import Listener
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.kinds import check_actors
+from pipepita.runs.options.reading import checked
+from pipepita.runs.options.settled import settle
 from pipepita.runs.place import Where
-from pipepita.runs.reading import checked
-from pipepita.runs.settled import settle
 from pipepita.streams import as_stream, prequential
 from pipepita.streams.targets import targets_of
 
@@ -67,7 +67,7 @@ def online(
         classes: How many classes there are, if `stream` cannot say. Of numbers, it is how many each item has.
         counts: Gets the figures: how good the predictions were, latencies, how many were learnt from.
         observer: Told how the run goes; by default only warnings are passed on.
-        **options: The fields of `pipepita.runs.job.Options` that mean something online, above all lr (0.002),
+        **options: The fields of `pipepita.runs.options.job.Options` that mean something online, above all lr (0.002),
             optimizer, batch_size (1), seed, schedule ("adaptive"), window, look_ahead, stages, placement,
             encrypt (True), snapshot_every, max_restarts.
 

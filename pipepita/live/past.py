@@ -12,8 +12,8 @@ from pipepita.live import journal
 from pipepita.live.entry import Entry
 from pipepita.live.items import Parser, Refused
 from pipepita.pipeline.tally import Tally
-from pipepita.runs.checkpoint import Checkpoint
 from pipepita.runs.progress import Progress, Resumption
+from pipepita.runs.store.checkpoint import Checkpoint
 
 JOURNAL, PREDICTIONS = "journal", "predictions.jsonl"
 

@@ -22,18 +22,18 @@ from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.tally import Tally
 from pipepita.rules import options_of, reference
-from pipepita.runs import recording
 from pipepita.runs.advice import advice
-from pipepita.runs.checkpoint import weights_sha256
-from pipepita.runs.folder import FolderListener, RunFolder
-from pipepita.runs.keeper import Keeper
 from pipepita.runs.listeners import Listener, Listeners
+from pipepita.runs.options.settled import Settled
 from pipepita.runs.place import Where
 from pipepita.runs.progress import Progress
 from pipepita.runs.recovery import Guarded
-from pipepita.runs.settled import Settled
-from pipepita.runs.status import StatusListener
-from pipepita.runs.tensorboard import TensorBoard
+from pipepita.runs.store import recording
+from pipepita.runs.store.checkpoint import weights_sha256
+from pipepita.runs.store.folder import FolderListener, RunFolder
+from pipepita.runs.store.keeper import Keeper
+from pipepita.runs.store.status import StatusListener
+from pipepita.runs.store.tensorboard import TensorBoard
 from pipepita.schedule.decisions import Order
 from pipepita.timeline.recorder import Recorder, coordinator_recorder
 

@@ -30,11 +30,11 @@ from pipepita.network.norms import check_batches
 from pipepita.network.partition import in_words
 from pipepita.pipeline.engine import Engine
 from pipepita.rules.epochless import check_epochless
-from pipepita.runs.folder import RunFolder, fresh, last_checkpoint, read_run
 from pipepita.runs.listeners import Listener
+from pipepita.runs.options.reading import checked
+from pipepita.runs.options.settled import settle
 from pipepita.runs.place import Where
-from pipepita.runs.reading import checked
-from pipepita.runs.settled import settle
+from pipepita.runs.store.folder import RunFolder, fresh, last_checkpoint, read_run
 from pipepita.streams import prequential
 from pipepita.streams.targets import targets_of
 from pipepita.version import __version__

@@ -29,8 +29,8 @@ from pipepita.planning.contender import Contender, TimedRun, interleaved
 from pipepita.planning.costs import measured_costs
 from pipepita.progress import Progress, silent
 from pipepita.rules import Pepita, Rule, options_of, reference
-from pipepita.runs.job import Options
-from pipepita.runs.reading import checked
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.reading import checked
 from pipepita.schedule import Schedule, ceiling
 from pipepita.schedule.world import Cost
 
@@ -62,9 +62,9 @@ def latency(
         seconds: About how long one run takes.
         engine: An open engine with enough actors, which is kept open; by default a new `RayEngine`.
         progress: Called with (runs done, runs in all, what runs next).
-        **options: The fields of `pipepita.runs.job.Options` that decide the speed: window (streaming's; by default the
-            smallest that fills the pipeline), stages, optimizer, lr (by default 0.001, so that nothing diverges),
-            batch_size, seed, device, address, threads, standard_ms, modulated_ms.
+        **options: The fields of `pipepita.runs.options.job.Options` that decide the speed: window (streaming's; by
+            default the smallest that fills the pipeline), stages, optimizer, lr (by default 0.001, so that nothing
+            diverges), batch_size, seed, device, address, threads, standard_ms, modulated_ms.
 
     Returns:
         The figures of each schedule, and the timeline of its last run.

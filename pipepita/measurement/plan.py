@@ -19,8 +19,8 @@ from pipepita.planning.probe import SECONDS
 from pipepita.planning.survey import Site, survey
 from pipepita.progress import Progress, silent
 from pipepita.rules import Pepita, Rule, options_of, reference
-from pipepita.runs.job import Options
-from pipepita.runs.reading import checked
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.reading import checked
 from pipepita.schedule.forecast import Forecast
 
 OPTIONS = ("schedule", "window", "optimizer", "batch_size", "seed", "device", "address", "placement", "threads")
@@ -66,9 +66,9 @@ def plan(
             more, if ways to train are predicted to be about equally fast.
         engine: An open `RayEngine`, which is kept open; by default one is opened for the measurement.
         progress: Called with (runs done, runs in all, what runs next). It begins anew with those further runs.
-        **options: The fields of `pipepita.runs.job.Options` that decide the speed: schedule (the one to choose stages
-            for; by default the fastest), window (streaming's), optimizer, batch_size, seed, device, address, placement,
-            threads.
+        **options: The fields of `pipepita.runs.options.job.Options` that decide the speed: schedule (the one to choose
+            stages for; by default the fastest), window (streaming's), optimizer, batch_size, seed, device, address,
+            placement, threads.
 
     Returns:
         The figures, and the choice.

@@ -17,7 +17,7 @@ from pipepita.planning.scale import OURS, RIVALS, Layer, Scaled, Wire, ours, par
 from pipepita.progress import Progress, silent
 from pipepita.report import Report, Value, legend
 from pipepita.rules import Backprop, Rule
-from pipepita.runs.job import Options
+from pipepita.runs.options.job import Options
 from pipepita.schedule.topology import Travels
 from pipepita.schedule.world import Cost
 

@@ -11,7 +11,7 @@ from pipepita.measurement.latency import OPTIONS, check, latency
 from pipepita.measurement.report import Latency
 from pipepita.network.cut import cut
 from pipepita.progress import Progress, silent
-from pipepita.runs.job import Job
+from pipepita.runs.options.job import Job
 
 
 def several(

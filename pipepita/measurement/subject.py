@@ -11,8 +11,8 @@ from pipepita.network.cut import cut
 from pipepita.network.modules import describe, rebuild
 from pipepita.pipeline.task import Task
 from pipepita.rules import Rule
-from pipepita.runs.job import Options
-from pipepita.runs.kinds import check_kinds
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.kinds import check_kinds
 
 
 def task_of(model: nn.Sequential, data: Data, rule: Rule, settings: Options) -> Task:

@@ -26,7 +26,7 @@ from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.task import Task
 from pipepita.planning.costs import costs_of
 from pipepita.runs.display import Observer
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 from pipepita.schedule.world import Cost
 from pipepita.timeline.reading import Timeline
 from pipepita.timeline.recorder import PASS

@@ -13,8 +13,8 @@ from pipepita.errors import UserError
 from pipepita.pipeline.engine import Engine
 from pipepita.pipeline.task import Task
 from pipepita.progress import silent, stoppable
-from pipepita.runs.job import Options
 from pipepita.runs.listeners import Listener
+from pipepita.runs.options.job import Options
 from pipepita.schedule import Schedule
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.rules import Rule
-from pipepita.runs.checkpoint import weights_sha256
-from pipepita.runs.saved import SavedRun
+from pipepita.runs.store.checkpoint import weights_sha256
+from pipepita.runs.store.saved import SavedRun
 from pipepita.schedule import relaxed
 
 log = logging.getLogger(__name__)

@@ -21,21 +21,21 @@ from pipepita.pipeline import optimizers
 from pipepita.pipeline.wiring import Plan
 from pipepita.rules import Rule, options_of, reference, text_of
 from pipepita.rules.conditions import Conditions
-from pipepita.runs import recording
 from pipepita.runs.advice import DivergenceWarning, advice
-from pipepita.runs.folder import FolderListener, RunFolder
-from pipepita.runs.job import Options
-from pipepita.runs.keeper import Keeper
 from pipepita.runs.listeners import Listener, Listeners
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.settled import settle
 from pipepita.runs.place import Where
 from pipepita.runs.progress import Progress, Resumption
 from pipepita.runs.recovery import Guarded
 from pipepita.runs.result import Result
 from pipepita.runs.run import Probe, Run
-from pipepita.runs.saved import description
-from pipepita.runs.settled import settle
-from pipepita.runs.status import StatusListener
-from pipepita.runs.tensorboard import TensorBoard
+from pipepita.runs.store import recording
+from pipepita.runs.store.folder import FolderListener, RunFolder
+from pipepita.runs.store.keeper import Keeper
+from pipepita.runs.store.saved import description
+from pipepita.runs.store.status import StatusListener
+from pipepita.runs.store.tensorboard import TensorBoard
 
 _LOOKED_AT = 10_000  # labels
 _FAR = 10.0

@@ -19,9 +19,9 @@ from pipepita.pipeline.stage import stages
 from pipepita.pipeline.task import Task
 from pipepita.pipeline.wiring import Plan
 from pipepita.runs import auto
-from pipepita.runs.job import Options
 from pipepita.runs.listeners import Listener
-from pipepita.runs.status import SECONDS
+from pipepita.runs.options.job import Options
+from pipepita.runs.store.status import SECONDS
 from pipepita.schedule import Schedule
 
 _RECORDED_SAMPLES = 2000  # the latest ones, some megabytes of trace

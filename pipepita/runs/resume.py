@@ -15,12 +15,12 @@ from pipepita.pipeline.engine import Engine
 from pipepita.rules import Rule
 from pipepita.rules.loading import source_sha256
 from pipepita.runs.display import Observer
-from pipepita.runs.folder import RunFolder
 from pipepita.runs.launch import Launch, Watch
 from pipepita.runs.listeners import Listener
 from pipepita.runs.place import Deploy, Where
 from pipepita.runs.result import Result
-from pipepita.runs.saved import SavedRun, run_folder
+from pipepita.runs.store.folder import RunFolder
+from pipepita.runs.store.saved import SavedRun, run_folder
 
 # The options that a resumed run may change: none of them decides the bits.
 CHANGEABLE = (

@@ -18,13 +18,13 @@ from pipepita.data.items import Items
 from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.engine import Pipeline
 from pipepita.pipeline.tally import Tally
-from pipepita.runs.checkpoint import weights_sha256
-from pipepita.runs.job import Options
-from pipepita.runs.keeper import Keeper
 from pipepita.runs.listeners import Listener
+from pipepita.runs.options.job import Options
 from pipepita.runs.progress import Line, Progress
 from pipepita.runs.recovery import Guarded
 from pipepita.runs.result import quantiles
+from pipepita.runs.store.checkpoint import weights_sha256
+from pipepita.runs.store.keeper import Keeper
 from pipepita.timeline.recorder import coordinator_recorder
 
 Probe = Callable[[dict[str, Tensor]], dict[str, Any]]

@@ -17,14 +17,14 @@ from pipepita.network.standardize import Standardize
 from pipepita.pipeline.engine import Engine
 from pipepita.rules import Pepita, Rule
 from pipepita.runs.display import Observer
-from pipepita.runs.folder import RunFolder
-from pipepita.runs.job import Options
-from pipepita.runs.kinds import check_kinds
 from pipepita.runs.launch import Launch, Watch
 from pipepita.runs.listeners import Listener
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.kinds import check_kinds
+from pipepita.runs.options.reading import checked
 from pipepita.runs.place import Deploy, Where
-from pipepita.runs.reading import checked
 from pipepita.runs.result import Result
+from pipepita.runs.store.folder import RunFolder
 
 
 def train(
@@ -67,9 +67,9 @@ def train(
         probe: Called with the weights, by state_dict key, after each epoch. What it returns becomes the epoch's "probe"
             in `Result.history`.
         about: More entries for the summary.
-        **options: The fields of `pipepita.runs.job.Options`. Learning: augment, validation, lr, optimizer (by default
-            the rule's own), lr_decay, batch_size, epochs, seed. Schedule: schedule, window, look_ahead. Where: stages
-            (a number, "auto" to measure how many are fastest, or layers like "2,1"), device, threads, address,
+        **options: The fields of `pipepita.runs.options.job.Options`. Learning: augment, validation, lr, optimizer (by
+            default the rule's own), lr_decay, batch_size, epochs, seed. Schedule: schedule, window, look_ahead. Where:
+            stages (a number, "auto" to measure how many are fastest, or layers like "2,1"), device, threads, address,
             placement, encrypt, max_restarts, loader_workers. Emulation: devices, link, assign, trouble, profiles,
             standard_ms, modulated_ms. Output: run_dir, snapshot_every, checkpoint_every, keep_checkpoints, tensorboard,
             trace, timeline. Nothing is written but `trace`, `timeline` and `run_dir`, if they are given.

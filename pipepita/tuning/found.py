@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipepita.report import Report, Value, legend
-from pipepita.runs.job import Job
+from pipepita.runs.options.job import Job
 from pipepita.tuning.space import settled
 from pipepita.tuning.trial import LOWEST
 

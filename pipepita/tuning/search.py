@@ -21,8 +21,8 @@ from pipepita.errors import PipepitaError, UserError, unknown
 from pipepita.files import read_json
 from pipepita.network import spec
 from pipepita.progress import Progress, silent
-from pipepita.runs.job import Job
-from pipepita.runs.reading import checked
+from pipepita.runs.options.job import Job
+from pipepita.runs.options.reading import checked
 from pipepita.tuning import space
 from pipepita.tuning.found import Found
 from pipepita.tuning.through_ray import SCHEDULERS, TRIALS, check_installed, run

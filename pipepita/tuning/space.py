@@ -21,10 +21,10 @@ from pipepita.data import Data
 from pipepita.errors import UserError, unknown
 from pipepita.rules.options import options
 from pipepita.rules.registry import options_of, reference
-from pipepita.runs.job import Job
-from pipepita.runs.learning import Epochs, Inputs, NetworkChoice, RuleChoice
-from pipepita.runs.options import ScheduleChoice
-from pipepita.runs.reading import checked, value_of
+from pipepita.runs.options.job import Job
+from pipepita.runs.options.learning import Epochs, Inputs, NetworkChoice, RuleChoice
+from pipepita.runs.options.reading import checked, value_of
+from pipepita.runs.options.running import ScheduleChoice
 
 _RULE = "rule."  # before the name of a rule's own option
 # epochs are what all trials have in common, and the best of several seeds is luck

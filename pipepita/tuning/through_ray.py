@@ -19,7 +19,7 @@ from pipepita.engines.ray.shipping import by_value
 from pipepita.errors import PipepitaError, RunError, UserError
 from pipepita.extras import need
 from pipepita.machine import cores
-from pipepita.runs.job import Job
+from pipepita.runs.options.job import Job
 from pipepita.tuning import trial
 from pipepita.tuning.found import Tried
 from pipepita.tuning.space import settled

@@ -10,10 +10,10 @@ from typing import Any
 from pipepita.data import load
 from pipepita.errors import Diverged, PipepitaError, UserError
 from pipepita.runs.display import Observer
-from pipepita.runs.folder import RunFolder, last_checkpoint
-from pipepita.runs.job import Job
+from pipepita.runs.options.job import Job
 from pipepita.runs.result import Result
 from pipepita.runs.resume import resume
+from pipepita.runs.store.folder import RunFolder, last_checkpoint
 from pipepita.runs.train import train
 
 # the options of a job that decide its bits; where it runs, and what it writes, is the search's business

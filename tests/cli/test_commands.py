@@ -16,7 +16,7 @@ import pipepita as pp
 from pipepita.cli.commands import COMMANDS, function
 from pipepita.data.sets import SETS
 from pipepita.engines.registry import ENGINES
-from pipepita.runs.job import Job
+from pipepita.runs.options.job import Job
 
 
 def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:

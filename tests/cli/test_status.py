@@ -15,8 +15,8 @@ from commandline import command, error_of, process, run
 
 from pipepita.cli.status import look, status
 from pipepita.errors import UserError
-from pipepita.runs.folder import RunFolder
-from pipepita.runs.status import RunStatus
+from pipepita.runs.store.folder import RunFolder
+from pipepita.runs.store.status import RunStatus
 
 
 def wait(until, what: str, seconds: float = 200.0):

@@ -13,7 +13,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.edge.validation import validate
 from pipepita.live.job import OnlineJob
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 from pipepita.schedule.course import Arrival
 from pipepita.streams import as_stream, open_stream
 from pipepita.streams.sources import whole_stream

@@ -13,7 +13,7 @@ from pipepita.edge.report import page, picture, tables
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.network.cut import cut
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 from pipepita.streams import as_stream, open_stream
 
 OPTIONS = {"devices": "rpi4*2", "network": "fc:32", "samples": 600, "lr": 0.005}

@@ -12,7 +12,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate
 from pipepita.errors import UserError
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 
 SLOW = {"devices": "rpi4*4", "network": "fc:256x3", "samples": 60, "timing_only": True}
 

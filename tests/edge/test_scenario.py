@@ -2,8 +2,8 @@ import pytest
 
 import pipepita as pp
 from pipepita.edge.scenario import Scenario
-from pipepita.runs.job import Job
-from pipepita.runs.reading import checked
+from pipepita.runs.options.job import Job
+from pipepita.runs.options.reading import checked
 
 
 def test_no_option_that_a_scenario_has_is_refused():

@@ -14,7 +14,7 @@ from pipepita.live.display import Complaints
 from pipepita.live.job import OnlineJob
 from pipepita.live.start import begin
 from pipepita.runs.display import Observer
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 from pipepita.schedule import SCHEDULES, streaming
 from pipepita.schedule.world import Cost
 

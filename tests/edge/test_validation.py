@@ -5,7 +5,7 @@ import pytest
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
 from pipepita.edge.validation import validate
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 
 pytestmark = pytest.mark.slow
 

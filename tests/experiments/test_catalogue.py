@@ -26,7 +26,7 @@ from pipepita.measurement.subject import task_of
 from pipepita.network import spec
 from pipepita.pipeline.stage import StageSpec
 from pipepita.rules import options_of
-from pipepita.runs.reading import read_job
+from pipepita.runs.options.reading import read_job
 
 CASES = ("good", "one diverged", "one absent", "all absent")
 COSTS = Costs((3.0, 2.0, 1.0), 1000, 2000, 500.0, 900.0, 1)  # takes minutes to measure

@@ -11,7 +11,7 @@ import typer
 import pipepita as pp
 from pipepita.experiments import tries
 from pipepita.experiments.cell import Cell, Items, Outcome, read, run
-from pipepita.runs.reading import read_job
+from pipepita.runs.options.reading import read_job
 
 OPTIONS = {"dataset": "digits", "network": "fc:32", "lr": 0.1, "rule": "pepita:modulate=input", "normalize": False}
 CELL = Cell("pepita", "fc digits", OPTIONS, epochs=2, probe="alignment", keep=True)

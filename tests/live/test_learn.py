@@ -5,7 +5,7 @@ import torch
 
 import pipepita as pp
 from pipepita.live.counts import Counts
-from pipepita.runs.checkpoint import weights_sha256
+from pipepita.runs.store.checkpoint import weights_sha256
 from pipepita.streams import ClassPrequential, open_stream
 
 

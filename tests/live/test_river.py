@@ -13,8 +13,8 @@ from pipepita.pipeline.coordinator import Coordinator
 from pipepita.pipeline.source import Stored
 from pipepita.pipeline.stage import stages
 from pipepita.pipeline.wiring import Plan
-from pipepita.runs.job import Options
-from pipepita.runs.settled import settle
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.settled import settle
 from pipepita.streams import ClassPrequential, NumberPrequential, Stream, open_stream
 
 OPTIONS = {"schedule": "relaxed", "batch_size": 1, "lr": 0.01}

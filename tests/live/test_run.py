@@ -23,10 +23,10 @@ from pipepita.live.record import Record
 from pipepita.live.run import Online
 from pipepita.live.source import Lines, reader
 from pipepita.runs.display import Observer
-from pipepita.runs.folder import RunFolder, last_checkpoint
-from pipepita.runs.job import Options
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.settled import settle
 from pipepita.runs.place import Where
-from pipepita.runs.settled import settle
+from pipepita.runs.store.folder import RunFolder, last_checkpoint
 from pipepita.streams import ClassPrequential
 
 

@@ -12,7 +12,7 @@ from pipepita.measurement.show_plan import show
 from pipepita.measurement.subject import task_of
 from pipepita.network import spec
 from pipepita.planning.probe import measure, probes
-from pipepita.runs.job import Options
+from pipepita.runs.options.job import Options
 from pipepita.schedule import streaming
 
 RULES = {"pepita": pp.Pepita(), "up": pp.Pepita(modulate="input"), "bp": pp.Backprop(), "drtp": pp.TargetProjection()}

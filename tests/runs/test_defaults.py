@@ -13,8 +13,8 @@ from pipepita.network.spec import hidden_layers
 from pipepita.rules import BUILT_IN
 from pipepita.runs.advice import DivergenceWarning, advice
 from pipepita.runs.display import in_words
-from pipepita.runs.job import Job
 from pipepita.runs.listeners import Listener
+from pipepita.runs.options.job import Job
 
 CHANCE = 10
 

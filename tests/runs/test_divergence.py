@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import pipepita as pp
-from pipepita.runs.checkpoint import weights_sha256
 from pipepita.runs.display import Observer
-from pipepita.runs.folder import last_checkpoint
+from pipepita.runs.store.checkpoint import weights_sha256
+from pipepita.runs.store.folder import last_checkpoint
 
 
 def small(data: pp.Data) -> nn.Sequential:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import pipepita as pp
-from pipepita.runs.checkpoint import weights_sha256
 from pipepita.runs.display import Observer
+from pipepita.runs.store.checkpoint import weights_sha256
 
 
 def small(data: pp.Data) -> nn.Sequential:

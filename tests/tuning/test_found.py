@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from pipepita.runs.job import Job
+from pipepita.runs.options.job import Job
 from pipepita.tuning.found import Found, Tried, toml
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from pipepita.errors import UserError
 from pipepita.rules import BUILT_IN, registry
-from pipepita.runs.job import Job
+from pipepita.runs.options.job import Job
 from pipepita.tuning import space
 from pipepita.tuning.space import Choice, Each, Logarithmic, Uniform
 

@@ -14,7 +14,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import simulate
 from pipepita.edge.work import Work
 from pipepita.errors import UserError
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 
 US = 1e-6
 RATES = {key(LINEAR, "standard", 1): [Rate(1e3, 1e9), Rate(1e5, 1e10)], key(LINEAR, "standard", 64): [Rate(1e4, 1e11)]}

@@ -16,7 +16,7 @@ from pipepita.edge.scenario import Scenario
 from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 
 pytestmark = pytest.mark.slow  # they draw
 

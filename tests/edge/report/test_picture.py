@@ -15,7 +15,7 @@ from pipepita.edge.setup import ALONE
 from pipepita.edge.simulation import Outcome, Simulation, simulate
 from pipepita.edge.words import number
 from pipepita.errors import UserError
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 from pipepita.schedule import Action
 
 pytestmark = pytest.mark.slow  # they draw

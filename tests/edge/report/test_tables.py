@@ -7,7 +7,7 @@ from pipepita.edge.report import tables
 from pipepita.edge.scenario import Scenario
 from pipepita.edge.simulation import Simulation, simulate
 from pipepita.errors import UserError
-from pipepita.runs.reading import checked
+from pipepita.runs.options.reading import checked
 
 
 @pytest.fixture(scope="module")

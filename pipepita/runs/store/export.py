@@ -18,8 +18,8 @@ from pipepita.errors import PipepitaError, RunError, UserError
 from pipepita.extras import need
 from pipepita.files import check_apart, check_writable, write_whole
 from pipepita.randomness import generator
-from pipepita.runs.checkpoint import Checkpoint
-from pipepita.runs.saved import SavedRun
+from pipepita.runs.store.checkpoint import Checkpoint
+from pipepita.runs.store.saved import SavedRun
 from pipepita.streams.targets import NumberTargets
 
 _TRIED = (3, 1)  # how many items the network is tried with, after it was traced with another number

@@ -11,7 +11,7 @@ from commandline import error_of, run
 
 import pipepita as pp
 from pipepita.errors import RunError, UserError
-from pipepita.runs import export as module
+from pipepita.runs.store import export as module
 
 NETWORKS = {
     "fc:16x2": {"rule": pp.Pepita()},

@@ -1,8 +1,8 @@
 import pytest
 
 import pipepita as pp
-from pipepita.runs.job import Job
-from pipepita.runs.reading import checked, read_job
+from pipepita.runs.options.job import Job
+from pipepita.runs.options.reading import checked, read_job
 
 
 def test_file_then_options_then_assignments(tmp_path):

@@ -8,9 +8,9 @@ from typing import Any
 
 from pipepita.pipeline.state import State
 from pipepita.pipeline.task import Task
-from pipepita.runs.checkpoint import RESUMABLE, weights_sha256
-from pipepita.runs.folder import RunFolder
-from pipepita.runs.job import Options
+from pipepita.runs.options.job import Options
+from pipepita.runs.store.checkpoint import RESUMABLE, weights_sha256
+from pipepita.runs.store.folder import RunFolder
 
 
 class Keeper:

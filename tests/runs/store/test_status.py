@@ -14,7 +14,7 @@ from pipepita.pipeline.pulse import Pulse
 from pipepita.pipeline.tally import Tally
 from pipepita.runs.progress import Progress
 from pipepita.runs.restart import Restart
-from pipepita.runs.status import RunStatus, StatusListener, read_status
+from pipepita.runs.store.status import RunStatus, StatusListener, read_status
 
 
 class Sink:
@@ -80,7 +80,7 @@ def test_a_lost_stage(few_digits):
 
 
 def test_a_stage_that_no_longer_answers(few_digits, monkeypatch):
-    monkeypatch.setattr("pipepita.runs.status.SECONDS", 0)
+    monkeypatch.setattr("pipepita.runs.store.status.SECONDS", 0)
     listener = Sink()
     status = status_of(few_digits, listener, [None, pulse(1)], [None, None])
     for _ in range(2):

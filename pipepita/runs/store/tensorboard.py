@@ -15,7 +15,7 @@ from pipepita.errors import RunError, UserError
 from pipepita.runs.listeners import Listener
 
 if TYPE_CHECKING:
-    from pipepita.runs.status import RunStatus
+    from pipepita.runs.store.status import RunStatus
 
 _FLUSH_SECONDS = 5
 # TensorBoard's tag: the entry of the line in metrics.jsonl

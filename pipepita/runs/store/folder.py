@@ -27,10 +27,10 @@ from pipepita.runs.listeners import Listener
 
 if TYPE_CHECKING:
     from pipepita.pipeline.state import State
-    from pipepita.runs.checkpoint import Checkpoint
     from pipepita.runs.progress import Progress
     from pipepita.runs.restart import Restart
-    from pipepita.runs.status import RunStatus
+    from pipepita.runs.store.checkpoint import Checkpoint
+    from pipepita.runs.store.status import RunStatus
 
 _TRIES, _TRY_SECONDS = 5, 0.1
 
@@ -152,7 +152,7 @@ class RunFolder:
 
     def checkpoint(self, state: State, about: dict[str, Any], keep: int) -> Path:
         """Writes a checkpoint; see `checkpoint.write`."""
-        from pipepita.runs import checkpoint
+        from pipepita.runs.store import checkpoint
 
         return checkpoint.write(self.path / "checkpoints", state, about, keep)
 
@@ -237,7 +237,7 @@ def alive(path: Path) -> bool:
 
 def last_checkpoint(path: Path, *, resumable: bool = False) -> tuple[Checkpoint | None, list[str]]:
     """The last whole checkpoint of a run folder, and one line for each damaged one; see `checkpoint.newest`."""
-    from pipepita.runs import checkpoint
+    from pipepita.runs.store import checkpoint
 
     return checkpoint.newest(path / "checkpoints", resumable=resumable)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pipepita.errors import UserError
 from pipepita.rules import Rule
-from pipepita.runs.job import Options
 from pipepita.runs.listeners import Listener
+from pipepita.runs.options.job import Options
 from pipepita.runs.recovery import Guarded
 from pipepita.schedule import Schedule
 from pipepita.timeline import trace

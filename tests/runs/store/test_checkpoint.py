@@ -9,8 +9,8 @@ import torch
 
 import pipepita as pp
 from pipepita.pipeline.state import State
-from pipepita.runs import checkpoint
-from pipepita.runs.checkpoint import RESUMABLE
+from pipepita.runs.store import checkpoint
+from pipepita.runs.store.checkpoint import RESUMABLE
 
 STATE = State({"1.weight": torch.arange(6.0).view(2, 3)}, {"1.weight.velocity": torch.ones(2, 3)}, {})
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import pipepita as pp
 from pipepita.pipeline.optimizers import _known
 from pipepita.rules import Defaults
-from pipepita.runs.job import Job
-from pipepita.runs.reading import read_job
+from pipepita.runs.options.job import Job
+from pipepita.runs.options.reading import read_job
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning:torch.*")]
 fuzz = settings(max_examples=300, deadline=None, derandomize=True)

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from pipepita.errors import UserError, unknown
 from pipepita.rules import BUILT_IN
-from pipepita.runs.group import Group
+from pipepita.runs.options.group import Group
 
 if TYPE_CHECKING:
     from torch import nn

@@ -19,11 +19,11 @@ from pipepita.network import spec
 from pipepita.network.modules import describe, rebuild
 from pipepita.rules import Rule
 from pipepita.rules.loading import source_sha256
-from pipepita.runs.checkpoint import Checkpoint
-from pipepita.runs.folder import RunFolder, last_checkpoint, read_run
-from pipepita.runs.job import Options
+from pipepita.runs.options.job import Options
+from pipepita.runs.options.reading import checked
 from pipepita.runs.progress import Progress, Resumption
-from pipepita.runs.reading import checked
+from pipepita.runs.store.checkpoint import Checkpoint
+from pipepita.runs.store.folder import RunFolder, last_checkpoint, read_run
 from pipepita.version import __version__
 
 

@@ -10,7 +10,7 @@ from pipepita import schedule as schedules
 from pipepita.network.cut import cut
 from pipepita.pipeline.task import Task
 from pipepita.rules import Rule
-from pipepita.runs.job import Options
+from pipepita.runs.options.job import Options
 from pipepita.schedule import Schedule
 
 

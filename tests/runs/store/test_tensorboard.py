@@ -16,7 +16,7 @@ NOW = {"train/loss_running", "samples_per_second", "stage/0/busy", "stage/0/queu
 
 @pytest.fixture(autouse=True)
 def _every_sample(monkeypatch):
-    monkeypatch.setattr("pipepita.runs.status.SECONDS", 0)
+    monkeypatch.setattr("pipepita.runs.store.status.SECONDS", 0)
 
 
 def model(data):
@@ -75,7 +75,7 @@ def test_it_needs_a_run_folder(few_digits):
 
 
 def test_where_it_is_missing(few_digits, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipepita.runs.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("pipepita.runs.store.tensorboard.find_spec", lambda name: None)
     with pytest.raises(pp.UserError, match=r"tensorboard is not installed: pip install 'pipepita\[tensorboard\]'"):
         pp.train(model(few_digits), few_digits, run_dir=tmp_path / "r", tensorboard=True)
     assert not list(tmp_path.iterdir())

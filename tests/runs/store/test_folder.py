@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipepita.runs.folder import RunFolder
+from pipepita.runs.store.folder import RunFolder
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
 from pipepita.edge.scenario import Scenario
-from pipepita.runs import learning, options
-from pipepita.runs.group import Group
-from pipepita.runs.job import Job, Options
+from pipepita.runs.options import learning, running
+from pipepita.runs.options.group import Group
+from pipepita.runs.options.job import Job, Options
 
 GROUPS = {
     one
-    for module in (learning, options)
+    for module in (learning, running)
     for one in vars(module).values()
     if isinstance(one, type) and issubclass(one, Group) and one is not Group
 }

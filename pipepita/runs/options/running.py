@@ -16,8 +16,8 @@ from pipepita.engines.registry import ENGINES
 from pipepita.errors import unknown
 from pipepita.files import check_apart, check_picture, check_writable
 from pipepita.network import partition
-from pipepita.runs import tensorboard
-from pipepita.runs.group import Group
+from pipepita.runs.options.group import Group
+from pipepita.runs.store import tensorboard
 from pipepita.schedule import SCHEDULES
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipepita.errors import UserError
-from pipepita.runs.group import Group
-from pipepita.runs.job import Job
+from pipepita.runs.options.group import Group
+from pipepita.runs.options.job import Job
 
 _BITS = 63  # the most that a whole number may have, as TOML asks
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pipepita.runs.learning import DataChoice, Epochs, Inputs, NetworkChoice, Reading, RuleChoice
-from pipepita.runs.options import Chain, EngineChoice, Output, PassTimes, Places, ScheduleChoice
+from pipepita.runs.options.learning import DataChoice, Epochs, Inputs, NetworkChoice, Reading, RuleChoice
+from pipepita.runs.options.running import Chain, EngineChoice, Output, PassTimes, Places, ScheduleChoice
 
 if TYPE_CHECKING:
     from torch import nn
