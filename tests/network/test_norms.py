@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import pipepita as pp
 from pipepita.network.cut import cut
@@ -107,12 +107,8 @@ def test_backpropagation_is_that_of_autograd_and_torch_optim(few_digits):
         torch.testing.assert_close(ours.state_dict()[key], value, rtol=1e-3, atol=1e-4, msg=key)
 
 
-@pytest.mark.parametrize("form", ["difference", "textbook", "stash", "recompute"])
-def test_pepitas_scales_learn_by_the_difference_of_activities(form):
-    """d scale = (h - m) n_m and d shift = h - m, averaged over items and positions."""
-    model = nn.Sequential(
-        nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10, bias=False)
-    )
+def after_one_sample(model: nn.Sequential, form: str) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+    """A sample's items, the modulated ones, the first layer's weights before, and all weights after its update."""
     task = Task(cut(model, (1, 8, 8), 10), 10, pp.Pepita(modulate="all", form=form), "sgd:momentum=0", 0.1)
     one = stages(task, task.whole)[0].build()
     one.begin(0.1)
@@ -124,8 +120,18 @@ def test_pepitas_scales_learn_by_the_difference_of_activities(form):
         one.second(0, None, error)
         one.update(0)
         state = one.state().weights
+    return x, x + (error @ feedback).view_as(x), weight, state
+
+
+@pytest.mark.parametrize("form", ["difference", "textbook", "stash", "recompute"])
+def test_pepitas_scales_learn_by_the_difference_of_activities(form):
+    """d scale = (h - m) n_m and d shift = h - m, averaged over items and positions."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 10, bias=False)
+    )
+    x, modulated, weight, state = after_one_sample(model, form)
     first = nn.functional.conv2d(x, weight)
-    second = nn.functional.conv2d(x + (error @ feedback).view_as(x), weight)
+    second = nn.functional.conv2d(modulated, weight)
     var, mean = torch.var_mean(first, (0, 2, 3), correction=0, keepdim=True)
     normal_first, normal_second = ((a - mean) / (var + 1e-5).sqrt() for a in (first, second))
     change = normal_first.relu() - normal_second.relu()
@@ -140,20 +146,10 @@ def test_behind_pooling_pepitas_scales_learn_by_the_difference_of_what_is_sent(f
     model = nn.Sequential(
         nn.Conv2d(1, 4, 3, bias=False), nn.ReLU(), nn.AvgPool2d(2), nn.GroupNorm(2, 4), nn.Flatten(), nn.Linear(36, 10)
     )
-    task = Task(cut(model, (1, 8, 8), 10), 10, pp.Pepita(modulate="all", form=form), "sgd:momentum=0", 0.1)
-    one = stages(task, task.whole)[0].build()
-    one.begin(0.1)
-    x, target = torch.rand(16, 1, 8, 8), torch.eye(10)[torch.arange(16) % 10]
-    with compute_mode(1):
-        feedback = one.trainers[0].learner._perturbation.feedback
-        weight = one.trainers[0].layer.parameters[0].clone()
-        error = one.standard(0, x) - target
-        one.second(0, None, error)
-        one.update(0)
-        state = one.state().weights
+    x, modulated, weight, state = after_one_sample(model, form)
     first, second = (
         nn.functional.group_norm(nn.functional.avg_pool2d(nn.functional.conv2d(items, weight).relu(), 2), 2)
-        for items in (x, x + (error @ feedback).view_as(x))
+        for items in (x, modulated)
     )
     change = first - second
     torch.testing.assert_close(state["3.bias"], -0.1 * change.mean((0, 2, 3)), rtol=1e-3, atol=1e-6)
