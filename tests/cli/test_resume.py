@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -54,6 +55,7 @@ def test_killed_and_resumed(lent_engine, tmp_path, places, every_case):
     done = run("train", "--resume", "out", "--json", cwd=tmp_path)
     result = json.loads(done.stdout)
     assert result["weights_sha256"] == whole["weights_sha256"]
+    assert re.search(r"^goes on in epoch \d+, after \d+ of its samples$", done.stderr, re.MULTILINE)
     assert (result["steps"], result["epochs"], result["items"]) == (whole["steps"], 12, whole["items"])
     assert [line["event"] for line in map(json.loads, (tmp_path / "out" / "events.jsonl").open())] == ["resume"] * (
         1 + every_case
