@@ -27,6 +27,7 @@ def test_one_object_pictures_and_nothing_left(tmp_path, places, every_case):
         assert set(one["schedules"]) == {"locked", "relaxed", "streaming"}
         assert set(one["in_process"]) == {"one_thread_ms", "all_threads_ms"}
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files.values())
+    assert done.stderr.splitlines()[-1] == "written: plot.png, trace.json, gantt.png"
     events = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
     assert {"X", "M", "s", "f"} <= {event["ph"] for event in events}
     assert not forgotten(shared)
