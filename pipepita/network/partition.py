@@ -19,7 +19,8 @@ def balance(costs: Sequence[float], stages: int) -> list[range]:
         stages: How many stages there are.
 
     Returns:
-        One range of layers, counted from 0, per stage. Of equally good divisions, the one whose stages end earliest.
+        One range of layers, counted from 0, per stage. Of equally good divisions, one whose last stage begins earliest;
+        the stages before it are divided in the same way.
 
     Raises:
         UserError: There are fewer layers than stages, or `stages` is below 1.
