@@ -96,14 +96,21 @@ class SharedMemoryInlet:
         until = time.perf_counter() + self._wire.spin
         while time.perf_counter() < until:
             with contextlib.suppress(BlockingIOError):
-                return self._peer.recv(_MOST, socket.MSG_DONTWAIT)
+                return self._read(socket.MSG_DONTWAIT)
             os.sched_yield()  # another process may need this core, for example the coordinator's
         return None
 
     def _block(self, timeout: float | None) -> bytes:
         if self._peer.gettimeout() != timeout:
             self._peer.settimeout(timeout)
-        return self._peer.recv(_MOST)
+        return self._read()
+
+    def _read(self, flags: int = 0) -> bytes:
+        try:
+            return self._peer.recv(_MOST, flags)
+        except ConnectionResetError:
+            # The sender hung up without having read which slots are free again. What it had sent is still here.
+            return self._peer.recv(_MOST, flags)
 
     def _release(self, slot: int) -> None:
         self._released.append(slot)

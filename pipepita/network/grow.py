@@ -28,8 +28,8 @@ def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
         `model` itself.
 
     Raises:
-        UserError: The model holds an `nn.Sequential`, or a module that pipepita cannot train.
-        RuntimeError: Items of this shape cannot pass through the model.
+        UserError: The model holds an `nn.Sequential`, or a module that pipepita cannot train; or items of this shape
+            cannot pass through it.
 
     Example:
         >>> import pipepita as pp
@@ -37,25 +37,37 @@ def normalized(model: nn.Sequential, item_shape: Shape) -> nn.Sequential:
         >>> [name for name, _ in normalized(model, (6,)).named_children()]
         ['0', '1', '1_norm', '2']
     """
-    before = children(model)
+    before, shapes = children(model), _sent(model, item_shape)
     rebuilt: list[tuple[str, nn.Module]] = []
-    x = torch.zeros(1, *item_shape)
-    was_training = model.training
-    model.eval()
     for position, (name, module) in enumerate(before):
-        with torch.inference_mode():
-            x = module(x)
-        rebuilt.append((name, module))
         if isinstance(module, nn.Sequential):
             raise UserError(f"normalize: module {name} is an nn.Sequential: write out its modules, or add nn.RMSNorm")
+        rebuilt.append((name, module))
         follower = before[position + 1][1] if position + 1 < len(before) else None
         if role(module, name) == ACTIVATION and follower is not None and role(follower, "") != NORM:
-            rebuilt.append((f"{name}_norm", nn.RMSNorm(x.shape[1:], elementwise_affine=False)))
+            rebuilt.append((f"{name}_norm", nn.RMSNorm(shapes[name], elementwise_affine=False)))
     for name, _ in before:
         delattr(model, name)
     for name, module in rebuilt:
         model.add_module(name, module)
-    return model.train(was_training)
+    return model.train(model.training)  # the new modules, too
+
+
+def _sent(model: nn.Sequential, item_shape: Shape) -> dict[str, torch.Size]:
+    """The shape, without the batch, of what each child sends on."""
+    x, shapes, was_training = torch.zeros(1, *item_shape), {}, model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for name, module in children(model):
+                x = module(x)
+                shapes[name] = x.shape[1:]
+    except RuntimeError as error:
+        why = str(error).splitlines()[0]
+        raise UserError(f"items of shape {tuple(item_shape)} cannot pass through module {name}: {why}") from None
+    finally:
+        model.train(was_training)
+    return shapes
 
 
 def standardized(model: nn.Sequential, items: torch.Tensor | Iterable[torch.Tensor]) -> nn.Sequential:

@@ -73,8 +73,8 @@ def build(
         raise UserError(f"classes {classes!r}: it must be a whole number of at least 1")
     if activation not in ACTIVATIONS:
         raise unknown("activation", activation, ACTIVATIONS)
-    if not 0 <= dropout < 1:
-        raise UserError(f"dropout {dropout} is not a probability: 0 <= dropout < 1")
+    if isinstance(dropout, bool) or not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise UserError(f"dropout {dropout!r} is not a probability: 0 <= dropout < 1")
     blocks: list[_Block] = []
     shape = item_shape
     for part in parse(spec):

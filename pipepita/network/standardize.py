@@ -57,15 +57,22 @@ class Standardize(nn.Module):
         Args:
             items: All items; or blocks of them, in which case the last bits of the figures depend on the size of the
                 blocks. A tensor is taken in blocks of `BLOCK`.
+
+        Raises:
+            UserError: There are no items.
         """
         count, mean, square = 0, torch.zeros(()), torch.zeros(())  # square: the sum of squared deviations
         for block in items.split(BLOCK) if isinstance(items, Tensor) else items:
             dims = (0, 2, 3) if block.ndim == 4 else (0,)
             more = math.prod(block.shape[dim] for dim in dims)
             variance, middle = torch.var_mean(block.double(), dims, correction=0, keepdim=True)
+            if not more:
+                continue
             all_, shift = count + more, middle - mean
             square = square + variance * more + shift.square() * (count * more / all_)
             mean, count = mean + shift * (more / all_), all_
+        if not count:
+            raise UserError("standardize: there are no items to take the mean of")
         std = (square / count).sqrt()
         made = cls(mean.shape[1:])
         made.mean.copy_(mean[0])

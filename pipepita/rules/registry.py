@@ -216,7 +216,7 @@ def again(name: str, given: Mapping[str, Any], passed: Rule | None = None) -> Ru
 
     Args:
         name: What `reference` returned.
-        given: What `options_of` returned, written to JSON and read again, so that tuples are lists.
+        given: What `options_of` returned, perhaps written to JSON and read again.
         passed: The rule itself, if its class cannot be loaded by name because a script defines it.
 
     Raises:
@@ -232,7 +232,9 @@ def again(name: str, given: Mapping[str, Any], passed: Rule | None = None) -> Ru
         except UserError as error:
             raise UserError(f"{error} (you can also pass the run's rule itself: rule=...)") from None
     passed_options = json.loads(json.dumps(options_of(passed)))
-    if reference(passed).rpartition(":")[2] != name.rpartition(":")[2] or passed_options != given:
+    if reference(passed).rpartition(":")[2] != name.rpartition(":")[2] or passed_options != json.loads(
+        json.dumps(dict(given))
+    ):
         raise UserError(
             f"rule {reference(passed)} with {passed_options} is not the run's, which is {name} with {given}"
         )

@@ -134,6 +134,19 @@ def test_closing_tells_the_peer_after_what_was_sent(ends):
             inlet.receive(timeout=5)
 
 
+def test_closing_takes_nothing_back_that_waits(ends):
+    """Also if the sender has not read yet that a slot is free again."""
+    outlet, inlet = ends
+    for step in range(3):
+        outlet.send(STANDARD, step, torch.full((2,), float(step)))
+    inlet.receive(timeout=5).release()
+    time.sleep(0.1)  # until the slot has come back
+    outlet.close()
+    assert [float(inlet.receive(timeout=5).tensor.sum()) for _ in range(2)] == [2.0, 4.0]
+    with pytest.raises(ChannelClosed):
+        inlet.receive(timeout=5)
+
+
 def test_sending_to_a_closed_peer_fails(ends):
     outlet, inlet = ends
     inlet.close()

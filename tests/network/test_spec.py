@@ -204,3 +204,19 @@ def test_the_output_layer_may_begin_at_zero():
 def test_arguments_of_another_kind_are_named(arguments, words):
     with pytest.raises(pp.UserError, match=words):
         build(*arguments)
+
+
+def test_normalized_refuses_what_does_not_fit_and_leaves_the_model_as_it_was():
+    nested = nn.Sequential(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), nn.Linear(2, 2))
+    for model, shape, words in (
+        (nested, (2,), "module 0 is an nn.Sequential"),
+        (build("fc:4", (3,), 2), (7,), r"items of shape \(7,\) cannot pass through module 0"),
+    ):
+        with pytest.raises(pp.UserError, match=words):
+            normalized(model, shape)
+        assert model.training
+
+
+def test_dropout_is_a_number():
+    with pytest.raises(pp.UserError, match="dropout '0.1' is not a probability"):
+        build("fc:4", (3,), 2, dropout="0.1")

@@ -83,3 +83,8 @@ def test_it_stands_in_front(few_digits):
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.ReLU(), Standardize((10,)), nn.Linear(10, 10))
     with pytest.raises(pp.UserError, match=r"module 3 \(Standardize\) comes after the first Linear or Conv2d"):
         cut(model, few_digits.item_shape, 10)
+
+
+def test_no_items_have_no_figures():
+    with pytest.raises(pp.UserError, match="there are no items"):
+        Standardize.of(torch.zeros(0, 3))

@@ -54,7 +54,7 @@ class RayEngine:
             there are fewer, and uses the CPU if there are none.
         transport: "shared_memory", "tcp" or "tls" for all channels. None uses shared memory on one host and TCP between
             hosts.
-        encrypt: Whether TCP between hosts is encrypted. It counts only if `transport` is None.
+        encrypt: Whether TCP between hosts is encrypted; only if `transport` is None.
         placement: "pack", "spread", "one-per-host", or one node per stage like "A,B,B"; see `engines.ray.placement`.
 
     Attributes:
@@ -93,6 +93,8 @@ class RayEngine:
             raise UserError(f"unknown device {device!r}: one of auto, cpu, cuda")
         if transport is not None and transport not in TRANSPORTS:
             raise unknown("transport", transport, TRANSPORTS)
+        if encrypt and transport is not None:
+            raise UserError(f"encrypt decides between hosts, and transport {transport!r} decides for all: give one")
         check(placement)
         self.transport, self.encrypt, self.stages, self.cpus = transport, encrypt, stages, 0
         self._address, self._wanted_device, self._wanted_placement = address, device, placement

@@ -90,6 +90,11 @@ def test_rays_own_tls_and_ours_together(tmp_path):
     assert in_actors == local and plain is False
 
 
+def test_encryption_is_not_lost_behind_a_transport():
+    with pytest.raises(pp.UserError, match="encrypt decides between hosts, and transport 'tcp' decides for all"):
+        pp.RayEngine(2, transport="tcp", encrypt=True)
+
+
 @pytest.mark.parametrize("encrypt", [True, False])
 def test_only_what_leaves_a_host_is_encrypted(ray_engine, few_digits, monkeypatch, encrypt):
     """As if each actor were on a host of its own."""
