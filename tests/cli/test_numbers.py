@@ -41,8 +41,11 @@ def test_a_pipe_in_two_parts_ends_as_in_one(tmp_path):
     whole, said = piped(lines(range(90)) + bad, *OPTIONS, "--run-dir", "whole", cwd=tmp_path)
     assert [one["id"] for one in whole] == [f"late {n}" if n % 3 == 2 else n for n in range(90)]
     assert all(isinstance(one["prediction"], float) and "probabilities" not in one for one in whole)
-    assert "the label is 'much': it must be a finite number" in said and "3 x the label is out of range" in said
-    assert "1 x a cell is no number" in said and "MAE" in said
+    for words in (
+        "the label is 'much': it must be a finite number", "3 of no use (the label is out of range, or no label)",
+        "1 of no use (a cell is no number)", "MAE",
+    ):  # fmt: skip
+        assert words in said
     parts, _ = piped(lines(range(41)), *OPTIONS, "--run-dir", "parts", cwd=tmp_path)
     second, _ = piped(lines(range(41, 90)), "--resume", "parts", cwd=tmp_path)
     assert [{**one, "ms": 0} for one in [*parts, *second]] == [{**one, "ms": 0} for one in whole]

@@ -99,7 +99,10 @@ class Training:
         self.process.wait(seconds)
         self.errors = [line for line in self._err.read_text().splitlines() if not line.startswith("epoch ")]
         assert self.process.returncode == code, self.errors
-        words = ("fc:64: ", "starting the engine", "warning: ", "error: ", "stopping after")
+        words = (
+            "fc:64: ", "run folder ", "goes on in ", "go on with: ", "starting the engine", "warning: ", "error: ",
+            "stopping after",
+        )  # fmt: skip
         assert [line for line in self.errors if not line.startswith(words)] == []
         self.result = json.loads(self._out.read_text() or "{}")
         return self.result
