@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipepita.cli.options import with_options
+from pipepita.cli.options import name_written, with_options
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import UserError
 from pipepita.files import check_apart, check_picture, check_writable
@@ -133,8 +132,7 @@ def latency(
 
         periods = {name: row["period_ms"] for name, row in last.summary["schedules"].items()}
         gantt.draw({f"{name}: {periods[name]:.3g} ms per sample": t for name, t in last.timelines.items()}, timeline)
-    if written := [str(path) for path in (plot, trace, timeline) if path is not None]:
-        print(f"written: {', '.join(written)}", file=sys.stderr)
+    name_written((plot, trace, timeline))
     if as_json:
         several_of = "networks" if layers is not None else "rules" if rules is not None else None
         print(json.dumps(summaries[0] if several_of is None else {several_of: summaries}))

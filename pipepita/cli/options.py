@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
@@ -102,6 +103,12 @@ def _completion(field: FieldInfo) -> Callable[[str], list[str]] | None:
     """What a shell offers to complete: the words that the field allows, or its examples."""
     words = get_args(field.annotation) if get_origin(field.annotation) is Literal else field.examples
     return (lambda incomplete: [word for word in words if word.startswith(incomplete)]) if words else None
+
+
+def name_written(paths: Iterable[Path | None]) -> None:
+    """Names on stderr the files that a command has written; None stands for one that was not asked for."""
+    if written := [str(path) for path in paths if path is not None]:
+        print(f"written: {', '.join(written)}", file=sys.stderr)
 
 
 def show(summary: dict[str, Any], as_json: bool, title: str) -> None:

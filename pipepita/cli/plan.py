@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from pipepita.cli.options import with_options
+from pipepita.cli.options import name_written, with_options
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import RunError, UserError
 from pipepita.extras import need
@@ -159,5 +158,4 @@ def _many(job: Job, devices: int, depths: list[int], link: str, out: Path | None
         return
     for report in reports.values():
         report.show()
-    if paths:
-        print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)
+    name_written(paths)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipepita.cli.options import name_written
 from pipepita.cli.words import JSON_HELP
 from pipepita.errors import RunError, UserError, unknown
 from pipepita.experiments.catalogue import EXPERIMENTS, experiment
@@ -115,7 +116,7 @@ def reproduce(
         )
         return
     report.show()
-    print(f"written: {', '.join(map(str, paths))}", file=sys.stderr)
+    name_written(paths)
 
 
 def _warn(text: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pipepita.cli.options import Assignments, with_options
+from pipepita.cli.options import Assignments, name_written, with_options
 from pipepita.cli.words import JSON_HELP
 from pipepita.edge.scenario import Scenario
 from pipepita.errors import RunError, UserError
@@ -87,8 +87,7 @@ def simulate(
         print(json.dumps(tables.summary(simulated, scored, real)))
     else:
         tables.show(simulated, scored, real)
-    if written := [str(path) for path in (plot, page) if path is not None]:
-        print(f"written: {', '.join(written)}", file=sys.stderr)
+    name_written((plot, page))
     for one in real:
         if not one.same_samples:
             print(

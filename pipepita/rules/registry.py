@@ -231,10 +231,8 @@ def again(name: str, given: Mapping[str, Any], passed: Rule | None = None) -> Ru
             return make(name, given)
         except UserError as error:
             raise UserError(f"{error} (you can also pass the run's rule itself: rule=...)") from None
-    passed_options = json.loads(json.dumps(options_of(passed)))
-    if reference(passed).rpartition(":")[2] != name.rpartition(":")[2] or passed_options != json.loads(
-        json.dumps(dict(given))
-    ):
+    passed_options, given = (json.loads(json.dumps(dict(one))) for one in (options_of(passed), given))
+    if reference(passed).rpartition(":")[2] != name.rpartition(":")[2] or passed_options != given:
         raise UserError(
             f"rule {reference(passed)} with {passed_options} is not the run's, which is {name} with {given}"
         )

@@ -144,6 +144,13 @@ def test_the_formulas_are_those_of_the_work():
         assert f"{name} = {formula} {remark}".strip() in stated
 
 
+@pytest.mark.parametrize(("busy", "said"), [(0.02, True), (0.5, False)])
+def test_the_page_says_if_devices_hardly_work(simulation, busy, said):
+    outcomes = [replace(one, timing=replace(one.timing, busy=[busy])) for one in simulation.outcomes]
+    text = page.page(replace(simulation, outcomes=outcomes), tables.scores(simulation), [])
+    assert ("Devices work for 2 % of the time at most" in text) == said
+
+
 @pytest.mark.parametrize("calibrate", [False, True])
 def test_the_page_says_how_passes_were_timed(simulation, calibrate):
     timed = replace(simulation, scenario=simulation.scenario.model_copy(update={"calibrate": calibrate}))
