@@ -4,11 +4,13 @@
                                         its picture  -> bench/paper/signs.png
 
 What follows the experiment's name goes to `pipepita reproduce`: `--only "fc mnist" --out FOLDER`. Finished cells are
-kept there, so that a table is written from them in seconds.
+kept there, so that a table is written from them in seconds. A part of `locality` (`--only conv`) has a picture of its
+own, and its columns stand beside those of other parts.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 import shutil
@@ -42,7 +44,7 @@ def main(arguments: list[str]) -> int:
         return done.returncode
     said = json.loads(done.stdout)
     folder = HERE / what if (HERE / what).is_dir() else HERE / "paper"
-    write(folder, what, f"pipepita reproduce {shlex.join(_elsewhere_too(arguments))}", said)
+    write(folder, what, _elsewhere_too(arguments), said)
     return 0
 
 
@@ -53,41 +55,56 @@ def _elsewhere_too(arguments: list[str]) -> list[str]:
     return [one for one, after in zip(arguments, follows, strict=True) if not after and one not in folders]
 
 
-def write(folder: Path, what: str, command: str, said: dict[str, Any]) -> None:
+def write(folder: Path, what: str, arguments: list[str], said: dict[str, Any]) -> None:
     """Writes what an experiment said into `folder`: beside the other experiments' tables there.
 
     Args:
         folder: The page's folder.
         what: The experiment.
-        command: The command that was run.
+        arguments: Those of `pipepita reproduce`.
         said: What `pipepita reproduce --json` printed.
     """
     file = folder / "result.json"
     result = json.loads(file.read_text()) if file.exists() else {"commands": {}, "tables": {}}
-    result["commands"][what] = {"command": command, "machine": machine(), "date": time.strftime("%Y-%m-%d")}
+    command = f"pipepita reproduce {shlex.join(arguments)}"
+    name = _part(arguments) if what in IN_PARTS else what
+    result["commands"][name] = {"command": command, "machine": machine(), "date": time.strftime("%Y-%m-%d")}
     rows = [{name: in_table(value) for name, value in row.items()} for row in said["rows"]]
-    result["tables"] |= VIEWS.get(what, lambda rows: {what: rows})(rows)
+    result["tables"] |= IN_PARTS[what](rows, result["tables"]) if what in IN_PARTS else {what: rows}
     for path in map(Path, said["files"]):
         if path.suffix == ".png":
-            shutil.copyfile(path, folder / f"{what}.png")
+            shutil.copyfile(path, folder / f"{name.replace(' ', '-')}.png")
     pages.write(file, result)
     for line in said["notes"]:
         note(line)
 
 
-def locality(rows: list[Row]) -> Tables:
-    """Its one wide table as several: accuracies and seconds with a column per data set, and costs per network."""
+def _part(arguments: list[str]) -> str:
+    """What was run of an experiment: "locality conv mnist"."""
+    only = [value for option, value in itertools.pairwise(arguments) if option == "--only"]
+    return " ".join([arguments[0], *only])
+
+
+def locality(rows: list[Row], before: Tables) -> Tables:
+    """Its one wide table as several: accuracies and seconds with a column per data set, and costs per network.
+
+    before: The tables of parts that were run before, whose columns stay.
+    """
     by_rule: dict[str, list[Row]] = {}
     for row in rows:
         by_rule.setdefault(row["rule"], []).append(row)
 
-    def pivoted(cell: Callable[[Row], str]) -> list[Row]:
-        return [{"rule": rule} | {row["network, data"]: cell(row) for row in those} for rule, those in by_rule.items()]
+    def beside(table: str, cell: Callable[[Row], str]) -> list[Row]:
+        found = {row["rule"]: row for row in before.get(table, [])}
+        for rule, those in by_rule.items():
+            found[rule] = found.get(rule, {"rule": rule}) | {row["network, data"]: cell(row) for row in those}
+        columns = list(dict.fromkeys(column for row in found.values() for column in row))
+        return [{column: row.get(column, "-") for column in columns} for row in found.values()]
 
     tables = {
-        "accuracy": pivoted(lambda row: row["test %"]),
-        "seconds": pivoted(lambda row: f"{row['s to 90 % of bp']} / {row['s to 98 %']}"),
-        "rates": pivoted(lambda row: row["lr"]),
+        "accuracy": beside("accuracy", lambda row: row["test %"]),
+        "seconds": beside("seconds", lambda row: f"{row['s to 90 % of bp']} / {row['s to 98 %']}"),
+        "rates": beside("rates", lambda row: row["lr"]),
     }
     for network in dict.fromkeys(row["network, data"].split()[0] for row in rows):
         costs = {row["rule"]: row for row in rows if row["network, data"].startswith(network)}
@@ -99,7 +116,7 @@ def locality(rows: list[Row]) -> Tables:
 
 
 _RESULTS = {"network, data", "rule", "lr", "test %", "over bp", "over F = 0", "s to 90 % of bp", "s to 98 %"}
-VIEWS: dict[str, Callable[[list[Row]], Tables]] = {"locality": locality}
+IN_PARTS: dict[str, Callable[[list[Row], Tables], Tables]] = {"locality": locality}
 
 
 if __name__ == "__main__":

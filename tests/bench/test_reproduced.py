@@ -27,7 +27,7 @@ def test_each_experiment_has_its_table_and_picture(tmp_path):
     picture = tmp_path / "signs-seeds-1.png"
     picture.write_bytes(b"a picture")
     rows = [{"rule": "bp", "test %": 98.765}, {"rule": "usf", "test %": None}]
-    write(tmp_path, "signs", "pipepita reproduce signs --seeds 1", said(rows, tmp_path / "signs-seeds-1.md", picture))
+    write(tmp_path, "signs", ["signs", "--seeds", "1"], said(rows, tmp_path / "signs-seeds-1.md", picture))
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["tables"]["memory"] == old["tables"]["memory"]
     assert result["commands"]["memory"] == {"command": "earlier"}
@@ -39,11 +39,35 @@ def test_each_experiment_has_its_table_and_picture(tmp_path):
 
 def test_locality_is_shown_by_data_set_and_by_network():
     places = ("fc mnist", "fc cifar10", "conv mnist")
-    tables = locality([row(place, rule, f"{rule} on {place}", 1.5) for place in places for rule in ("bp", "drtp")])
+    rows = [row(place, rule, f"{rule} on {place}", 1.5) for place in places for rule in ("bp", "drtp")]
+    tables = locality(rows, {})
     assert list(tables) == ["accuracy", "seconds", "rates", "costs fc", "costs conv"]
     assert tables["accuracy"][1] == {"rule": "drtp"} | {place: f"drtp on {place}" for place in places}
     assert tables["seconds"][0] == {"rule": "bp"} | dict.fromkeys(places, "1.5 / -")
     assert tables["costs conv"] == [{"rule": "bp"} | COSTS, {"rule": "drtp"} | COSTS]
+
+
+def test_a_part_of_locality_stands_beside_what_was_there(tmp_path):
+    (tmp_path / "README.md").write_text("<!-- table: result.json accuracy -->\n<!-- end -->\n")
+    parts = {"fc": "fc mnist", "conv mnist": "conv mnist", "conv cifar10": "conv cifar10"}
+    for only, place in parts.items():
+        rules = ("bp", "drtp", "product") if only == "fc" else ("bp", "drtp")
+        picture = tmp_path / "made.png"
+        picture.write_bytes(only.encode())
+        rows = [row(place, rule, f"{rule} on {place}", 1) for rule in rules]
+        write(tmp_path, "locality", ["locality", "--only", only], said(rows, picture))
+    result = json.loads((tmp_path / "result.json").read_text())
+    accuracy = result["tables"]["accuracy"]
+    assert accuracy[0] == {"rule": "bp"} | {place: f"bp on {place}" for place in parts.values()}
+    assert accuracy[2] == {"rule": "product", "fc mnist": "product on fc mnist", "conv mnist": "-", "conv cifar10": "-"}
+    assert [one["command"] for one in result["commands"].values()] == [
+        "pipepita reproduce locality --only fc",
+        "pipepita reproduce locality --only 'conv mnist'",
+        "pipepita reproduce locality --only 'conv cifar10'",
+    ]
+    assert {"costs fc", "costs conv"} < set(result["tables"])
+    for only in parts:
+        assert (tmp_path / f"locality-{only.replace(' ', '-')}.png").read_bytes() == only.encode()
 
 
 @pytest.mark.parametrize("arguments", [[], ["--quick"], ["-h"]])
