@@ -79,15 +79,17 @@ def test_cells_leave_nothing_to_defaults_that_depend_on_rule_or_depth(name):
         assert "auto" not in options_of(job.make_rule()).values(), cell.name
 
 
-def test_what_is_left_out_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("quick", [False, True])
+def test_what_is_left_out_is_named(quick, tmp_path, monkeypatch):
     monkeypatch.setattr(locality, "measured", lambda jobs, *rest: dict.fromkeys(jobs, COSTS))
-    cells = experiment("locality").cells(Scale())
+    cells = experiment("locality").cells(Scale(quick=quick))
     tried = {(*cell.column.split()[:2], cell.row) for cell in cells}
     every = set(itertools.product(("fc", "conv"), locality.DATASETS, locality.RULES))
     products = {("conv", dataset, "pepita, product") for dataset in locality.DATASETS}
-    assert every - tried == {("conv", "cifar100", "gevb"), *products}
+    long = {("fc", "cifar100", "gevb")} if quick else set()
+    assert every - tried == {("conv", "cifar100", "gevb"), *products} | long
     notes = experiment("locality").report([Outcome(cell, [50.0]) for cell in cells], Place(None, tmp_path)).notes
-    assert "conv cifar100 gevb" in notes[-1]
+    assert "conv cifar100 gevb (more than half a day); with --quick, fc cifar100 gevb, too" in notes[-1]
     assert "products of weights on conv" in notes[-1]
 
 
