@@ -104,7 +104,7 @@ def reproduce(
                 raise UserError(f"no data set is there: {found[0].absent}")
             if chosen.then is not None:
                 found += outcomes(_chosen(chosen.then(scale, found), only), out / "cells", **options)
-            report = chosen.report(found, Place(data_dir, out / "cells", advance))
+            report = chosen.report(found, Place(data_dir, out / "cells", advance, quick))
         paths = report.write(out, _stem(what, quick=quick, epochs=epochs, seeds=seeds, only=only))
     except OSError as error:
         raise RunError(f"cannot write in {out}: {error.strerror or error}") from None

@@ -43,11 +43,13 @@ class Place:
         data_dir: Where data sets are.
         kept: The folder in which outcomes are kept. What a report itself measures is kept there, too.
         progress: Called with (parts done, parts in all, what comes now) while it measures.
+        quick: Whether a coarse measurement is enough.
     """
 
     data_dir: Path | None
     kept: Path
     progress: Progress = silent
+    quick: bool = False
 
 
 @dataclass(frozen=True)

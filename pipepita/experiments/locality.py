@@ -110,7 +110,7 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
     tried, learnt = tries.separated(outcomes)
     groups = {(group.column, group.row): group for group in grouped(learnt or tried)}
     jobs = {(column.split()[0], row): group.cell.options for (column, row), group in groups.items()}
-    costs = measured(jobs, place.kept, place.progress)
+    costs = measured(jobs, place.kept, place.progress, quick=place.quick)
     rows = [_row(group, groups, costs[column.split()[0], row]) for (column, row), group in groups.items()]
     return Report(
         "Rules on equal terms: test accuracy, and what they cost here",
@@ -126,7 +126,7 @@ def report(outcomes: Sequence[Outcome], place: Place) -> Report:
             "Seconds: the epochs that a rule took to 90 % and 98 % of backpropagation's last accuracy, times how long "
             "an epoch takes it in one process on one thread. Staleness: the updates that a streaming standard pass "
             "misses.",
-            "F = 0: only the output layer learns. Costs are for items of CIFAR's shape.",
+            "F = 0: only the output layer learns. Costs are for items of CIFAR's shape; with --quick, of one round.",
             f"Left out: {_named(_TOO_LONG)} (more than half a day); with --quick, {_named(LONG)}, too; pepita with "
             "products of weights on conv (they are products of matrices).",
         ],

@@ -19,7 +19,8 @@ from pipepita.progress import Progress
 from pipepita.runs.options.job import Options
 from pipepita.runs.options.reading import checked, read_job
 
-_STAGES, _ROUNDS, _SECONDS = 2, 3, 0.5
+_STAGES = 2
+_ROUNDS = {False: {"rounds": 3, "seconds": 0.5}, True: {"rounds": 1, "seconds": 0.1}}  # by whether it is to be quick
 _SHAPE = "3x32x32"  # of CIFAR's items
 
 
@@ -46,7 +47,7 @@ class Costs:
 
 
 def measured(
-    jobs: Mapping[tuple[str, str], dict[str, Any]], kept: Path, progress: Progress
+    jobs: Mapping[tuple[str, str], dict[str, Any]], kept: Path, progress: Progress, *, quick: bool = False
 ) -> dict[tuple[str, str], Costs]:
     """The costs of each job: kept from before, or measured now, one after the other.
 
@@ -54,17 +55,18 @@ def measured(
         jobs: Fields of `Job`, by network and rule.
         kept: The folder in which results are kept.
         progress: Called with (jobs done, all jobs, what comes now).
+        quick: Measure in one short round, not three; what is kept of one is not taken for the other.
     """
     found: dict[tuple[str, str], Costs] = {}
     engine: RayEngine | None = None
     try:
         for done, (place, options) in enumerate(jobs.items()):
-            file = kept / f"costs-{_key(options)}.json"
+            file = kept / f"costs-{_key(options)}{'-quick' * quick}.json"
             costs = _read(file)
             if costs is None:
                 progress(done, len(jobs), f"measuring {' '.join(place)}")
                 engine = engine or RayEngine(_STAGES)
-                costs = _measured(options, engine)
+                costs = _measured(options, engine, **_ROUNDS[quick])
                 aside = file.with_suffix(".partial")
                 aside.write_text(json.dumps({"options": options, **asdict(costs)}, default=str) + "\n")
                 aside.replace(file)
@@ -91,15 +93,15 @@ def _read(file: Path) -> Costs | None:
         return None
 
 
-def _measured(options: dict[str, Any], engine: RayEngine) -> Costs:
+def _measured(options: dict[str, Any], engine: RayEngine, **rounds: Any) -> Costs:
     job = read_job(None, options, [])
     data = load(f"random:{_SHAPE}")
     model, rule = job.model(data), job.make_rule()
     settings: Options = checked(Options, {"batch_size": job.batch_size, "optimizer": job.optimizer, "lr": job.lr})
     works = counted(task_of(model, data, rule, settings), job.batch_size)
     summary = latency(
-        model, data, rule=rule, rounds=_ROUNDS, seconds=_SECONDS, engine=engine, stages=_STAGES,
-        batch_size=job.batch_size, optimizer=job.optimizer, lr=1e-5,
+        model, data, rule=rule, engine=engine, stages=_STAGES,
+        batch_size=job.batch_size, optimizer=job.optimizer, lr=1e-5, **rounds,
     ).summary  # fmt: skip
     first, schedules = summary["stages"][0], summary["schedules"]
     return Costs(
