@@ -16,10 +16,11 @@ def processes_of(folder: str) -> list[str]:
     return [text for text in commands if folder in text]
 
 
-def left_of(folder: str, seconds: float = 10.0) -> list[str]:
+def left_of(folder: str, seconds: float = 60.0) -> list[str]:
     """Command lines of processes whose environment mentions `folder`, and that do not end within so many seconds.
 
-    Workers say nothing else of where they belong.
+    Workers say nothing else of where they belong. One that has just begun imports torch before it asks for its parent,
+    which takes long on a busy machine.
     """
     until = time.monotonic() + seconds
     while True:
