@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.common import markdown, note
+from bench.links import dead
 from pipepita.errors import RunError
 
 ROOT = Path(__file__).parents[1]
@@ -102,7 +103,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/figures", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if a page and its JSON differ")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if a page and its JSON differ, or a link is dead"
+    )
     check, wrong = parser.parse_args().check, []
     for page in pages():
         text, name = page.read_text(), page.relative_to(ROOT)
@@ -112,6 +115,7 @@ def main() -> int:
             wrong.append(f"{name}: {error}")
             continue
         wrong += [f"{name}: nothing says where {one} comes from" for one in unsourced(text)]
+        wrong += [f"{name}: {link} leads nowhere" for link in dead(page)]
         if new != text and check:
             lines = zip(text.splitlines(), new.splitlines(), strict=False)
             first = next((one for one, other in lines if one != other), "its end")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.links import dead, without_code
+
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
     path.relative_to(ROOT)
@@ -15,33 +17,17 @@ PAGES = sorted(
     if "results" not in path.parts
 )
 FOLDERS = sorted({path.parent for path in (ROOT / "pipepita").glob("*/*.py")})
-_LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 _PICTURE = re.compile(r"<img [^>]*>|!\[[^]]*\]")
-_CODE = re.compile(r"```.*?```|`[^`\n]*`|^    [^\n]*$", re.DOTALL | re.MULTILINE)
-
-
-def anchors(text: str) -> set[str]:
-    """What GitHub makes of the headings."""
-    heads = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), flags=re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_links_lead_somewhere(page):
-    text = (ROOT / page).read_text()
-    for link in ("".join(groups) for groups in _LINK.findall(_CODE.sub("", text))):
-        if re.match(r"[a-z]+:", link):
-            continue  # nothing here needs the network
-        path, _, anchor = link.partition("#")
-        target = (ROOT / page).parent / path if path else ROOT / page
-        assert target.exists(), link
-        if anchor:
-            assert anchor in anchors(target.read_text()), link
+    assert not list(dead(ROOT / page))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_a_picture_says_in_words_what_it_shows(page):
-    for picture in _PICTURE.findall(_CODE.sub("", (ROOT / page).read_text())):
+    for picture in _PICTURE.findall(without_code((ROOT / page).read_text())):
         words = re.search(r'alt="([^"]*)"|!\[([^]]*)\]', picture)
         assert words is not None and len("".join(filter(None, words.groups()))) > 30, picture
 
