@@ -81,7 +81,7 @@ def test_cells_leave_nothing_to_defaults_that_depend_on_rule_or_depth(name):
 
 @pytest.mark.parametrize("quick", [False, True])
 def test_what_is_left_out_is_named(quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(locality, "measured", lambda jobs, *rest: dict.fromkeys(jobs, COSTS))
+    monkeypatch.setattr(locality, "measured", lambda jobs, *rest, **quick: dict.fromkeys(jobs, COSTS))
     cells = experiment("locality").cells(Scale(quick=quick))
     tried = {(*cell.column.split()[:2], cell.row) for cell in cells}
     every = set(itertools.product(("fc", "conv"), locality.DATASETS, locality.RULES))
@@ -113,7 +113,7 @@ def test_the_depths_that_were_trained_before_the_new_defaults_are_trained_again(
     ],
 )
 def test_reports_stand_whatever_came_of_the_cells(name, case, tmp_path, monkeypatch):
-    monkeypatch.setattr(locality, "measured", lambda jobs, *rest: dict.fromkeys(jobs, COSTS))
+    monkeypatch.setattr(locality, "measured", lambda jobs, *rest, **quick: dict.fromkeys(jobs, COSTS))
     rng, scale = np.random.default_rng(0), Scale(epochs=3, seeds=(0, 1))
     found = [good(cell, rng) for cell in experiment(name).cells(scale)]
     if (then := experiment(name).then) is not None:
