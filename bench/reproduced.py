@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         return done.returncode
     said = json.loads(done.stdout)
     folder = HERE / what if (HERE / what).is_dir() else HERE / "paper"
-    write(folder, what, _elsewhere_too(arguments), said)
+    write(folder, _elsewhere_too(arguments), said)
     return 0
 
 
@@ -55,25 +55,24 @@ def _elsewhere_too(arguments: list[str]) -> list[str]:
     return [one for one, after in zip(arguments, follows, strict=True) if not after and one not in folders]
 
 
-def write(folder: Path, what: str, arguments: list[str], said: dict[str, Any]) -> None:
+def write(folder: Path, arguments: list[str], said: dict[str, Any]) -> None:
     """Writes what an experiment said into `folder`: beside the other experiments' tables there.
 
     Args:
         folder: The page's folder.
-        what: The experiment.
-        arguments: Those of `pipepita reproduce`.
+        arguments: Those of `pipepita reproduce`: the experiment, and its options.
         said: What `pipepita reproduce --json` printed.
     """
-    file = folder / "result.json"
+    what, file = arguments[0], folder / "result.json"
     result = json.loads(file.read_text()) if file.exists() else {"commands": {}, "tables": {}}
     command = f"pipepita reproduce {shlex.join(arguments)}"
-    name = _part(arguments) if what in IN_PARTS else what
-    result["commands"][name] = {"command": command, "machine": machine(), "date": time.strftime("%Y-%m-%d")}
+    part = _part(arguments) if what in IN_PARTS else what
+    result["commands"][part] = {"command": command, "machine": machine(), "date": time.strftime("%Y-%m-%d")}
     rows = [{name: in_table(value) for name, value in row.items()} for row in said["rows"]]
     result["tables"] |= IN_PARTS[what](rows, result["tables"]) if what in IN_PARTS else {what: rows}
     for path in map(Path, said["files"]):
         if path.suffix == ".png":
-            shutil.copyfile(path, folder / f"{name.replace(' ', '-')}.png")
+            shutil.copyfile(path, folder / f"{part.replace(' ', '-')}.png")
     pages.write(file, result)
     for line in said["notes"]:
         note(line)

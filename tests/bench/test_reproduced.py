@@ -27,7 +27,7 @@ def test_each_experiment_has_its_table_and_picture(tmp_path):
     picture = tmp_path / "signs-seeds-1.png"
     picture.write_bytes(b"a picture")
     rows = [{"rule": "bp", "test %": 98.765}, {"rule": "usf", "test %": None}]
-    write(tmp_path, "signs", ["signs", "--seeds", "1"], said(rows, tmp_path / "signs-seeds-1.md", picture))
+    write(tmp_path, ["signs", "--seeds", "1"], said(rows, tmp_path / "signs-seeds-1.md", picture))
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["tables"]["memory"] == old["tables"]["memory"]
     assert result["commands"]["memory"] == {"command": "earlier"}
@@ -55,7 +55,7 @@ def test_a_part_of_locality_stands_beside_what_was_there(tmp_path):
         picture = tmp_path / "made.png"
         picture.write_bytes(only.encode())
         rows = [row(place, rule, f"{rule} on {place}", 1) for rule in rules]
-        write(tmp_path, "locality", ["locality", "--only", only], said(rows, picture))
+        write(tmp_path, ["locality", "--only", only], said(rows, picture))
     result = json.loads((tmp_path / "result.json").read_text())
     accuracy = result["tables"]["accuracy"]
     assert accuracy[0] == {"rule": "bp"} | {place: f"bp on {place}" for place in parts.values()}
